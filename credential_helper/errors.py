@@ -1,0 +1,138 @@
+"""What can go wrong, each with a sentence, a hint and an exit code (sysexits).
+
+    CredentialHelperError            70  a defect of ours
+    ├── UsageError                   64  the command line is off
+    ├── ProtocolError                65  the request on stdin or in the environment is off
+    ├── InteractionRequired          66  a person has to sign in, and none can be asked here
+    ├── TransportError               69  no network, TLS, a 5xx answer, a deadline
+    ├── StoreError                   74  the state directory, the keyring or stdout failed
+    ├── LockTimeout                  75  another process holds the session for too long
+    ├── RateLimited                  75  the provider asks us to come back later
+    ├── TokenResponseError           76  an answer that is not OAuth
+    ├── AuthorizationError           77  the provider, or a check of ours, said no
+    │   └── ClockError               77  this machine's clock is wrong: the same answer may pass later
+    └── ConfigurationError           78  a config file, a variable or a flag is off
+
+A sentence is lower case, without a full stop, and never holds a secret. A hint is what to do or to type next.
+Ctrl-C is not an error: exit 130, nothing on stdout.
+"""
+
+import unicodedata
+
+
+def foreign(text: str, limit: int = 300) -> str:
+    """Reduce what a provider or a file said to one harmless line of at most ``limit`` characters.
+
+    Characters of the Unicode categories C*, Zl and Zp (escapes, bidi controls, zero-width, line ends) are dropped:
+    a terminal must not obey them (CVE-2024-50349).
+    """
+    kept = (" " if character in "\t\n\r" else character for character in text[: limit * 8])
+    line = "".join(c for c in kept if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
+    line = " ".join(line.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class CredentialHelperError(Exception):
+    """A defect of ours; every expected failure is one of the classes below."""
+
+    exit_code = 70
+
+    def __init__(self, sentence: str, *, hint: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+        self.profile: str | None = None  # the profile's name, set by whoever knows it; leads the message
+        self.silent = False  # True: this sentence was said to the same caller a moment ago
+
+
+class RememberedError(CredentialHelperError):
+    """A refusal of a moment ago, repeated without asking the provider again; it keeps its exit code."""
+
+    def __init__(self, sentence: str, *, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(sentence, hint=hint)
+        self.exit_code = exit_code
+
+
+class UsageError(CredentialHelperError):
+    """The command line cannot be understood."""
+
+    exit_code = 64
+
+
+class ProtocolError(CredentialHelperError):
+    """The request on stdin or in the environment breaks its protocol."""
+
+    exit_code = 65
+
+
+class InteractionRequired(CredentialHelperError):
+    """A person has to sign in, and none can be asked here."""
+
+    exit_code = 66
+
+
+class TransportError(CredentialHelperError):
+    """No usable answer arrived: no network, TLS, a 5xx status, a deadline."""
+
+    exit_code = 69
+
+    def __init__(self, sentence: str, *, hint: str | None = None, stale_address: bool = False) -> None:
+        super().__init__(sentence, hint=hint)
+        self.stale_address = stale_address  # 404, unknown host, TLS: kept metadata may be what is wrong
+
+
+class StoreError(CredentialHelperError):
+    """The state directory, the keyring or stdout cannot be used."""
+
+    exit_code = 74
+
+
+class LockTimeout(CredentialHelperError):
+    """Another process holds the session's lock for longer than we wait."""
+
+    exit_code = 75
+
+
+class RateLimited(CredentialHelperError):
+    """The provider answered 429 and asks for a longer pause than we wait.
+
+    ``retry_after`` is in seconds from now.
+    """
+
+    exit_code = 75
+
+    def __init__(self, sentence: str, *, retry_after: float, hint: str | None = None) -> None:
+        super().__init__(sentence, hint=hint)
+        self.retry_after = retry_after
+
+
+class TokenResponseError(CredentialHelperError):
+    """The provider's answer is not what OAuth or OpenID Connect lets it be."""
+
+    exit_code = 76
+
+
+class AuthorizationError(CredentialHelperError):
+    """The provider refused, or a check of the ID token failed.
+
+    ``error`` is the OAuth error code (RFC 6749 §5.2, RFC 8628 §3.5) where the provider sent one.
+    """
+
+    exit_code = 77
+
+    def __init__(self, sentence: str, *, error: str | None = None, hint: str | None = None) -> None:
+        super().__init__(sentence, hint=hint)
+        self.error = error
+
+
+class ClockError(AuthorizationError):
+    """The ID token's times do not hold, and this machine's clock explains it: nothing is wrong with the token."""
+
+    def __init__(self, sentence: str, *, hint: str | None = None) -> None:
+        super().__init__(sentence, error="clock", hint=hint)
+
+
+class ConfigurationError(CredentialHelperError):
+    """A config file, a variable or a flag names something impossible."""
+
+    exit_code = 78

@@ -1,0 +1,269 @@
+"""The values that are handed from one module to the next: small, immutable, and without any module of ours.
+
+Times are seconds since the epoch (float), durations are seconds. None means "absent" or "unknown", never "empty".
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Literal, NoReturn
+
+import msgspec
+
+TokenKind = Literal["access", "id"]
+SessionKind = Literal["person", "client"]  # who the provider knows: a person, or a client acting for itself
+
+
+class Secret:
+    """A string that prints as stars; ``reveal()`` unwraps it, so that one grep lists every place that does."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the string itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __format__(self, format_spec: str) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled")
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool asked for, whatever its protocol. None leaves the answer to the profile."""
+
+    tool: str  # the word for it in a prompt: kubectl, git, docker, or credential-helper itself
+    target: str | None = None  # the resource that the token is for, where known: https://kubernetes.example.com:6443
+    profile: str | None = None  # spec.cluster.config.profile, or "profile" of our JSON
+    audience: str | None = None
+    resource: tuple[str, ...] | None = None
+    scope: tuple[str, ...] | None = None
+    token: TokenKind | None = None
+    minimum_validity: float = 0.0
+    refused: str | None = None  # SHA-256 (lower-case hex) of a token that was rejected
+
+
+# --- who is asked, and how --------------------------------------------------------------------------------------------
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a secret is read from, when it is needed; never the secret itself."""
+
+    kind: Literal["env", "file", "command", "keyring"]
+    value: tuple[str, ...]  # one item: a variable's name or an absolute path; a command's words
+    origin: str  # where this was written, for messages: "/etc/…/config.toml: profiles.prod.client_secret"
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """Endpoint addresses that override or replace discovery."""
+
+    token: str | None = None
+    device_authorization: str | None = None
+    revocation: str | None = None
+    jwks: str | None = None
+
+
+class GitEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A git URL that a profile lists."""
+
+    url: str  # normalised: scheme://host:port/path without a final slash
+    username: str = "oauth2"
+    scheme: Literal["auto", "basic", "bearer"] = "auto"
+    audience: str | None = None
+    scope: tuple[str, ...] | None = None
+
+
+class DockerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry that a profile lists."""
+
+    server: str  # normalised: https://host:port/path without a final slash
+    username: str = "oauth2accesstoken"
+    audience: str | None = None
+    scope: tuple[str, ...] | None = None
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one provider, one client and one kind of token; whole from one place (file, or flags)."""
+
+    name: str  # the table's name, or HOST/8 HEX DIGITS for an ad-hoc profile
+    ad_hoc: bool = False
+    issuer: str
+    client_id: str
+    flow: Literal["auto", "device", "authorization-code", "client-credentials", "password"] = "auto"
+    audience: str | None = None
+    resource: tuple[str, ...] = ()
+    scope: tuple[str, ...] | None = None  # None: the default of the flow
+    token: Literal["auto", "access", "id"] = "auto"
+    account: str | None = None
+    interactive: Literal["auto", "always", "never"] = "auto"
+    store: Literal["auto", "keyring", "file", "none"] = "auto"
+    ca_file: str | None = None  # absolute
+    parameters: tuple[tuple[str, str], ...] = ()
+    endpoints: Endpoints = Endpoints()
+    client_authentication: Literal["auto", "none", "basic", "post", "private_key_jwt"] = "auto"
+    client_secret: Source | None = None
+    git: tuple[GitEntry, ...] = ()
+    docker: tuple[DockerEntry, ...] = ()
+    kubernetes: tuple[str, ...] = ()  # normalised servers; empty: any
+    origins: tuple[tuple[str, str], ...] = ()  # (setting, where it came from), for status --verbose
+
+    @property
+    def session_kind(self) -> SessionKind:
+        """Say whether a person or the client itself signs in."""
+        return "client" if self.flow == "client-credentials" else "person"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes to ask for before the provider's ``scopes_supported`` is known."""
+        if self.scope is not None:
+            return self.scope
+        return DEFAULT_SCOPES if self.session_kind == "person" else ()
+
+
+DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
+
+
+def session_id(profile: Profile) -> str:
+    """Name the session of a profile: who is asked, by which client, for what, as whom.
+
+    SHA-256 (hex) over canonical JSON. No secret, no path and nothing that a tool sends is in it, the order of scopes,
+    resources and parameters is not either; a pinned vector in tests keeps it stable from version to version.
+    """
+    import hashlib
+    import json
+
+    identity = {
+        "issuer": profile.issuer.rstrip("/"),
+        "client_id": profile.client_id,
+        "kind": profile.session_kind,
+        "audience": profile.audience,
+        "resource": sorted(set(profile.resource)),
+        "scope": sorted(set(profile.scopes)),
+        "parameters": sorted(profile.parameters),
+        "endpoints": {name: getattr(profile.endpoints, name) for name in profile.endpoints.__struct_fields__},
+        "account": profile.account,
+    }
+    canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+# --- what the provider gave -------------------------------------------------------------------------------------------
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """A successful answer of the token endpoint (RFC 6749 §5.1, OIDC Core §3.1.3.3), already checked for shape."""
+
+    access_token: Secret
+    token_type: str  # as the provider wrote it; compared without case
+    received_at: float
+    expires_in: float | None = None
+    refresh_token: Secret | None = None
+    id_token: Secret | None = None
+    scope: tuple[str, ...] | None = None  # None: as requested (RFC 6749 §5.1)
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """A device authorization (RFC 8628 §3.2) that waits for a person; kept in ``ID.prompt`` while it does."""
+
+    tool: str
+    profile: str
+    issuer: str
+    target: str | None  # what the token is for, where known
+    scope: tuple[str, ...]
+    device_code: Secret
+    user_code: str  # printable ASCII, at most 64 characters
+    verification_uri: str  # https, or http on loopback; printable ASCII
+    verification_uri_complete: str | None
+    interval: float  # seconds between the end of one poll and the start of the next
+    next_poll: float  # not before
+    made_at: float
+    expires_at: float
+    shown_on: tuple[str, ...] = ()  # the terminals that show it already
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signed in, from the ID token's claims."""
+
+    subject: str
+    name: str | None = None  # the first of preferred_username, email, name: for people
+    claims: tuple[tuple[str, str], ...] = ()  # every string claim, for username templates
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """One token and what is known of its life."""
+
+    value: Secret
+    received_at: float
+    expires_at: float | None = None  # None: the provider did not say
+    unverified: bool = False  # an ID token whose check has still to be made
+
+    def sha256(self) -> str:
+        """Return the lower-case hex SHA-256 of the token."""
+        import hashlib  # 2.5 ms, and only a refused token asks for it
+
+        return hashlib.sha256(self.value.reveal().encode()).hexdigest()
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of one sign-in; a session's id says for whom and for what, see ``profiles.session_id``."""
+
+    profile: str  # the name it was made under, for messages
+    issuer: str
+    client_id: str
+    kind: SessionKind
+    account: str | None = None
+    audience: str | None = None
+    access: Token | None = None
+    id: Token | None = None
+    token_type: str = "Bearer"
+    scope: tuple[str, ...] = ()
+    identity: Identity | None = None
+    refresh_token: Secret | None = None  # one that lives in the session file
+    record: tuple[str, str] | None = None  # (name, user name) of the keyring's record, drawn when the session is made
+    in_keyring: bool = False  # the refresh token lives there
+    revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
+    unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
+    id_not_renewed: bool = False  # this provider's refresh brings no ID token
+    forced_at: float | None = None  # when a refused token last made us renew
+
+    @property
+    def refreshable(self) -> bool:
+        """Say whether there is a refresh token that may be used, wherever it lives."""
+        return not self.revoke_only and (self.refresh_token is not None or self.in_keyring)
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool gets."""
+
+    profile: str
+    kind: TokenKind
+    token: Secret
+    token_type: str
+    received_at: float
+    expires_at: float | None  # None: unknown
+    fresh_until: float | None  # until when the same answer may be repeated; None: as long as the session stands
+    scope: tuple[str, ...]
+    identity: Identity | None = None
+    warnings: tuple[str, ...] = ()
+    replayable: bool = False  # answered from a verified session that is on disk

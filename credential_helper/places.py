@@ -1,0 +1,91 @@
+"""Where configuration and state live, and what counts as private.
+
+Imports os and sys only, because the hot path reads this file; replies, profiles and the stores share it.
+"""
+
+import os
+import sys
+from _collections_abc import Mapping  # os has loaded it; collections.abc would load more
+
+WINDOWS = sys.platform == "win32"
+
+ABSENT = "absent"  # the stamp of a file that is not there
+
+# Values of these are secrets: never part of a kept reply's request, never handed to a child process.
+SECRET_VARIABLES = (
+    "CREDENTIAL_HELPER_CLIENT_SECRET",
+    "CREDENTIAL_HELPER_PRIVATE_KEY",
+    "CREDENTIAL_HELPER_PASSWORD",
+)
+
+
+def expand(path: str, environ: Mapping[str, str]) -> str | None:
+    """Return an absolute path for an absolute one or one that begins with ``~/``; None for any other."""
+    if path[:2] in ("~/", "~\\") or path == "~":
+        home = home_directory(environ)
+        return None if home is None else os.path.join(home, path[2:]) if len(path) > 2 else home
+    return path if os.path.isabs(path) else None
+
+
+def home_directory(environ: Mapping[str, str]) -> str | None:
+    """Return the home directory, None where there is none."""
+    home = environ.get("USERPROFILE" if WINDOWS else "HOME", "")
+    if not home:
+        home = os.path.expanduser("~")  # the password database; imports pwd
+    return home if os.path.isabs(home) else None
+
+
+def _xdg(variable: str, default: str, environ: Mapping[str, str]) -> str | None:
+    """Return an XDG base directory; relative and empty values are ignored, as the specification says."""
+    value = environ.get(variable, "")
+    if os.path.isabs(value):
+        return value
+    home = home_directory(environ)
+    return None if home is None else os.path.join(home, default)
+
+
+def config_files(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return (place, path) of each config file to read, in order; place is "named", "system" or "user".
+
+    CREDENTIAL_HELPER_CONFIG, where set, names the only one; its path may be relative here, whoever reads it refuses it.
+    """
+    named = environ.get("CREDENTIAL_HELPER_CONFIG", "")
+    if named:
+        return [("named", expand(named, environ) or named)]
+    if WINDOWS:
+        bases = [("system", environ.get("PROGRAMDATA", "")), ("user", environ.get("APPDATA", ""))]
+    else:
+        bases = [("system", "/etc"), ("user", _xdg("XDG_CONFIG_HOME", ".config", environ) or "")]
+    return [(place, os.path.join(base, "credential-helper", "config.toml")) for place, base in bases if base]
+
+
+def state_directory(environ: Mapping[str, str]) -> str | None:
+    """Return our private directory, made or not; None where no absolute path can be worked out."""
+    named = environ.get("CREDENTIAL_HELPER_STATE_DIR", "")
+    if named:
+        return expand(named, environ)
+    base = environ.get("LOCALAPPDATA") if WINDOWS else _xdg("XDG_STATE_HOME", os.path.join(".local", "state"), environ)
+    return os.path.join(base, "credential-helper") if base else None
+
+
+def stamp(status: os.stat_result) -> str:
+    """Return what changes whenever a file's content, owner or mode does; taken by fstat before reading."""
+    return (
+        f"{status.st_mode} {status.st_uid} {status.st_mtime_ns} {status.st_ctime_ns} "
+        f"{status.st_size} {status.st_ino} {status.st_dev}"
+    )
+
+
+def ours(status: os.stat_result) -> bool:
+    """Say whether a file belongs to this process's user; on Windows the folder's ACL is trusted."""
+    return WINDOWS or status.st_uid == os.geteuid()
+
+
+def writable_by_others(status: os.stat_result) -> bool:
+    """Say whether group or others may write."""
+    return not WINDOWS and status.st_mode & 0o022 != 0
+
+
+def private(status: os.stat_result) -> bool:
+    """Say whether nobody else may read or write, and the file is ours."""
+    return WINDOWS or (status.st_uid == os.geteuid() and status.st_mode & 0o077 == 0)

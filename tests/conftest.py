@@ -1,0 +1,44 @@
+"""What several test files share: a clock that does not wait, and an environment of one's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+class FakeClock:
+    """A clock that moves only when somebody sleeps, or when a test moves it."""
+
+    def __init__(self, now: float = 1_900_000_000.0) -> None:
+        self.time = now
+        self.ticks = 1000.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self.time += seconds
+        self.ticks += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Return an environment whose HOME is empty and ours alone, and that inherits nothing that could steer us."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret, Token, session_id
+
+PROFILE = Profile(
+    name="prod",
+    issuer="https://example.eu.auth0.com/",
+    client_id="Xyz",
+    audience="https://kubernetes.example.com",
+)
+
+
+def test_session_id_is_pinned() -> None:
+    # A change of this value signs every user out at the next upgrade.
+    assert session_id(PROFILE) == "7c8a2c714551020c76ec33538d293859feda6909ce26ed292a75bfce1e77c433"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "another"},
+        {"issuer": "https://example.eu.auth0.com"},
+        {"scope": tuple(reversed(DEFAULT_SCOPES))},
+        {"flow": "device"},
+        {"store": "file"},
+        {"ca_file": "/etc/ssl/corp.pem"},
+        {"client_authentication": "post"},
+        {"token": "id"},
+        {"interactive": "never"},
+    ],
+)
+def test_session_id_does_not_depend_on(other: dict[str, object]) -> None:
+    assert session_id(_changed(other)) == session_id(PROFILE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"issuer": "https://other.eu.auth0.com/"},
+        {"client_id": "Abc"},
+        {"flow": "client-credentials"},
+        {"audience": None},
+        {"audience": "https://other.example.com"},
+        {"resource": ("https://a.example.com",)},
+        {"scope": ("openid",)},
+        {"parameters": (("organization", "org_1"),)},
+        {"endpoints": Endpoints(token="https://example.eu.auth0.com/t")},
+        {"account": "ada@example.com"},
+    ],
+)
+def test_session_id_depends_on(other: dict[str, object]) -> None:
+    assert session_id(_changed(other)) != session_id(PROFILE)
+
+
+def _changed(other: dict[str, object]) -> Profile:
+    import msgspec
+
+    return msgspec.structs.replace(PROFILE, **other)
+
+
+def test_a_secret_prints_as_stars() -> None:
+    secret = Secret("canary")
+    token = Token(value=secret, received_at=0.0)
+    assert "canary" not in f"{secret} {secret!r} {secret!s} {secret:>20} {token!r} {[secret]!r}"
+    assert secret.reveal() == "canary"
+
+
+def test_a_secret_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(Secret("canary"))
+
+
+def test_secrets_compare_by_value() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("ä") == Secret("ä")
+    assert not Secret("")
+    assert (Secret("a") == "a") is False
+
+
+def test_the_sha256_of_a_token_is_lower_case_hex() -> None:
+    token = Token(value=Secret("abc"), received_at=0.0)
+    assert token.sha256() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
