@@ -1,0 +1,1 @@
+"""What is kept: sessions, public documents of providers, the keyring, and the lock."""

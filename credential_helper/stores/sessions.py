@@ -1,0 +1,238 @@
+"""One 0600 file a session, replaced atomically; its refresh token in the OS keyring where one is usable.
+
+Readers take no lock; whoever writes holds the session's. The order of a save is: keyring, session file, then delete
+what the old file pointed to, so that a process killed in between leaves nothing unreadable. Whoever writes or erases
+a session empties ``replies/``. Beside ``ID.json`` stand ``ID.lock``, ``ID.failure`` (a refusal worth remembering) and
+``ID.prompt`` (a person is being asked).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar
+
+import msgspec
+
+from credential_helper.errors import StoreError
+from credential_helper.model import Prompt, Secret, Session
+from credential_helper.stores.files import Reservation, State
+
+Note = Callable[[str], None]
+Store = Literal["auto", "keyring", "file", "none"]
+_T = TypeVar("_T")
+
+_VERSION = 1
+_FOLDER = "sessions"
+
+
+class Keyring(Protocol):
+    """The OS keyring, as stores.native offers it; every method may raise StoreError."""
+
+    def usable(self, store: Literal["auto", "keyring"]) -> bool:
+        """Say whether secrets of this machine's user can be kept there."""
+
+    def read(self, name: str, username: str) -> Secret | None:
+        """Return the secret of a record, None where there is none."""
+
+    def write(self, name: str, username: str, secret: Secret) -> None:
+        """Keep a secret, and read it back."""
+
+    def delete(self, name: str, username: str) -> None:
+        """Remove a record if it is there."""
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session file holds; ``id`` says that it was not copied here from another name."""
+
+    version: int
+    id: str
+    session: Session
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A refusal that the next processes need not provoke again (``ID.failure``)."""
+
+    sentence: str
+    hint: str | None
+    exit_code: int
+    made: float
+    until: float
+    passing: bool = False  # no answer came: only for the same parent and for those who waited behind it
+    told: tuple[str, ...] = ()  # the parents to whom it was said
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A session, and the stamp of the file it was read from."""
+
+    session: Session
+    stamp: str
+
+
+class Sessions:
+    """The sessions of one state directory."""
+
+    def __init__(self, state: State, keyring: Keyring, *, note: Note) -> None:
+        self.state = state
+        self._keyring = keyring
+        self._note = note
+
+    # --- reading, without a lock ---
+
+    def read(self, session_id: str) -> Stored | None:
+        """Return a session; None where there is none or the file is damaged. StoreError: unsafe or unavailable."""
+        found = self.state.read(_name(session_id, "json"))
+        if found is None:
+            return None
+        content, stamp = found
+        file = _decode(content, _File)
+        if file is None or file.version != _VERSION or file.id != session_id:
+            self._note(f"the session file {session_id[:8]}… is damaged or of another version: it counts as absent")
+            return None
+        return Stored(session=file.session, stamp=stamp)
+
+    def stamp(self, session_id: str) -> str:
+        """Return the stamp of a session's file as it is now, to see whether somebody wrote it."""
+        return self.state.stamp(_name(session_id, "json"))
+
+    def ids(self, *endings: str) -> list[str]:
+        """List the ids that have a file of one of these endings: json, prompt, failure."""
+        parts = [name.partition(".") for name in self.state.names(_FOLDER)]
+        return sorted({name for name, _, ending in parts if ending in endings})
+
+    def refresh_token(self, session: Session) -> Secret | None:
+        """Return the refresh token, wherever it lives; None: there is none. StoreError: it cannot be had now."""
+        if session.in_keyring and session.record is not None:
+            return self._keyring.read(*session.record)
+        return session.refresh_token
+
+    # --- writing, under the session's lock ---
+
+    def reserve(self, session_id: str) -> Reservation:
+        """Open and fill the file that the next save will need; before the request whose answer must not be lost."""
+        return self.state.reserve(_name(session_id, "json"))
+
+    def save(
+        self,
+        session_id: str,
+        session: Session,
+        *,
+        store: Store = "auto",
+        refresh_token: Secret | None = None,
+        reservation: Reservation | None = None,
+    ) -> Stored:
+        """Keep a session. ``refresh_token`` is a new one to keep; without it the session's own stays where it is."""
+        before = self.read(session_id)
+        session = self._place(session, refresh_token, store) if refresh_token is not None else session
+        content = _encode(_File(version=_VERSION, id=session_id, session=session))
+        with reservation or self.reserve(session_id) as place:
+            stamp = place.commit(content, sync_folder=refresh_token is not None)
+        self.state.empty("replies")
+        old = before.session if before is not None else None
+        if (
+            old is not None
+            and old.in_keyring
+            and old.record
+            and not (session.in_keyring and session.record == old.record)
+        ):
+            self._forget_record(old.record)
+        return Stored(session=session, stamp=stamp)
+
+    def _place(self, session: Session, refresh_token: Secret, store: Store) -> Session:
+        """Put a new refresh token into the keyring where one is usable, else into the session itself."""
+        if store == "none":
+            return msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
+        if store in ("auto", "keyring") and session.record is not None:
+            try:
+                if self._keyring.usable("keyring" if store == "keyring" else "auto"):
+                    self._keyring.write(*session.record, refresh_token)
+                    return msgspec.structs.replace(session, refresh_token=None, in_keyring=True)
+                reason = "no keyring is usable"
+            except StoreError as error:
+                reason = error.sentence
+            if store == "keyring":
+                self._note(f"the refresh token is not kept: {reason}")
+                return msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
+            self._note(f"the refresh token is kept in the session file: {reason}")
+        return msgspec.structs.replace(session, refresh_token=refresh_token, in_keyring=False)
+
+    def erase(self, session_id: str) -> None:
+        """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""
+        before = self.read(session_id)
+        for ending in ("json", "json.new", "failure", "failure.new", "prompt", "prompt.new"):
+            self.state.remove(_name(session_id, ending))
+        self.state.empty("replies")
+        if before is not None and before.session.record is not None:
+            self._forget_record(before.session.record)
+
+    def _forget_record(self, record: tuple[str, str]) -> None:
+        try:
+            self._keyring.delete(*record)
+        except StoreError as error:
+            self._note(f"the keyring keeps an old record: {error.sentence}")
+
+    def forget_replies(self) -> None:
+        """Remove every ready-made answer."""
+        self.state.empty("replies")
+
+    # --- what stands beside a session ---
+
+    def failure(self, session_id: str) -> Failure | None:
+        """Return the remembered refusal; None where there is none or it cannot be read."""
+        return self._beside(_name(session_id, "failure"), Failure)
+
+    def remember(self, session_id: str, failure: Failure) -> None:
+        """Keep a refusal."""
+        self.state.write(_name(session_id, "failure"), _encode(failure))
+
+    def clear_failure(self, session_id: str) -> None:
+        """Forget a refusal."""
+        self.state.remove(_name(session_id, "failure"))
+
+    def prompt(self, session_id: str) -> Prompt | None:
+        """Return what a person is being asked; None where nobody is, or it cannot be read."""
+        return self._beside(_name(session_id, "prompt"), Prompt)
+
+    def keep_prompt(self, session_id: str, prompt: Prompt) -> None:
+        """Tell other processes what a person is being asked."""
+        self.state.write(_name(session_id, "prompt"), _encode(prompt))
+
+    def clear_prompt(self, session_id: str) -> None:
+        """Say that nobody is asked any more."""
+        self.state.remove(_name(session_id, "prompt"))
+
+    def lock_name(self, session_id: str) -> str:
+        """Return the lock file's name within the state directory."""
+        return _name(session_id, "lock")
+
+    def _beside(self, name: str, kind: type[_T]) -> _T | None:
+        found = self.state.read(name)
+        return None if found is None else _decode(found[0], kind)
+
+
+def _name(session_id: str, ending: str) -> str:
+    return f"{_FOLDER}/{session_id}.{ending}"
+
+
+def _encode(value: object) -> bytes:
+    """Write a value with its secrets: these bytes go into a private file and nowhere else."""
+
+    def reveal(part: object) -> object:
+        if isinstance(part, Secret):
+            return part.reveal()
+        raise NotImplementedError(type(part).__name__)
+
+    return msgspec.json.encode(value, enc_hook=reveal)
+
+
+def _decode(content: bytes, kind: type[_T]) -> _T | None:
+    """Read a value back; None where it is damaged. The cause is dropped: its repr may hold the content."""
+
+    def conceal(wanted: type, part: object) -> object:
+        if wanted is Secret and isinstance(part, str):
+            return Secret(part)
+        raise NotImplementedError(wanted.__name__)
+
+    try:
+        return msgspec.json.decode(content, type=kind, dec_hook=conceal)
+    except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError):
+        return None

@@ -1,0 +1,321 @@
+"""stores.native against a real Secret Service: gnome-keyring on a D-Bus session of its own, without a display.
+
+Each test starts ``dbus-run-session`` around this very file (see ``main`` below), which brings the keyring into one
+state, runs a few lines of Python as a process of their own, and prints what they wrote. Nothing touches the keyring of
+whoever runs the tests: HOME, the XDG directories and the bus are the test's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from integration.real import need
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME, OTHER = "a" * 32, "b" * 32
+
+# What each snippet finds; `keyring` waits as long as it does where nobody can be asked.
+PRELUDE = """
+import json, os, sys, time
+from credential_helper.errors import StoreError
+from credential_helper.model import Secret
+from credential_helper.stores.native import Keyring
+
+NAME, OTHER = "a" * 32, "b" * 32
+notes = []
+keyring = Keyring(environ=os.environ, deadline=lambda: 3.0, note=notes.append)
+patient = Keyring(environ=os.environ, deadline=lambda: 15.0)
+
+def refused(call):
+    began = time.monotonic()
+    try:
+        call()
+    except StoreError as error:
+        return [error.sentence, error.hint, time.monotonic() - began]
+    return None
+"""
+
+
+class Run:
+    """What a snippet left behind."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
+        assert process.returncode == 0, process.stderr
+        self.outcome: dict[str, Any] = json.loads(process.stdout)
+        self.stderr: str = self.outcome["stderr"]
+        self.seconds: float = self.outcome["seconds"]
+
+    def answer(self) -> Any:
+        """Return what the snippet printed as JSON; it must have ended well and in silence."""
+        assert self.outcome["code"] == 0, self.stderr
+        assert self.stderr == ""
+        return json.loads(self.outcome["stdout"])
+
+
+def run(home: Path, state: str, snippet: str, **environ: str) -> Run:
+    """Run a snippet in a D-Bus session whose keyring is unlocked, locked, empty, frozen or absent."""
+    launcher, daemon = need("dbus-run-session"), need("gnome-keyring-daemon")
+    (home / "run").mkdir(mode=0o700)
+    (home / "no-services.conf").write_text(
+        "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
+        '<auth>EXTERNAL</auth><policy context="default"><allow send_destination="*" eavesdrop="true"/>'
+        '<allow eavesdrop="true"/><allow own="*"/></policy></busconfig>'
+    )
+    options = [f"--config-file={home / 'no-services.conf'}"] if state == "absent" else []
+    process = subprocess.run(
+        [launcher, *options, "--", sys.executable, "-m", "integration.test_secret_service", state, daemon, snippet],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            **{f"XDG_{name}_HOME": str(home / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
+            **environ,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Run(process)
+
+
+# --- an unlocked keyring ----------------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_kept_read_back_replaced_and_forgotten(tmp_path: Path) -> None:
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+seen = {"usable": keyring.usable("auto"), "backend": keyring.backend()}
+keyring.write(NAME, "prod ada@example.com", Secret("first"))
+keyring.write(NAME, "prod ada@example.com", Secret("second"))
+seen["read"] = Keyring(environ=os.environ, deadline=lambda: 3.0).read(NAME, "prod ada@example.com").reveal()
+keyring.delete(NAME, "prod ada@example.com")
+keyring.delete(NAME, "prod ada@example.com")
+seen["gone"] = keyring.read(NAME, "prod ada@example.com") is None
+print(json.dumps(seen))
+""",
+    ).answer()
+    assert answer == {"usable": True, "backend": "SecretService Keyring", "read": "second", "gone": True}
+
+
+def test_a_lookup_is_exact_in_name_and_user_name(tmp_path: Path) -> None:
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+keyring.write(NAME, "prod ada@example.com", Secret("hers"))
+keyring.write(OTHER, "prod ada@example.com", Secret("of another home"))
+keyring.delete(OTHER, "prod ada@example.com")
+seen = [keyring.read(*record) for record in ((NAME, "prod ada@example.com"), (NAME, "prod bob"), (OTHER, "prod"))]
+print(json.dumps([secret and secret.reveal() for secret in seen]))
+""",
+    ).answer()
+    assert answer == ["hers", None, None]
+
+
+def test_a_person_recognises_the_record(tmp_path: Path) -> None:
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+import secretstorage
+keyring.write(NAME, "prod ada@example.com", Secret("s"))
+bus = secretstorage.dbus_init()
+items = list(secretstorage.get_default_collection(bus).get_all_items())
+print(json.dumps([[item.get_label(), item.get_attributes()["service"]] for item in items]))
+""",
+    ).answer()
+    service = f"credential-helper/{NAME}"
+    assert answer == [[f"Password for 'prod ada@example.com' on '{service}'", service]]
+
+
+def test_a_long_and_odd_secret_survives(tmp_path: Path) -> None:
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+odd = "é\\u2028\\x7f" + "x" * 65536
+keyring.write(NAME, "prod", Secret(odd))
+print(json.dumps(keyring.read(NAME, "prod").reveal() == odd))
+""",
+    ).answer()
+    assert answer is True
+
+
+def test_auto_heeds_neither_variable_nor_configuration_of_keyring(tmp_path: Path) -> None:
+    null = "keyring.backends.null.Keyring"
+    for name in ("CONFIG", "DATA"):
+        folder = tmp_path / name / "python_keyring"
+        folder.mkdir(parents=True)
+        (folder / "keyringrc.cfg").write_text(f"[backend]\ndefault-keyring={null}\n")
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+any_keyring = Keyring(environ=os.environ, deadline=lambda: 3.0, store="keyring")
+print(json.dumps([keyring.backend(), any_keyring.backend()]))
+""",
+        PYTHON_KEYRING_BACKEND=null,
+    ).answer()
+    assert answer[0] == "SecretService Keyring"
+    assert answer[1] == "none (there is no keyring here (keyring chose null Keyring))"
+
+
+def test_store_keyring_finds_the_secret_service_by_keyrings_own_discovery(tmp_path: Path) -> None:
+    answer = run(
+        tmp_path,
+        "unlocked",
+        """
+any_keyring = Keyring(environ=os.environ, deadline=lambda: 3.0, store="keyring")
+any_keyring.write(NAME, "prod", Secret("s"))
+print(json.dumps([any_keyring.usable("keyring"), any_keyring.read(NAME, "prod").reveal()]))
+""",
+    ).answer()
+    assert answer == [True, "s"]
+
+
+# --- keyrings that cannot be used now ---------------------------------------------------------------------------------
+
+EVERY_CALL = """
+print(json.dumps({
+    "usable": keyring.usable("auto"),
+    "read": refused(lambda: keyring.read(NAME, "prod")),
+    "write": refused(lambda: keyring.write(NAME, "prod", Secret("s"))),
+    "delete": refused(lambda: keyring.delete(NAME, "prod")),
+    "patient": refused(lambda: patient.read(NAME, "prod")),
+    "notes": notes,
+}))
+"""
+
+
+def test_a_locked_keyring_is_unavailable_and_not_empty(tmp_path: Path) -> None:
+    answer = run(tmp_path, "locked", EVERY_CALL).answer()
+    assert answer["usable"] is False
+    assert answer["notes"] == ["no keyring: the keyring is locked"]
+    for call in ("read", "write", "delete", "patient"):
+        sentence, hint, seconds = answer[call]
+        assert (sentence, hint) == ("the keyring is locked", "unlock the keyring")
+        assert seconds < 2
+
+
+def test_no_dialog_is_put_up_where_nobody_has_time_to_answer_it(tmp_path: Path) -> None:
+    """A dialog, seen from the bus: whoever unlocks starts gnome-keyring's prompter."""
+    snippet = """
+def asked(who):
+    watched = os.path.join(os.environ["HOME"], "prompted")
+    if os.path.exists(watched):
+        os.unlink(watched)
+    refused(lambda: who.read(NAME, "prod"))
+    return os.path.exists(watched)
+print(json.dumps([asked(keyring), asked(patient)]))
+"""
+    services = tmp_path / "DATA" / "dbus-1" / "services"
+    services.mkdir(parents=True)
+    prompter = tmp_path / "prompter"
+    prompter.write_text(f"#!/bin/sh\n: > {tmp_path}/prompted\nexit 1\n")
+    prompter.chmod(0o700)
+    (services / "org.gnome.keyring.SystemPrompter.service").write_text(
+        f"[D-BUS Service]\nName=org.gnome.keyring.SystemPrompter\nExec={prompter}\n"
+    )
+    assert run(tmp_path, "locked", snippet).answer() == [False, True]
+
+
+def test_a_service_without_a_default_collection_is_unavailable_and_not_empty(tmp_path: Path) -> None:
+    answer = run(tmp_path, "empty", EVERY_CALL).answer()
+    assert answer["usable"] is False
+    for call in ("read", "write", "delete", "patient"):
+        assert answer[call][0] == "the keyring has no default collection"
+
+
+def test_a_session_bus_without_a_secret_service_is_unavailable(tmp_path: Path) -> None:
+    answer = run(tmp_path, "absent", EVERY_CALL).answer()
+    assert answer["usable"] is False
+    for call in ("read", "write", "delete", "patient"):
+        assert answer[call][0].startswith("there is no keyring here (The Secret Service daemon is neither running")
+        assert answer[call][1] == 'store = "file" in the profile keeps the refresh token in a private file instead'
+
+
+def test_a_frozen_keyring_costs_its_deadline_once_and_the_exit_does_not_wait(tmp_path: Path) -> None:
+    """No os._exit here: even the interpreter's own farewell must not wait for the thread."""
+    snippet = """
+keyring = Keyring(environ=os.environ, deadline=lambda: 0.5)
+first = refused(lambda: keyring.read(NAME, "prod"))
+second = refused(lambda: keyring.write(NAME, "prod", Secret("s")))
+print(json.dumps([first, second]))
+"""
+    ran = run(tmp_path, "frozen", snippet)
+    first, second = ran.answer()
+    assert first[:2] == ["the keyring did not answer within 0.5 s", "unlock the keyring"]
+    assert 0.4 < first[2] < 2
+    assert second[0] == "the keyring still does not answer"
+    assert second[2] < 0.1
+    assert ran.seconds < 3
+
+
+# --- inside the D-Bus session -----------------------------------------------------------------------------------------
+
+
+def main(state: str, daemon: str, snippet: str) -> int:
+    """Bring the keyring into a state, run the snippet, print what came of it as JSON."""
+    keyring = None
+    if state in ("unlocked", "locked", "frozen"):
+        keyring = subprocess.Popen(
+            [daemon, "--foreground", "--unlock", "--components=secrets"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert keyring.stdin is not None
+        keyring.stdin.write(b"password of the keyring")
+        keyring.stdin.close()
+        wait_for_default_collection(lock=state == "locked")
+    try:
+        if keyring is not None and state == "frozen":
+            keyring.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        process = subprocess.run([sys.executable, "-c", PRELUDE + snippet], capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - began
+    finally:
+        if keyring is not None:
+            keyring.kill()
+            keyring.wait()
+    outcome = {"code": process.returncode, "stdout": process.stdout, "stderr": process.stderr, "seconds": seconds}
+    print(json.dumps(outcome))
+    return 0
+
+
+def wait_for_default_collection(*, lock: bool) -> None:
+    """Wait until gnome-keyring has made and unlocked its collection; then lock it, where a locked one is wanted."""
+    import secretstorage
+
+    deadline = time.monotonic() + 20
+    while True:
+        connection = secretstorage.dbus_init()
+        try:
+            collection = secretstorage.get_collection_by_alias(connection, "default")
+            if not collection.is_locked():
+                if lock:
+                    collection.lock()
+                return
+        except secretstorage.SecretStorageException:
+            if time.monotonic() > deadline:
+                raise
+        finally:
+            connection.close()
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from credential_helper.clock import SystemClock
+from credential_helper.errors import StoreError
+from credential_helper.stores import lock
+from credential_helper.stores.files import State
+from tests.conftest import FakeClock
+
+HOLDER = """
+import sys, time
+from credential_helper.clock import SystemClock
+from credential_helper.stores import lock
+from credential_helper.stores.files import State
+with lock.held(State(sys.argv[1]), "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+    print("held" if mine else "not held", flush=True)
+    time.sleep(30)
+"""
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(str(tmp_path / "state"))
+
+
+def hold(state: State) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(state.path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_the_lock_file_is_private_and_stays(state: State) -> None:
+    with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+        assert mine
+    assert os.stat(state.locate("sessions/a.lock")).st_mode & 0o777 == 0o600
+
+
+def test_a_second_process_waits_at_the_documented_pace(state: State, clock: FakeClock) -> None:
+    holder = hold(state)
+    try:
+        waits: list[float] = []
+
+        def waiting(waited: float) -> bool:
+            waits.append(waited)
+            return waited < 3
+
+        with lock.held(state, "sessions/a.lock", clock=clock, waiting=waiting) as mine:
+            assert not mine
+    finally:
+        stop(holder)
+    assert waits[0] == 0
+    assert clock.slept[:40] == [0.05] * 40
+    assert set(clock.slept[41:]) == {0.25}
+
+
+def test_a_killed_holder_frees_the_lock_at_once(state: State) -> None:
+    stop(hold(state))
+    with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+        assert mine
+
+
+def test_what_waiting_raises_passes_through(state: State, clock: FakeClock) -> None:
+    def waiting(_waited: float) -> bool:
+        raise KeyError("gone")
+
+    holder = hold(state)
+    try:
+        with pytest.raises(KeyError), lock.held(state, "sessions/a.lock", clock=clock, waiting=waiting):
+            pass
+    finally:
+        stop(holder)
+
+
+def test_a_linked_lock_file_is_refused(state: State, clock: FakeClock, tmp_path: Path) -> None:
+    state.prepare("sessions")
+    os.symlink(tmp_path / "elsewhere", state.locate("sessions/a.lock"))
+    with (
+        pytest.raises(StoreError, match="cannot be locked"),
+        lock.held(state, "sessions/a.lock", clock=clock, waiting=lambda _: False),
+    ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_error_inside_the_block_releases_the_lock(state: State, clock: FakeClock) -> None:
+    with (
+        pytest.raises(OSError, match="inside"),
+        lock.held(state, "sessions/a.lock", clock=clock, waiting=lambda _: False),
+    ):
+        raise OSError("inside")
+    with lock.held(state, "sessions/a.lock", clock=clock, waiting=lambda _: False) as mine:
+        assert mine
+
+
+def test_the_lock_is_not_inherited_by_children(state: State) -> None:
+    with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], close_fds=False)
+    try:
+        began = time.monotonic()
+        with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+            assert mine
+        assert time.monotonic() - began < 5
+    finally:
+        child.kill()
+        child.wait()

@@ -1,0 +1,339 @@
+"""stores.native without a system keyring: deadlines, liars and words. The real one is in integration/.
+
+The keyrings below are chosen as a user would choose them: by PYTHON_KEYRING_BACKEND, with store = "keyring".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked, PasswordDeleteError, PasswordSetError
+
+from credential_helper.errors import StoreError
+from credential_helper.model import Secret
+from credential_helper.stores.native import Keyring
+
+NAME = "0123456789abcdef0123456789abcdef"
+USER = "prod ada@example.com"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Memory(KeyringBackend):
+    """An honest keyring."""
+
+    priority = 1
+    records: dict[tuple[str, str], str] = {}  # noqa: RUF012 - shared, as a keyring is
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.records.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.records[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if self.records.pop((service, username), None) is None:
+            raise PasswordDeleteError("not found")
+
+
+class Slow(Memory):
+    """One that waits for somebody to answer its dialog."""
+
+    answered = threading.Event()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.answered.wait(30)
+        return super().get_password(service, username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.answered.wait(30)
+        super().set_password(service, username, password)
+
+
+class Lying(Memory):
+    """One that forgets."""
+
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        return None
+
+
+class Locked(Memory):
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        raise KeyringLocked("Failed to unlock the collection!")
+
+    def delete_password(self, service: str, username: str) -> None:  # noqa: ARG002
+        raise PasswordDeleteError("cannot")
+
+
+class Telltale(Memory):
+    """One whose exceptions hold what it was given, as those of a plugin that runs a program do."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:  # noqa: ARG002
+        raise PasswordSetError(f"['vault', 'store', '{password}'] returned 1")
+
+
+class Quitting(Memory):
+    def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
+        raise SystemExit("no keyring today")
+
+
+class Noisy(Memory):
+    def get_password(self, service: str, username: str) -> str | None:
+        logging.getLogger("keyring").warning("noise")
+        logging.getLogger("some.plugin").error("more noise")
+        warnings.warn("still more noise", DeprecationWarning, stacklevel=1)
+        warnings.warn("and noise again", UserWarning, stacklevel=1)
+        return super().get_password(service, username)
+
+
+class WinVaultKeyring(Memory):
+    """Named like the Windows one, whose limit nothing else here has."""
+
+
+@pytest.fixture(autouse=True)
+def _empty() -> Iterator[None]:
+    Memory.records.clear()
+    Slow.answered.clear()
+    yield
+    Slow.answered.set()
+
+
+def chosen(kind: type[KeyringBackend] | str, deadline: float = 5.0, note: Callable[[str], None] = print) -> Keyring:
+    name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    environ = {"PYTHON_KEYRING_BACKEND": name}
+    return Keyring(environ=environ, deadline=lambda: deadline, store="keyring", note=note)
+
+
+def refusal(call: Callable[[], object]) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        call()
+    return caught.value
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_random_name_is_in_the_service_and_the_user_name_is_for_people() -> None:
+    chosen(Memory).write(NAME, USER, Secret("token"))
+    assert Memory.records == {(f"credential-helper/{NAME}", USER): "token"}
+
+
+def test_a_record_is_read_replaced_and_forgotten() -> None:
+    keyring = chosen(Memory)
+    assert keyring.read(NAME, USER) is None
+    keyring.write(NAME, USER, Secret("first"))
+    keyring.write(NAME, USER, Secret("second"))
+    assert keyring.read(NAME, USER) == Secret("second")
+    keyring.delete(NAME, USER)
+    assert keyring.read(NAME, USER) is None
+
+
+def test_forgetting_what_is_not_there_is_no_error() -> None:
+    chosen(Memory).delete(NAME, USER)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", "credential-helper"), ("a\x1b[31m\u202eb\n", "a[31mb")])
+def test_a_user_name_is_never_empty_and_never_holds_controls(given: str, kept: str) -> None:
+    keyring = chosen(Memory)
+    keyring.write(NAME, given, Secret("token"))
+    assert list(Memory.records) == [(f"credential-helper/{NAME}", kept)]
+    assert keyring.read(NAME, given) == Secret("token")
+
+
+# --- keyrings that fail -----------------------------------------------------------------------------------------------
+
+
+def test_a_keyring_that_forgets_is_found_out_when_writing() -> None:
+    error = refusal(lambda: chosen(Lying).write(NAME, USER, Secret("token")))
+    assert error.sentence == "the keyring test native Lying did not keep what was written to it"
+
+
+@pytest.mark.parametrize("name", ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring"])
+def test_the_keyrings_that_only_pretend_are_none(name: str) -> None:
+    notes: list[str] = []
+    keyring = chosen(name, note=notes.append)
+    kind = name.split(".")[2]
+    assert not keyring.usable("keyring")
+    assert notes == [f"no keyring: there is no keyring here (keyring chose {kind} Keyring)"]
+    assert keyring.backend() == f"none (there is no keyring here (keyring chose {kind} Keyring))"
+
+
+@pytest.mark.parametrize("name", ["no.such.module.Keyring", "keyring.backends.null.Nothing", "nothing"])
+def test_a_keyring_that_does_not_exist_is_named(name: str) -> None:
+    error = refusal(lambda: chosen(name).read(NAME, USER))
+    assert error.sentence == f"there is no keyring {name}"
+    assert error.hint is not None
+    assert "PYTHON_KEYRING_BACKEND" in error.hint
+
+
+def test_a_locked_keyring_is_not_an_empty_one() -> None:
+    error = refusal(lambda: chosen(Locked).read(NAME, USER))
+    assert (error.sentence, error.hint, error.exit_code) == ("the keyring is locked", "unlock the keyring", 74)
+
+
+def test_a_record_that_cannot_be_deleted_is_not_called_deleted() -> None:
+    assert refusal(lambda: chosen(Locked).delete(NAME, USER)).sentence == "the keyring is locked"
+
+
+def test_a_plugin_that_exits_does_not_end_the_program() -> None:
+    error = refusal(lambda: chosen(Quitting).read(NAME, USER))
+    assert error.sentence == "the keyring test native Quitting could not be read (SystemExit)"
+
+
+def test_no_secret_gets_into_a_sentence_or_a_traceback() -> None:
+    token = os.urandom(8).hex()
+    error = refusal(lambda: chosen(Telltale).write(NAME, USER, Secret(token)))
+    assert error.sentence == "the keyring test native Telltale could not be written (PasswordSetError)"
+    assert token not in "".join(traceback.format_exception(error)) + repr(error) + str(error.hint)
+
+
+def test_what_windows_cannot_hold_is_refused_before_it_is_tried() -> None:
+    keyring = chosen(WinVaultKeyring)
+    keyring.write(NAME, USER, Secret("x" * 1280))
+    error = refusal(lambda: keyring.write(NAME, USER, Secret("x" * 1281)))
+    assert error.sentence == ("the refresh token is too long for the Windows Credential Manager (2562 of 2560 bytes)")
+    assert keyring.read(NAME, USER) == Secret("x" * 1280)
+
+
+# --- deadlines --------------------------------------------------------------------------------------------------------
+
+
+def test_a_keyring_that_does_not_answer_costs_its_deadline_once() -> None:
+    keyring = chosen(Slow, deadline=0.1)
+    began = time.monotonic()
+    assert refusal(lambda: keyring.read(NAME, USER)).sentence == "the keyring did not answer within 0.1 s"
+    assert 0.05 < time.monotonic() - began < 2
+    began = time.monotonic()
+    error = refusal(lambda: keyring.delete(NAME, USER))
+    assert (error.sentence, error.hint) == ("the keyring still does not answer", "unlock the keyring")
+    assert time.monotonic() - began < 0.05
+
+
+def test_a_keyring_that_was_unlocked_in_the_meantime_is_used_again() -> None:
+    keyring = chosen(Slow, deadline=0.1)
+    refusal(lambda: keyring.read(NAME, USER))
+    Slow.answered.set()
+    wait_for_keyring_threads()
+    assert keyring.read(NAME, USER) is None
+
+
+def test_a_secret_written_too_late_is_removed_again() -> None:
+    keyring = chosen(Slow, deadline=0.1)
+    refusal(lambda: keyring.write(NAME, USER, Secret("token")))
+    Slow.answered.set()
+    wait_for_keyring_threads()
+    assert Memory.records == {}
+
+
+def test_the_deadline_is_asked_anew_for_each_call() -> None:
+    seconds = [0.05]
+    keyring = Keyring(
+        environ={"PYTHON_KEYRING_BACKEND": f"{__name__}.Slow"}, deadline=lambda: seconds[0], store="keyring"
+    )
+    assert "0.05 s" in refusal(lambda: keyring.read(NAME, USER)).sentence
+    Slow.answered.set()
+    wait_for_keyring_threads()
+    Slow.answered.clear()
+    seconds[0] = 0.1
+    assert "0.1 s" in refusal(lambda: keyring.read(NAME, USER)).sentence
+
+
+def wait_for_keyring_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "keyring":
+            thread.join(5)
+
+
+# --- which keyring ----------------------------------------------------------------------------------------------------
+
+
+def test_usable_chooses_the_keyring_that_is_used_from_then_on() -> None:
+    keyring = Keyring(environ={"PYTHON_KEYRING_BACKEND": f"{__name__}.Memory"}, deadline=lambda: 5.0)
+    assert refusal(lambda: keyring.read(NAME, USER)).sentence == "there is no keyring here (no D-Bus session)"
+    assert not keyring.usable("auto")
+    assert keyring.usable("keyring")
+    assert keyring.backend() == "test native Memory"
+    keyring.write(NAME, USER, Secret("token"))
+
+
+def python(snippet: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    prelude = (
+        "import os, sys\nfrom credential_helper.stores.native import Keyring\nfrom tests.test_native import Noisy\n"
+    )
+    prelude = prelude if "Noisy" in snippet else prelude.rpartition("from tests")[0]
+    return subprocess.run(
+        [sys.executable, "-c", prelude + snippet],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+
+def test_a_machine_without_a_session_bus_does_not_even_import_keyring(environ: dict[str, str]) -> None:
+    snippet = """
+keyring = Keyring(environ=os.environ, deadline=lambda: 3.0)
+print(keyring.usable("auto"), keyring.backend(), "keyring" in sys.modules)
+"""
+    ran = python(snippet, environ)
+    assert (ran.stdout, ran.stderr) == ("False none (there is no keyring here (no D-Bus session)) False\n", "")
+
+
+def test_auto_runs_no_code_of_installed_plugins_and_store_keyring_does(tmp_path: Path, environ: dict[str, str]) -> None:
+    plugins = tmp_path / "plugins"
+    (plugins / "plugin-1.0.dist-info").mkdir(parents=True)
+    (plugins / "plugin-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
+    (plugins / "plugin-1.0.dist-info" / "entry_points.txt").write_text("[keyring.backends]\nplugin = the_plugin\n")
+    (plugins / "the_plugin.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    environ |= {"PYTHONPATH": str(plugins), "DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/no-bus"}
+    snippet = """
+for store in ("auto", "keyring"):
+    keyring = Keyring(environ=os.environ, deadline=lambda: 10.0, store=store)
+    keyring.backend()
+    print(store, os.path.exists(sys.argv[1]))
+"""
+    ran = python(snippet.replace("sys.argv[1]", repr(str(tmp_path / "ran"))), environ)
+    assert (ran.stdout, ran.stderr) == ("auto False\nkeyring True\n", "")
+
+
+def test_nothing_of_a_keyring_reaches_stderr(environ: dict[str, str]) -> None:
+    snippet = """
+environ = {"PYTHON_KEYRING_BACKEND": Noisy.__module__ + ".Noisy"}
+print(Keyring(environ=environ, deadline=lambda: 10.0, store="keyring").read("a" * 32, "prod"))
+"""
+    ran = python(snippet, environ)
+    assert (ran.stdout, ran.stderr) == ("None\n", "")
+
+
+def test_the_exit_does_not_wait_for_a_hanging_keyring(environ: dict[str, str]) -> None:
+    snippet = """
+from credential_helper.errors import StoreError
+keyring = Keyring(environ={"PYTHON_KEYRING_BACKEND": "tests.test_native.Slow"}, deadline=lambda: 1.0, store="keyring")
+try:
+    keyring.read("a" * 32, "prod")
+except StoreError as error:
+    print(error)
+"""
+    began = time.monotonic()
+    ran = python(snippet, environ)
+    assert ran.stdout == "the keyring did not answer within 1 s\n"
+    assert ran.stderr == ""
+    assert time.monotonic() - began < 10  # Slow waits 30 s
+
+
+def test_a_bus_address_that_leads_nowhere_is_no_keyring(tmp_path: Path, environ: dict[str, str]) -> None:
+    environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={tmp_path}/no-bus"
+    ran = python("print(Keyring(environ=os.environ, deadline=lambda: 3.0).backend())", environ)
+    assert (ran.stdout, ran.stderr) == ("none (there is no keyring here (D-Bus: No such file or directory))\n", "")

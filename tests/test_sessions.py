@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+
+from credential_helper.errors import StoreError
+from credential_helper.model import Identity, Prompt, Secret, Session, Token
+from credential_helper.stores.files import State
+from credential_helper.stores.sessions import Failure, Sessions
+
+ID = "a" * 64
+NOW = 1_900_000_000.0
+
+
+class MemoryKeyring:
+    """A keyring that keeps what it is given, or fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], str] = {}
+        self.works = True
+        self.calls: list[str] = []
+
+    def usable(self, store: Literal["auto", "keyring"]) -> bool:
+        assert store in ("auto", "keyring")
+        return self.works
+
+    def read(self, name: str, username: str) -> Secret | None:
+        self.calls.append("read")
+        self._check()
+        value = self.records.get((name, username))
+        return None if value is None else Secret(value)
+
+    def write(self, name: str, username: str, secret: Secret) -> None:
+        self.calls.append("write")
+        self._check()
+        self.records[name, username] = secret.reveal()
+
+    def delete(self, name: str, username: str) -> None:
+        self.calls.append("delete")
+        self._check()
+        self.records.pop((name, username), None)
+
+    def _check(self) -> None:
+        if not self.works:
+            raise StoreError("the keyring is locked", hint="unlock the keyring")
+
+
+def a_session(**other: object) -> Session:
+    session = Session(
+        profile="prod",
+        issuer="https://idp.example.com",
+        client_id="client",
+        kind="person",
+        access=Token(value=Secret("the-access-token"), received_at=NOW, expires_at=NOW + 3600),
+        id=Token(value=Secret("the-id-token"), received_at=NOW, expires_at=None, unverified=True),
+        scope=("openid", "profile"),
+        identity=Identity(subject="ada", name="ada@example.com", claims=(("sub", "ada"),)),
+        record=("f" * 32, "prod ada@example.com"),
+    )
+    return msgspec.structs.replace(session, **other)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(str(tmp_path / "state"))
+
+
+@pytest.fixture
+def keyring() -> MemoryKeyring:
+    return MemoryKeyring()
+
+
+@pytest.fixture
+def sessions(state: State, keyring: MemoryKeyring) -> Sessions:
+    return Sessions(state, keyring, note=lambda _line: None)
+
+
+def on_disk(state: State) -> bytes:
+    return b"".join(file.read_bytes() for file in Path(str(state.path)).rglob("*") if file.is_file())
+
+
+def test_a_saved_session_is_read_back_whole(sessions: Sessions) -> None:
+    saved = sessions.save(ID, a_session(), store="file", refresh_token=Secret("refresh"))
+    read = sessions.read(ID)
+    assert read is not None
+    assert read.session == saved.session
+    assert read.stamp == saved.stamp == sessions.stamp(ID)
+    assert read.session.refresh_token == Secret("refresh")
+
+
+def test_the_refresh_token_lives_in_the_keyring_and_nowhere_on_disk(
+    sessions: Sessions, state: State, keyring: MemoryKeyring
+) -> None:
+    sessions.save(ID, a_session(), refresh_token=Secret("the-refresh-token"))
+    assert list(keyring.records.values()) == ["the-refresh-token"]
+    assert b"the-refresh-token" not in on_disk(state)
+    stored = sessions.read(ID)
+    assert stored is not None
+    assert sessions.refresh_token(stored.session) == Secret("the-refresh-token")
+
+
+def test_without_a_usable_keyring_it_lives_in_the_session_file(sessions: Sessions, keyring: MemoryKeyring) -> None:
+    keyring.works = False
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("refresh"))
+    assert not stored.session.in_keyring
+    assert sessions.refresh_token(stored.session) == Secret("refresh")
+
+
+def test_store_keyring_never_falls_back_to_the_file(sessions: Sessions, state: State, keyring: MemoryKeyring) -> None:
+    keyring.works = False
+    stored = sessions.save(ID, a_session(), store="keyring", refresh_token=Secret("the-refresh-token"))
+    assert not stored.session.refreshable
+    assert b"the-refresh-token" not in on_disk(state)
+
+
+def test_store_none_keeps_no_refresh_token(sessions: Sessions, state: State, keyring: MemoryKeyring) -> None:
+    stored = sessions.save(ID, a_session(), store="none", refresh_token=Secret("the-refresh-token"))
+    assert not stored.session.refreshable
+    assert b"the-refresh-token" not in on_disk(state)
+    assert keyring.calls == []
+
+
+def test_a_save_without_a_new_refresh_token_keeps_the_old_one_where_it_is(
+    sessions: Sessions, keyring: MemoryKeyring
+) -> None:
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("refresh"))
+    keyring.calls.clear()
+    again = sessions.save(ID, msgspec.structs.replace(stored.session, scope=("openid",)))
+    assert sessions.refresh_token(again.session) == Secret("refresh")
+    assert keyring.calls == ["read"]
+
+
+def test_a_rotated_refresh_token_takes_the_same_record(sessions: Sessions, keyring: MemoryKeyring) -> None:
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("one"))
+    sessions.save(ID, stored.session, refresh_token=Secret("two"))
+    assert list(keyring.records.values()) == ["two"]
+
+
+def test_what_the_old_file_pointed_to_is_deleted_after_the_new_one_is_there(
+    sessions: Sessions, keyring: MemoryKeyring
+) -> None:
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("one"))
+    sessions.save(ID, stored.session, store="file", refresh_token=Secret("two"))
+    assert keyring.records == {}
+
+
+def test_a_keyring_that_got_locked_does_not_lose_a_rotated_token(sessions: Sessions, keyring: MemoryKeyring) -> None:
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("one"))
+    keyring.works = False
+    again = sessions.save(ID, stored.session, refresh_token=Secret("two"))
+    assert sessions.refresh_token(again.session) == Secret("two")
+
+
+def test_a_locked_keyring_is_unavailable_and_not_empty(sessions: Sessions, keyring: MemoryKeyring) -> None:
+    stored = sessions.save(ID, a_session(), refresh_token=Secret("one"))
+    keyring.works = False
+    with pytest.raises(StoreError):
+        sessions.refresh_token(stored.session)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"null", b"[]", b'{"version":1}', b"\xff\xfe", b'{"version":99,"id":"x","session":{}}', b"\0" * 100],
+)
+def test_a_damaged_session_counts_as_absent(state: State, keyring: MemoryKeyring, content: bytes) -> None:
+    notes: list[str] = []
+    sessions = Sessions(state, keyring, note=notes.append)
+    state.write(f"sessions/{ID}.json", content)
+    assert sessions.read(ID) is None
+    assert any("damaged" in note for note in notes)
+
+
+def test_a_truncated_session_counts_as_absent(sessions: Sessions, state: State) -> None:
+    sessions.save(ID, a_session(), store="file", refresh_token=Secret("refresh"))
+    found = state.read(f"sessions/{ID}.json")
+    assert found is not None
+    for length in range(0, len(found[0]), 17):
+        state.write(f"sessions/{ID}.json", found[0][:length])
+        assert sessions.read(ID) is None
+
+
+def test_a_session_under_another_name_counts_as_absent(sessions: Sessions, state: State) -> None:
+    sessions.save(ID, a_session())
+    found = state.read(f"sessions/{ID}.json")
+    assert found is not None
+    state.write(f"sessions/{'b' * 64}.json", found[0])
+    assert sessions.read("b" * 64) is None
+
+
+def test_writing_and_erasing_empties_the_replies(sessions: Sessions, state: State) -> None:
+    state.write("replies/one", b"")
+    sessions.save(ID, a_session())
+    assert state.names("replies") == []
+    state.write("replies/one", b"")
+    sessions.erase(ID)
+    assert state.names("replies") == []
+
+
+def test_erasing_leaves_only_the_lock(sessions: Sessions, state: State, keyring: MemoryKeyring) -> None:
+    sessions.save(ID, a_session(), refresh_token=Secret("refresh"))
+    sessions.remember(ID, Failure(sentence="declined", hint=None, exit_code=77, made=NOW, until=NOW + 60))
+    state.reserve(f"sessions/{ID}.json")
+    state.write(f"sessions/{ID}.lock", b"")
+    sessions.erase(ID)
+    assert state.names("sessions") == [f"{ID}.lock"]
+    assert keyring.records == {}
+
+
+def test_a_prompt_is_read_back(sessions: Sessions) -> None:
+    prompt = Prompt(
+        tool="kubectl",
+        profile="prod",
+        issuer="https://idp.example.com",
+        target=None,
+        scope=("openid",),
+        device_code=Secret("device"),
+        user_code="WDJB-MJHT",
+        verification_uri="https://idp.example.com/activate",
+        verification_uri_complete=None,
+        interval=5.0,
+        next_poll=NOW + 5,
+        made_at=NOW,
+        expires_at=NOW + 900,
+    )
+    sessions.keep_prompt(ID, prompt)
+    assert sessions.prompt(ID) == prompt
+    sessions.clear_prompt(ID)
+    assert sessions.prompt(ID) is None
+
+
+def test_a_damaged_failure_or_prompt_counts_as_absent(sessions: Sessions, state: State) -> None:
+    state.write(f"sessions/{ID}.failure", b"{")
+    state.write(f"sessions/{ID}.prompt", b"\xff")
+    assert sessions.failure(ID) is None
+    assert sessions.prompt(ID) is None
