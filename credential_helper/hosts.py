@@ -1,0 +1,151 @@
+r"""Hosts and URLs, parsed by one strict function, and the question who gets a token.
+
+No urlsplit: it and the tool that asks may disagree about where a host ends, and a token goes to the loser's guess.
+
+- A host is ASCII letters, digits, ``-`` and ``.``, or an IPv6 literal in brackets; then perhaps ``:`` and a port.
+  Anything else (non-ASCII, ``@``, ``/``, ``\``, ``#``, ``%``, ``:`` without digits) is not a host.
+- It is compared in ASCII lower case, without one trailing dot, with the scheme's default port filled in.
+- Loopback is the literal 127.0.0.1, [::1] or localhost, and nothing else.
+- Paths are compared by whole segments; a path that a server could read differently matches no path.
+
+What a tool asked for is "not mine" (None) when it does not parse; what a config file says is an error with a reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+DEFAULT_PORTS = {"https": 443, "http": 80}
+LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
+
+# Explicit classes: \w, \d and re.IGNORECASE know letters and digits that are not ASCII.
+_AUTHORITY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DECODED_TWICE = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)  # . / \ for a server that decodes once more
+
+
+class Url(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed http or https URL; ``host`` and ``port`` are normalised, ``path`` is as written."""
+
+    scheme: str
+    host: str
+    port: int
+    port_given: bool
+    path: str = ""  # without the first slash; empty: none
+    query: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Return scheme://host:port, the port always there."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def normal(self) -> str:
+        """Return the origin and the path, without one final slash."""
+        path = self.path.removesuffix("/")
+        return f"{self.origin}/{path}" if path else self.origin
+
+    @property
+    def loopback(self) -> bool:
+        """Say whether the host is this machine, by its name alone."""
+        return is_loopback(self.host)
+
+    @property
+    def authority(self) -> str:
+        """Return host, and the port where it was written: how a message names it."""
+        return f"{self.host}:{self.port}" if self.port_given else self.host
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a normalised host is the literal 127.0.0.1, [::1] or localhost; 127.0.0.2 and ::ffff:… are not."""
+    return host in LOOPBACK
+
+
+def parse_host(scheme: str, text: str) -> Url | None:
+    """Parse ``HOST[:PORT]`` of a request; None when it is anything else, or the scheme is neither http nor https."""
+    default = DEFAULT_PORTS.get(scheme)
+    found = _AUTHORITY.fullmatch(text)
+    if default is None or found is None:
+        return None
+    host = found[1].lower()
+    if host.startswith("["):
+        if not _is_ipv6(host[1:-1]):
+            return None
+    else:
+        host = host.removesuffix(".")
+        if not all(host.split(".")):  # empty, or two dots side by side
+            return None
+    port = int(found[2] or default)
+    return Url(scheme=scheme, host=host, port=port, port_given=bool(found[2])) if port <= 65535 else None
+
+
+def _is_ipv6(text: str) -> bool:
+    import socket  # 3 ms, and hardly anyone writes an address in brackets
+
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return True
+
+
+def parse_url(text: str) -> Url:
+    """Parse ``SCHEME://HOST[:PORT][/PATH][?QUERY]``; ValueError says in words what is wrong, and echoes nothing."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in DEFAULT_PORTS:
+        raise ValueError("does not begin with https://")
+    if _CONTROL.search(text):
+        raise ValueError("has a control character in it")
+    if "\\" in text:
+        raise ValueError("has a backslash in it")
+    if "#" in text:
+        raise ValueError("has a fragment (#…)")
+    rest, question, query = rest.partition("?")
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        raise ValueError("has a user name in it (what stands before @)")
+    if not authority.isascii():
+        raise ValueError("has a host that is not ASCII (write its xn-- form)")
+    origin = parse_host(scheme, authority)
+    if origin is None:
+        raise ValueError("has no valid host[:port]")
+    return msgspec.structs.replace(origin, path=path if slash else "", query=query if question else None)
+
+
+def parse_server(text: str) -> Url | None:
+    """Parse what docker, podman and skopeo ask for: ``[SCHEME://]HOST[:PORT][/PATH]``; no scheme means https."""
+    try:
+        url = parse_url(text if "://" in text else f"https://{text}")
+    except ValueError:
+        return None
+    return None if url.query is not None else msgspec.structs.replace(url, path=url.path.removesuffix("/"))
+
+
+def segments(path: str) -> tuple[str, ...] | None:
+    """Split a request's path; () where there is none, None where a server could read it differently than we do."""
+    if not path:
+        return ()
+    if _CONTROL.search(path) or "\\" in path or _DECODED_TWICE.search(path):
+        return None
+    parts = tuple(path.split("/"))
+    return None if any(part in ("", ".", "..") for part in parts) else parts
+
+
+def longest_match(listed: Sequence[str], asked: Url) -> int | None:
+    """Return which of the normalised URLs serves a request: same scheme, host and port, the longest path before it.
+
+    An entry without a path serves every path of its host; an entry with one only a request that has it, too.
+    """
+    path = segments(asked.path)
+    best, depth = None, -1
+    for index, text in enumerate(listed):
+        url = parse_url(text)
+        wanted = segments(url.path)
+        if url.origin != asked.origin or wanted is None or (wanted and (path is None or path[: len(wanted)] != wanted)):
+            continue
+        if len(wanted) > depth:
+            best, depth = index, len(wanted)
+    return best

@@ -1,0 +1,112 @@
+"""How a client says who it is (RFC 6749 §2.3): exactly one method a request, chosen here and nowhere else.
+
+``auto`` is ``none`` without a client secret; with one it is ``basic``, the method that every server must know
+(RFC 6749 §2.3.1), once again as ``post`` when the client was refused. What worked is remembered by the provider
+object, and is then the first that is tried.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote_plus, unquote_plus
+
+from credential_helper.errors import ConfigurationError
+from credential_helper.model import Secret
+
+if TYPE_CHECKING:
+    from credential_helper.oauth.metadata import Provider
+
+Fields = tuple[tuple[str, str], ...]
+
+# Parameters whose value is a secret (RFC 6749, 7009, 7523, 7636, 8628, 8693; Auth0 and OpenID Connect).
+SECRET_FIELDS = frozenset(
+    {
+        "access_token",
+        "actor_token",
+        "assertion",
+        "client_assertion",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "device_code",
+        "id_token",
+        "mfa_token",
+        "password",
+        "refresh_token",
+        "subject_token",
+        "token",
+    }
+)
+
+
+def methods(provider: Provider) -> tuple[str, ...]:
+    """Return the methods to be tried in order; a later one only after the client was refused.
+
+    Raises ConfigurationError for a method that needs a secret where the profile has none, and for one that is not
+    supported.
+    """
+    configured = provider.profile.client_authentication
+    if configured == "auto":
+        if provider.client_secret is None:
+            return ("none",)
+        return ("post", "basic") if provider.authentication_worked == "post" else ("basic", "post")
+    if configured not in _METHODS:
+        raise ConfigurationError(
+            f'client_authentication = "{configured}" is not supported yet', hint='use "auto", "basic" or "post"'
+        )
+    if configured != "none" and provider.client_secret is None:
+        raise ConfigurationError(f'client_authentication = "{configured}" needs a client_secret', hint=SECRET_SOURCES)
+    return (configured,)
+
+
+SECRET_SOURCES = 'name its source in the profile, for example client_secret = { env = "NAME" }'
+
+
+def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, str]]) -> tuple[Fields, Secret | None]:
+    """Return the request's fields with what the method adds, and the Authorization header's value if it has one.
+
+    Called once a request, also for a repeated one. Raises ConfigurationError where the secret cannot be read.
+    """
+    return _METHODS[method](provider, tuple(fields))
+
+
+def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) -> tuple[str, ...]:
+    """Return every secret that a request carries, in each form it has there, to be cut out of foreign text."""
+    found = [value for name, value in fields if name in SECRET_FIELDS and value]
+    if authorization is not None:
+        encoded = authorization.reveal().removeprefix("Basic ")
+        secret = base64.b64decode(encoded).decode("ascii").partition(":")[2]
+        found += [encoded, secret, unquote_plus(secret)]
+    return tuple(dict.fromkeys(form for form in found if form))
+
+
+def _none(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    """A public client names itself (RFC 6749 §3.2.1)."""
+    return (*fields, ("client_id", provider.profile.client_id)), None
+
+
+def _basic(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    """Both halves are form-urlencoded before they are joined (RFC 6749 §2.3.1); most libraries forget that."""
+    halves = (provider.profile.client_id, _client_secret(provider))
+    joined = ":".join(quote_plus(half, safe="") for half in halves)
+    return fields, Secret("Basic " + base64.b64encode(joined.encode("ascii")).decode("ascii"))
+
+
+def _post(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    own = (("client_id", provider.profile.client_id), ("client_secret", _client_secret(provider)))
+    return (*fields, *own), None
+
+
+_METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] = {
+    "none": _none,
+    "basic": _basic,
+    "post": _post,
+}
+
+
+def _client_secret(provider: Provider) -> str:
+    if provider.client_secret is None:
+        raise ConfigurationError("the profile has no client_secret", hint=SECRET_SOURCES)
+    return provider.client_secret().reveal()

@@ -1,0 +1,44 @@
+"""A machine signs in for itself (RFC 6749 §4.4).
+
+Providers charge for these tokens (Auth0 counts them a month), so nothing is requested that a kept one could answer;
+that is the caller's affair. A refresh token has no place here (§4.4.3) and is dropped if one comes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from credential_helper.errors import ConfigurationError
+from credential_helper.oauth import client_authentication, token_endpoint
+
+if TYPE_CHECKING:
+    from credential_helper.model import Tokens
+    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.metadata import Provider
+
+GRANT_TYPE = "client_credentials"
+
+
+def sign_in(provider: Provider, stage: Stage) -> None:
+    """Get tokens for the client itself and hand them to ``stage.redeem``.
+
+    Raises AuthorizationError, RateLimited, TransportError, TokenResponseError; ConfigurationError without a secret:
+    only a confidential client may use this grant (RFC 6749 §4.4).
+    """
+    if client_authentication.methods(provider) == ("none",):
+        raise ConfigurationError(
+            'flow = "client-credentials" needs a client secret', hint=client_authentication.SECRET_SOURCES
+        )
+    provider.metadata(fresh=True)
+    stage.redeem(partial(_exchange, provider))
+
+
+def _exchange(provider: Provider) -> Tokens:
+    fields = token_endpoint.what_for(provider)
+    tokens = token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the client credentials")
+    if tokens.refresh_token is not None:
+        provider.note(f"{provider.host} sent a refresh token to a machine: dropped (RFC 6749 §4.4.3)")
+    return msgspec.structs.replace(tokens, refresh_token=None)

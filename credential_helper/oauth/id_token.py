@@ -1,0 +1,299 @@
+"""The ID token: who signed in (OpenID Connect Core 1.0 §2, §3.1.3.7, §12.2).
+
+``claims_of`` looks into a token without believing it. ``validate`` believes: signed by a key of the provider's with an
+algorithm of our list and of the provider's, made by the issuer, for this client, now. PyJWT checks the signature, iss,
+aud and that nothing required is missing; azp, nonce and the times, which it takes from the machine, are checked here.
+
+An unknown key, or a signature that a kept key does not explain, makes the keys renewed once, as far as the rules in
+metadata.py let it. A check that fails is an AuthorizationError; one that cannot be made now is a TransportError.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from credential_helper.errors import (
+    AuthorizationError,
+    ClockError,
+    CredentialHelperError,
+    RateLimited,
+    TokenResponseError,
+    TransportError,
+    foreign,
+)
+from credential_helper.model import Identity, Secret
+
+if TYPE_CHECKING:
+    from credential_helper.oauth.metadata import Provider
+
+LEEWAY = 60.0  # seconds that two clocks may differ
+
+# Never none, never HS*: a client secret, or a public key taken for one, is not a signature (RFC 8725 §2.1).
+# The key that belongs to each: its type, and its curve where the algorithm has one (RFC 7518 §3.1, RFC 8037 §3.1).
+_ALGORITHMS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "RS256": ("RSA", ()),
+    "RS384": ("RSA", ()),
+    "RS512": ("RSA", ()),
+    "PS256": ("RSA", ()),
+    "PS384": ("RSA", ()),
+    "PS512": ("RSA", ()),
+    "ES256": ("EC", ("P-256",)),
+    "ES384": ("EC", ("P-384",)),
+    "ES512": ("EC", ("P-521",)),
+    "EdDSA": ("OKP", ("Ed25519", "Ed448")),
+}
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+# --- without believing it ---------------------------------------------------------------------------------------------
+
+
+def claims_of(token: str) -> dict[str, object] | None:
+    """Return the claims of a JWT, unverified; None for anything but three segments around a JSON object.
+
+    An opaque token may well begin like a JWT: Auth0's has five segments (RFC 7516).
+    """
+    segments = token.split(".")
+    return _json_object(segments[1]) if len(segments) == 3 else None
+
+
+def _json_object(segment: str) -> dict[str, object] | None:
+    if not _BASE64URL.fullmatch(segment):
+        return None
+    padded = segment.replace("-", "+").replace("_", "/") + "=" * (-len(segment) % 4)
+    try:
+        value = msgspec.json.decode(binascii.a2b_base64(padded))
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+# --- believing it -----------------------------------------------------------------------------------------------------
+
+
+def validate(provider: Provider, id_token: Secret, *, nonce: str | None = None, at: float | None = None) -> Identity:
+    """Check an ID token and return who it names.
+
+    ``nonce`` is the one that was sent with the request, if one was. ``at`` is the time to judge by (seconds since the
+    epoch), now where absent. Raises AuthorizationError when a check fails, TransportError when the provider's keys
+    cannot be had now.
+    """
+    host, token = provider.host, id_token.reveal()
+    now = provider.clock.now() if at is None else at
+    try:
+        claims = _signed(provider, token)
+        _judge(provider, claims, nonce)
+        _judge_times(provider, claims, now)
+    except _Failed as failed:
+        raise AuthorizationError(f"the ID token of {host} {failed}") from None
+    except (TokenResponseError, RateLimited) as error:
+        raise TransportError(f"the ID token of {host} cannot be checked now: {error.sentence}") from None
+    return _identity(claims)
+
+
+class _Failed(Exception):
+    """A check failed; the text goes on from "the ID token of HOST …"."""
+
+
+class _UnknownKey(_Failed):
+    """No published key is the one that signed."""
+
+
+def _signed(provider: Provider, token: str) -> dict[str, Any]:
+    """Return the claims under a signature that one of the provider's keys explains."""
+    alg, kid = _header(provider, token)
+    try:
+        return _verified(provider, token, alg, kid, provider.keys())
+    except _Failed as failed:
+        if provider.keys_are_new:
+            raise
+        first = failed
+    provider.note(f"the ID token of {provider.host} {first}; asking for its keys again")
+    try:
+        keys = provider.keys(renew=True)
+    except CredentialHelperError:
+        if isinstance(first, _UnknownKey):
+            raise
+        raise first from None
+    try:
+        return _verified(provider, token, alg, kid, keys)
+    except _UnknownKey as failed:
+        if provider.keys_are_new:
+            raise
+        raise TransportError(
+            f"the ID token of {provider.host} {failed}; its keys are asked for once in 5 minutes"
+        ) from None
+
+
+def _header(provider: Provider, token: str) -> tuple[str, str | None]:
+    """Return the algorithm and the key's id, both as the token claims them (RFC 7515 §4.1)."""
+    segments = token.split(".")
+    header = _json_object(segments[0]) if len(segments) == 3 else None
+    if header is None:
+        raise _Failed("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
+    alg, kid = header.get("alg"), header.get("kid")
+    supported = provider.metadata().id_token_signing_alg_values_supported
+    if not isinstance(alg, str) or alg not in _ALGORITHMS:
+        raise _Failed(f"is signed with {foreign(str(alg), 20)}, which proves nothing")
+    if supported is not None and alg not in supported:
+        raise _Failed(f"is signed with {alg}, which is not among the algorithms in the provider's metadata")
+    if kid is not None and not isinstance(kid, str):
+        raise _Failed("names its key with something that is no string")
+    return alg, kid
+
+
+def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set: dict[str, object]) -> dict[str, Any]:
+    """Return the claims if a key of the set explains the signature, and iss and aud are right."""
+    import warnings
+
+    import jwt  # 75 ms
+
+    keys = _fitting(key_set, alg, kid)
+    failed = _Failed("has a signature that its key does not explain")
+    for key in keys:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a short key is worth a word, but not one on stderr
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    jwt.PyJWK(key, algorithm=alg),
+                    algorithms=[alg],
+                    audience=provider.profile.client_id,
+                    issuer=list(provider.issuers),
+                    options={
+                        "require": ["iss", "sub", "aud", "exp", "iat"],
+                        "verify_exp": False,  # by our clock, in _judge_times
+                        "verify_iat": False,
+                        "verify_nbf": False,
+                    },
+                )
+            return claims
+        except jwt.InvalidSignatureError:
+            continue
+        except Exception as error:
+            failed = _Failed(_reason(error, token))
+            if isinstance(error, jwt.InvalidTokenError):
+                break  # the signature is right, or the token could not be read at all
+    raise failed
+
+
+def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict[str, Any]]:
+    """Return the keys that may have signed: the ones with that id, or the only one that fits where there is no id.
+
+    ``use``, ``key_ops`` and ``alg`` of a key are obeyed (RFC 7517 §4).
+    """
+    keys = key_set.get("keys")
+    published = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
+    named = [key for key in published if kid is None or key.get("kid") == kid]
+    if not named:
+        raise _UnknownKey("is signed with a key that the provider does not publish")
+    kty, curves = _ALGORITHMS[alg]
+    fitting = [
+        key
+        for key in named
+        if key.get("kty") == kty
+        and (not curves or key.get("crv") in curves)
+        and key.get("use", "sig") == "sig"
+        and key.get("alg", alg) == alg
+        and _may_verify(key.get("key_ops"))
+    ]
+    if kid is None and len(fitting) != 1:
+        raise _UnknownKey(f"does not name its key, and {len(fitting)} of the provider's could be it")
+    if not fitting:
+        raise _Failed(f"is signed with {alg}, for which the key that it names is not meant")
+    return fitting
+
+
+def _may_verify(key_ops: object) -> bool:
+    return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)
+
+
+def _reason(error: Exception, token: str) -> str:
+    """Return what PyJWT found, in our words; its own may hold claims."""
+    import jwt
+
+    claims = claims_of(token) or {}
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return f"lacks {error.claim}"
+    if isinstance(error, jwt.InvalidIssuerError):
+        return f"comes from another issuer ({foreign(str(claims.get('iss')), 100)})"
+    if isinstance(error, jwt.InvalidAudienceError):
+        return "is for another client (aud)"
+    if isinstance(error, jwt.InvalidKeyError | jwt.PyJWKError):
+        return "is signed with a key that is published in a form that cannot be used"
+    return f"cannot be used ({type(error).__name__})"
+
+
+def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> None:
+    """Check what PyJWT does not: sub, azp (§3.1.3.7, points 4 and 5) and nonce (point 11)."""
+    if not claims["sub"]:
+        raise _Failed("names nobody (sub is empty)")
+    azp, aud = claims.get("azp"), claims["aud"]
+    if azp is None and isinstance(aud, list) and len(set(aud)) > 1:
+        raise _Failed("is for several clients and does not say for which (azp)")
+    if azp is not None and azp != provider.profile.client_id:
+        raise _Failed("was issued to another client (azp)")
+    if nonce is not None:
+        sent = claims.get("nonce")
+        if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), nonce.encode()):
+            raise _Failed("answers another request (nonce)")
+
+
+def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None:
+    """Check exp, iat and nbf (points 9 and 10); where our own clock explains a failure, say that instead."""
+    problem = _time_problem(claims, now)
+    if problem is None:
+        return
+    skew = provider.transport.skew
+    if skew is not None and abs(skew) > LEEWAY and _time_problem(claims, now + skew) is None:
+        way = "behind" if skew > 0 else "ahead of"
+        raise ClockError(
+            f"this machine's clock is {_span(abs(skew))} {way} {provider.host}",
+            hint="set the clock, then try again",
+        )
+    raise _Failed(problem)
+
+
+def _time_problem(claims: dict[str, Any], now: float) -> str | None:
+    exp, iat, nbf = (_seconds(claims.get(name)) for name in ("exp", "iat", "nbf"))
+    if exp is None or iat is None or (nbf is None and claims.get("nbf") is not None):
+        return "has a time that is no number"
+    if exp + LEEWAY <= now:
+        return f"expired {_span(now - exp)} ago"
+    if iat - LEEWAY > now:
+        return f"was issued {_span(iat - now)} in the future"
+    if nbf is not None and nbf - LEEWAY > now:
+        return f"is not valid before {_span(nbf - now)} from now"
+    return None
+
+
+def _seconds(value: object) -> float | None:
+    """Return a NumericDate (RFC 7519 §2); NaN and infinity, which json reads, are none: they pass comparisons."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    strings = {name: value for name, value in claims.items() if isinstance(value, str)}
+    names = (strings.get(claim) for claim in ("preferred_username", "email", "name"))
+    return Identity(
+        subject=claims["sub"], name=next((name for name in names if name), None), claims=tuple(sorted(strings.items()))
+    )

@@ -1,0 +1,430 @@
+"""What a provider says of itself: its metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3) and its keys (RFC 7517).
+
+Metadata. A kept document serves whatever its age. A sign-in renews one that is older than 24 h, a refresh only after
+the addresses in it failed; either asks once a process. The document's issuer must be the configured one but for one
+final slash, whose form in the document is adopted. The profile's own endpoints are laid over; where they are all that
+is needed, nothing is asked.
+
+Keys. Kept for 24 h; older ones serve while the provider cannot be reached. An unknown key makes them renewed: once a
+process, and at most once in 5 minutes by the time on disk.
+
+Addresses. Beside an https issuer, https only. An http issuer, or an http endpoint in the profile, has to be loopback,
+and then every endpoint must be on that same origin. A host that is not the issuer's is allowed, and said under
+--verbose.
+
+What is kept is public. It is judged again when it is read, by the rules that a new document meets, and what does not
+pass counts as absent. What comes from the future counts as old: a clock that was wrong once keeps nothing for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+
+from credential_helper.clock import Clock
+from credential_helper.errors import (
+    ConfigurationError,
+    CredentialHelperError,
+    RateLimited,
+    TokenResponseError,
+    TransportError,
+    foreign,
+)
+from credential_helper.model import Profile, Secret
+from credential_helper.oauth.transport import Note, address_problem, parse, require_address, silent
+
+if TYPE_CHECKING:
+    from credential_helper.oauth.transport import Answer, Transport
+
+KEPT = 86400.0  # seconds that metadata and keys count as young
+KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
+AHEAD = 60.0  # seconds that something kept may come from the future
+RETRY_AFTER = 60.0  # seconds, where a rate limit names none
+
+FORMAT = 1  # of what is kept on disk
+
+
+class Documents(Protocol):
+    """A place for public documents; a failure there is never an error."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what was written, None where there is nothing to trust."""
+
+    def write(self, name: str, document: bytes) -> None:
+        """Keep a document, or don't."""
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a provider's metadata that is used (RFC 8414 §2), judged."""
+
+    issuer: str  # in the document's form
+    token_endpoint: str
+    device_authorization_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    jwks_uri: str | None = None
+    scopes_supported: tuple[str, ...] | None = None
+    id_token_signing_alg_values_supported: tuple[str, ...] | None = None
+    token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
+
+
+# The members that are addresses, and the profile's name for an endpoint of that kind.
+_ADDRESSES = {
+    "token_endpoint": "token",
+    "device_authorization_endpoint": "device_authorization",
+    "revocation_endpoint": "revocation",
+    "jwks_uri": "jwks",
+}
+_LISTS = ("scopes_supported", "id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported")
+
+# The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6).
+_KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y")
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """On disk: the metadata of one issuer as it was received, and how our clients authenticate there."""
+
+    format: int = FORMAT
+    made: float = 0.0
+    document: dict[str, object] | None = None
+    authentication: dict[str, str] = {}  # by client_id
+
+
+class _KeptKeys(msgspec.Struct, kw_only=True):
+    """On disk: the keys of one issuer."""
+
+    format: int = FORMAT
+    made: float
+    jwks_uri: str
+    keys: list[dict[str, object]]
+
+
+_Record = TypeVar("_Record", _Kept, _KeptKeys)
+
+
+class Provider:
+    """One profile's provider, for the time of one process.
+
+    Raises ConfigurationError when the issuer or an endpoint in the profile is not one that may be used.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        transport: Transport,
+        documents: Documents,
+        clock: Clock,
+        client_secret: Callable[[], Secret] | None = None,
+        note: Note = silent,
+    ) -> None:
+        self.profile = profile
+        self.transport = transport
+        self.clock = clock
+        self.note = note
+        self.client_secret = client_secret
+        self.keys_are_new = False  # fetched by this process: a key that is not among them is not published
+        self._documents = documents
+        self._endpoints: dict[str, str] = {
+            name: url for name, url in msgspec.structs.asdict(profile.endpoints).items() if url
+        }
+        self._origin = _judge_profile(profile.issuer, self._endpoints)
+        self.host = _host(profile.issuer)
+        self._missing = _needed(profile) - self._endpoints.keys()  # of the profile's endpoints
+        self._metadata: Metadata | None = None
+        self._asked = False  # for the metadata, by this process
+        self._keys: _KeptKeys | None = None
+
+    # --- metadata -----------------------------------------------------------------------------------------------------
+
+    def metadata(self, *, fresh: bool = False) -> Metadata:
+        """Return the metadata with the profile's endpoints laid over; ``fresh`` renews what is older than 24 h.
+
+        Raises TransportError, RateLimited, TokenResponseError.
+        """
+        if self._metadata is None:
+            self._metadata = self._judged_kept() if self._missing else self._judge({"issuer": self.profile.issuer})
+        if self._metadata is None:
+            return self._discover()
+        if fresh and self._missing and not self._asked and not self._young(self._record().made, KEPT):
+            return self._discover(otherwise=self._metadata)
+        return self._metadata
+
+    def renew_metadata(self) -> Metadata:
+        """Ask the provider, unless this process has; return what holds now.
+
+        Raises TransportError, RateLimited, TokenResponseError.
+        """
+        return self._discover() if self._missing and not self._asked else self.metadata()
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Return what ``iss`` may be in an ID token: the document's form; without a document, both."""
+        if self._missing:
+            return (self.metadata().issuer,)
+        bare = self.profile.issuer.removesuffix("/")
+        return (bare, f"{bare}/")
+
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes to ask for: the profile's as they are, else those of the defaults that are supported.
+
+        Raises as ``metadata`` does.
+        """
+        if self.profile.scope is not None or not self.profile.scopes:
+            return self.profile.scopes
+        supported = self.metadata().scopes_supported
+        return tuple(scope for scope in self.profile.scopes if supported is None or scope in supported)
+
+    @property
+    def authentication_worked(self) -> str | None:
+        """Which of "basic" and "post" worked for this client, where it had to find out; kept with the metadata."""
+        worked = self._record().authentication.get(self.profile.client_id)
+        return worked if worked in ("basic", "post") else None
+
+    @authentication_worked.setter
+    def authentication_worked(self, method: str | None) -> None:
+        record = self._record()
+        if record.authentication.get(self.profile.client_id) == method:
+            return
+        record.authentication.pop(self.profile.client_id, None)
+        if method is not None:
+            record.authentication[self.profile.client_id] = method
+        self._write("json", record)
+
+    def _discover(self, otherwise: Metadata | None = None) -> Metadata:
+        """Fetch the document, judge it and keep it; while none can be had, ``otherwise`` serves."""
+        self._asked = True
+        try:
+            document = self._fetch()
+        except CredentialHelperError as error:
+            if otherwise is None:
+                raise
+            self.note(f"the kept metadata of {self.host} serves on: {error.sentence}")
+            return otherwise
+        metadata = self._judge(document)
+        if metadata.issuer != self.profile.issuer:
+            self.note(f"the issuer is {metadata.issuer}: {self.host} writes it so")
+        record = self._record()
+        record.made = self.clock.now()
+        record.document = {name: document[name] for name in ("issuer", *_ADDRESSES, *_LISTS) if name in document}
+        self._write("json", record)
+        self._metadata = metadata
+        return metadata
+
+    def _fetch(self) -> dict[str, object]:
+        """Return the document of the first well-known address that has one (OIDC Discovery §4.1, RFC 8414 §3.1).
+
+        NOTE: a 404, a 5xx and an HTML page are all ways to say that nothing is there.
+        """
+        scheme, _, rest = self.profile.issuer.rstrip("/").partition("://")
+        authority, slash, path = rest.partition("/")
+        problem: CredentialHelperError | None = None
+        for address in (
+            f"{scheme}://{rest}/.well-known/openid-configuration",
+            f"{scheme}://{authority}/.well-known/oauth-authorization-server{slash}{path}",
+        ):
+            answer = self.transport.get(address)
+            try:
+                return self._document(answer, address)
+            except (TransportError, TokenResponseError) as error:
+                problem = problem or error
+        assert problem is not None
+        raise problem
+
+    def _document(self, answer: Answer, address: str) -> dict[str, object]:
+        _available(answer, "metadata")
+        endpoints = ", ".join(f"endpoints.{name}" for name in sorted(self._missing))
+        hint = f"is the issuer right? If it publishes no metadata, write {endpoints} into the profile"
+        if not 200 <= answer.status < 300:
+            raise TokenResponseError(f"{answer.host} has no metadata ({answer.status} for {address})", hint=hint)
+        try:
+            document = answer.json_object("metadata document")
+        except TokenResponseError as error:
+            raise TokenResponseError(f"{error.sentence} ({address})", hint=hint) from None
+        if not isinstance(document.get("issuer"), str):
+            raise TokenResponseError(f"{answer.host} has no metadata (no issuer in {address})", hint=hint)
+        return document
+
+    def _judged_kept(self) -> Metadata | None:
+        document = self._record().document
+        if document is None:
+            return None
+        try:
+            return self._judge(document)
+        except TokenResponseError as error:
+            self.note(f"the kept metadata cannot be used: {error.sentence}")
+            return None
+
+    def _judge(self, document: dict[str, object]) -> Metadata:
+        """Return what a document says, under the rules at the head of this file.
+
+        Raises TokenResponseError.
+        """
+        told: dict[str, object] = {"issuer": self._adopt(document.get("issuer"))}
+        for member, name in _ADDRESSES.items():
+            url = self._endpoints.get(name) or document.get(member) or None
+            what = f"the {member} in the metadata of {self.host}"
+            if isinstance(url, str):
+                told[member] = require_address(url, issuer=self._origin, what=what)
+                if _host(url) != self.host:
+                    self.note(f"the {member} of {self.host} is on {_host(url)}")
+            elif url is not None:
+                raise TokenResponseError(f"{what} is not a string")
+        if "token_endpoint" not in told:
+            raise TokenResponseError(f"the metadata of {self.host} names no token_endpoint")
+        for member in _LISTS:
+            value = document.get(member) or None  # an empty list says nothing: RFC 8414 §2 forbids it
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                told[member] = value
+            elif value is not None:
+                self.note(f"{member} in the metadata of {self.host} does not fit: dropped")
+        return msgspec.convert(told, Metadata)
+
+    def _adopt(self, issuer: object) -> str:
+        """Return the document's form of the issuer; it may differ from the configured one by one final slash."""
+        configured = self.profile.issuer
+        if isinstance(issuer, str) and configured in (issuer, f"{issuer}/", issuer.removesuffix("/")):
+            return issuer
+        named = foreign(issuer) if isinstance(issuer, str) else "nothing"
+        raise TokenResponseError(
+            f"the metadata at {foreign(configured)} is that of another issuer ({named})",
+            hint="the issuer in the profile must be exactly the provider's own",
+        )
+
+    # --- keys ---------------------------------------------------------------------------------------------------------
+
+    def keys(self, *, renew: bool = False) -> dict[str, object]:
+        """Return the JWKS (RFC 7517 §5); ``renew`` asks for a new one as far as the rules let it.
+
+        ``keys_are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
+        TokenResponseError.
+        """
+        jwks_uri = self.metadata().jwks_uri
+        if jwks_uri is None:
+            raise TokenResponseError(
+                f"{self.host} publishes no keys (no jwks_uri in its metadata)", hint="endpoints.jwks can name them"
+            )
+        if self._keys is None:
+            self._keys = self._read("keys.json", _KeptKeys)
+        kept = self._keys
+        if kept is None or kept.jwks_uri != jwks_uri:
+            return _key_set(self._renew_keys(jwks_uri))
+        if self.keys_are_new or self._young(kept.made, KEYS_RENEWED if renew else KEPT):
+            return _key_set(kept)
+        try:
+            return _key_set(self._renew_keys(jwks_uri))
+        except CredentialHelperError as error:
+            if renew:
+                raise
+            self.note(f"the kept keys of {self.host} serve on: {error.sentence}")
+            return _key_set(kept)
+
+    def _renew_keys(self, jwks_uri: str) -> _KeptKeys:
+        try:
+            keys = self._fetch_keys(jwks_uri)
+        except TransportError as error:
+            moved = self.renew_metadata().jwks_uri if error.stale_address and not self._asked else None
+            if moved is None or moved == jwks_uri:
+                raise
+            jwks_uri, keys = moved, self._fetch_keys(moved)
+        self._keys = _KeptKeys(made=self.clock.now(), jwks_uri=jwks_uri, keys=keys)
+        self.keys_are_new = True
+        self._write("keys.json", self._keys)
+        return self._keys
+
+    def _fetch_keys(self, jwks_uri: str) -> list[dict[str, object]]:
+        answer = self.transport.get(jwks_uri)
+        _available(answer, "keys")
+        if not 200 <= answer.status < 300:
+            raise TransportError(
+                f"{answer.host} answered {answer.status} where its keys were expected",
+                stale_address=answer.status == 404,
+            )
+        keys = answer.json_object("key set").get("keys")
+        if not isinstance(keys, list):
+            raise TokenResponseError(f"{answer.host} answered without keys where a key set was expected")
+        return [
+            {name: key[name] for name in _KEY_MEMBERS if name in key}
+            for key in keys
+            if isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP")
+        ]
+
+    # --- on disk ------------------------------------------------------------------------------------------------------
+
+    def _name(self, kind: str) -> str:
+        """Return the name of a document: the SHA-256 of who is asked, and by whose word it is believed."""
+        import hashlib
+
+        identity = f"{self.profile.issuer}\n{self.profile.ca_file or ''}"
+        return f"{hashlib.sha256(identity.encode()).hexdigest()}.{kind}"
+
+    def _record(self) -> _Kept:
+        """Return what is on disk now, so that a write takes nothing back that another process has written."""
+        return self._read("json", _Kept) or _Kept()
+
+    def _read(self, kind: str, record: type[_Record]) -> _Record | None:
+        content = self._documents.read(self._name(kind))
+        if content is None:
+            return None
+        try:
+            found = msgspec.json.decode(content, type=record)
+            if found.format == FORMAT:
+                return found
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            pass
+        self.note(f"what was kept of {self.host} is damaged or of another version: it counts as absent")
+        return None
+
+    def _write(self, kind: str, record: _Record) -> None:
+        self._documents.write(self._name(kind), msgspec.json.encode(record))
+
+    def _young(self, made: float, limit: float) -> bool:
+        return -AHEAD <= self.clock.now() - made < limit
+
+
+def _judge_profile(issuer: str, endpoints: dict[str, str]) -> str:
+    """Return the address whose scheme, and for http whose origin, every endpoint must have.
+
+    Beside http endpoints an https issuer is a name only: there is no discovery whose endpoints would pass. Raises
+    ConfigurationError.
+    """
+    settings = {"issuer": issuer} | {f"endpoints.{name}": url for name, url in endpoints.items()}
+    plain = next((url for url in settings.values() if url.startswith("http://")), None)
+    for setting, url in settings.items():
+        own = url if setting == "issuer" else plain or issuer
+        problem = address_problem(url, own)
+        if problem is None and setting == "issuer" and "?" in url:
+            problem = "has a query (?…)"  # RFC 8414 §2
+        if problem is not None:
+            raise ConfigurationError(f"{setting} {problem}")
+    return plain or issuer
+
+
+def _needed(profile: Profile) -> set[str]:
+    """Return the endpoints that the profile cannot do without."""
+    needed = {"token"}
+    if profile.flow in ("auto", "device"):
+        needed.add("device_authorization")
+    if profile.flow == "authorization-code":
+        needed.add("authorization")  # which no setting names
+    if "openid" in profile.scopes:
+        needed.add("jwks")
+    return needed
+
+
+def _host(url: str) -> str:
+    return parse(url).authority
+
+
+def _key_set(kept: _KeptKeys) -> dict[str, object]:
+    return {"keys": kept.keys}
+
+
+def _available(answer: Answer, what: str) -> None:
+    """Raise RateLimited for a 429, TransportError for a 5xx."""
+    if answer.status == 429:
+        wait = RETRY_AFTER if answer.retry_after is None else answer.retry_after
+        raise RateLimited(f"{answer.host} gets too many requests (429 for its {what})", retry_after=wait)
+    if answer.status >= 500:
+        raise TransportError(f"{answer.host} answered {answer.status} where its {what} were expected")

@@ -1,0 +1,29 @@
+"""Renewing tokens without a person (RFC 6749 §6).
+
+No scope is sent: what was granted is granted again, so that it is never widened and never refused as too wide.
+``resource`` is sent, because without it RFC 8707 §2.2 lets the server choose for which one the token is. An answer
+without a refresh token is passed on as it is: the old one stays in use, and whoever keeps it knows that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from credential_helper.oauth import token_endpoint
+
+if TYPE_CHECKING:
+    from credential_helper.model import Secret, Tokens
+    from credential_helper.oauth.metadata import Provider
+
+GRANT_TYPE = "refresh_token"
+
+
+def refresh(provider: Provider, refresh_token: Secret) -> Tokens:
+    """Exchange a refresh token, which the provider may thereby have spent: save the answer at once.
+
+    Raises AuthorizationError (``error`` is "invalid_grant" for a refresh token that is no good any more),
+    RateLimited, TransportError, TokenResponseError, ConfigurationError.
+    """
+    fields = [("refresh_token", refresh_token.reveal())]
+    fields += [("resource", resource) for resource in provider.profile.resource]
+    return token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the refresh token")

@@ -1,0 +1,46 @@
+"""Ending a token's life at the provider (RFC 7009)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from credential_helper.errors import AuthorizationError
+from credential_helper.oauth import token_endpoint
+
+if TYPE_CHECKING:
+    from credential_helper.model import Secret
+    from credential_helper.oauth.metadata import Metadata, Provider
+
+
+def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
+    """Revoke a token; a token that the provider does not know any more counts as revoked (RFC 7009 §2.2).
+
+    False: it cannot be revoked here, for lack of an endpoint or of support for this kind of token (§2.2.1). Raises
+    AuthorizationError, RateLimited, TransportError (503: the token still lives) and ConfigurationError.
+    """
+    if not _endpoint(provider.metadata()):
+        return False
+    fields = (("token", token.reveal()), ("token_type_hint", token_type_hint))
+
+    def ask(address: str) -> None:
+        token_endpoint.post(
+            provider,
+            address,
+            fields,
+            refused="did not revoke the token",
+            content=False,  # RFC 7009 §2.2: the client ignores the body of a 200
+            busy=(429, 503),  # RFC 7009 §2.2.1: 503 may come with Retry-After
+        )
+
+    try:
+        token_endpoint.at_current_address(provider, _endpoint, ask)
+    except AuthorizationError as error:
+        if error.error != "unsupported_token_type":
+            raise
+        provider.note(f"{provider.host} does not revoke tokens of the kind {token_type_hint}")
+        return False
+    return True
+
+
+def _endpoint(metadata: Metadata) -> str:
+    return metadata.revocation_endpoint or ""

@@ -1,0 +1,694 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credential_helper.errors import (
+    AuthorizationError,
+    CredentialHelperError,
+    RateLimited,
+    TokenResponseError,
+    TransportError,
+)
+from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
+from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.transport import Transport
+from integration.hostile_provider import (
+    Behaviour,
+    HostileProvider,
+    answer,
+    empty,
+    garbage,
+    half_json,
+    html,
+    oauth_error,
+    rate_limited,
+    redirect,
+    reset,
+)
+from tests.conftest import FakeClock
+
+TOKENS: dict[str, object] = {"access_token": "at-1", "token_type": "Bearer", "expires_in": 3600}
+REFRESH = [("refresh_token", "v1.refresh-token-in-use")]
+
+
+class Memory:
+    """Documents of a provider, kept for one test."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def read(self, name: str) -> bytes | None:
+        return self.kept.get(name)
+
+    def write(self, name: str, document: bytes) -> None:
+        self.kept[name] = document
+
+
+def provider_at(
+    hostile: HostileProvider,
+    clock: FakeClock,
+    *,
+    secret: str | None = None,
+    documents: Memory | None = None,
+    notes: list[str] | None = None,
+    **settings: Any,
+) -> Provider:
+    """Return the provider object of a profile with these settings."""
+    source = None if secret is None else Source(kind="env", value=("SECRET",), origin="test")
+    settings = {"issuer": hostile.issuer, "client_id": "cli", "client_secret": source, **settings}
+    return Provider(
+        Profile(name="prod", **settings),
+        transport=Transport(clock=clock),
+        documents=documents or Memory(),
+        clock=clock,
+        client_secret=None if secret is None else lambda: Secret(secret),
+        note=(notes if notes is not None else []).append,
+    )
+
+
+@pytest.fixture
+def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
+    with HostileProvider(now=clock.now) as provider:
+        provider.serve_metadata()
+        yield provider
+
+
+@pytest.fixture
+def provider(hostile: HostileProvider, clock: FakeClock) -> Provider:
+    return provider_at(hostile, clock)
+
+
+def refresh(provider: Provider) -> Tokens:
+    return token_endpoint.request(provider, "refresh_token", REFRESH, refused="refused the refresh token")
+
+
+def tokens_from(hostile: HostileProvider, provider: Provider, **members: object) -> Tokens:
+    """Return what is made of a token answer with these members; None leaves one out."""
+    body = {name: value for name, value in {**TOKENS, **members}.items() if value is not None}
+    hostile.script("/token", answer(body))
+    return refresh(provider)
+
+
+def failure(hostile: HostileProvider, provider: Provider, *behaviours: Behaviour) -> CredentialHelperError:
+    """Return the error that these answers make of a refresh."""
+    hostile.script("/token", *behaviours)
+    with pytest.raises(CredentialHelperError) as caught:
+        refresh(provider)
+    return caught.value
+
+
+# --- the request ------------------------------------------------------------------------------------------------------
+
+
+def test_c14_the_request_is_a_post_and_its_address_has_no_parameter(
+    hostile: HostileProvider, provider: Provider
+) -> None:
+    tokens_from(hostile, provider)
+    (request,) = hostile.to("/token")
+    assert (request.method, request.query) == ("POST", "")
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.headers["accept"] == "application/json"
+    assert sorted(request.fields) == [
+        ("client_id", "cli"),
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "v1.refresh-token-in-use"),
+    ]
+
+
+def test_c15_no_parameter_is_empty_or_sent_twice_but_resource(hostile: HostileProvider, clock: FakeClock) -> None:
+    provider = provider_at(hostile, clock, parameters=(("organization", "org_1"), ("empty", ""), ("scope", "mine")))
+    hostile.script("/token", answer(TOKENS))
+    fields = [("scope", "a b"), ("audience", ""), ("resource", "urn:a"), ("resource", "urn:b"), ("resource", "urn:a")]
+    token_endpoint.request(provider, "client_credentials", fields, refused="no")
+    (request,) = hostile.to("/token")
+    assert request.fields == [
+        ("grant_type", "client_credentials"),
+        ("scope", "a b"),
+        ("resource", "urn:a"),
+        ("resource", "urn:b"),
+        ("organization", "org_1"),
+        ("client_id", "cli"),
+    ]
+
+
+def test_the_token_endpoint_of_the_profile_replaces_the_discovered_one(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    provider = provider_at(hostile, clock, endpoints=Endpoints(token=f"{hostile.url}/mine"))
+    hostile.script("/mine", answer(TOKENS))
+    assert refresh(provider).access_token == Secret("at-1")
+    assert not hostile.to("/token")
+
+
+# --- a successful answer ----------------------------------------------------------------------------------------------
+
+
+def test_a_complete_answer_becomes_tokens(hostile: HostileProvider, provider: Provider, clock: FakeClock) -> None:
+    tokens = tokens_from(hostile, provider, refresh_token="rt-2", id_token="a.b.c", scope="openid  email")
+    assert tokens == Tokens(
+        access_token=Secret("at-1"),
+        token_type="Bearer",
+        received_at=clock.now(),
+        expires_in=3600.0,
+        refresh_token=Secret("rt-2"),
+        id_token=Secret("a.b.c"),
+        scope=("openid", "email"),
+    )
+
+
+def test_c18_unknown_members_are_ignored(hostile: HostileProvider, provider: Provider) -> None:
+    assert tokens_from(hostile, provider, created_at=1, not_before_policy=[0]).access_token == Secret("at-1")
+
+
+@pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None])
+def test_c19_bearer_is_compared_without_case(
+    hostile: HostileProvider, provider: Provider, token_type: str | None
+) -> None:
+    assert tokens_from(hostile, provider, token_type=token_type).token_type.lower() == "bearer"
+
+
+@pytest.mark.parametrize("token_type", ["mac", "N_A", "Bearer DPoP"])
+def test_c19_an_unknown_token_type_is_refused(hostile: HostileProvider, provider: Provider, token_type: str) -> None:
+    with pytest.raises(TokenResponseError, match=f"'{token_type}', which no tool can carry"):
+        tokens_from(hostile, provider, token_type=token_type)
+
+
+@pytest.mark.parametrize("token_type", ["DPoP", "dpop"])
+def test_c56_a_dpop_token_is_refused_with_a_sentence(
+    hostile: HostileProvider, provider: Provider, token_type: str
+) -> None:
+    with pytest.raises(TokenResponseError, match="bound to a key") as caught:
+        tokens_from(hostile, provider, token_type=token_type)
+    assert "switch off DPoP" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("sent", "understood"),
+    [
+        (None, None),
+        (300, 300.0),
+        ("3600", 3600.0),
+        (12.5, 12.5),
+        (0, 0.0),
+        (-5, 0.0),
+        (10**300, token_endpoint.LONGEST_LIFETIME),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        (True, None),
+        ([60], None),
+    ],
+)
+def test_c20_expires_in_is_missing_a_string_negative_huge_or_nonsense(
+    hostile: HostileProvider, provider: Provider, sent: object, understood: float | None
+) -> None:
+    assert tokens_from(hostile, provider, expires_in=sent).expires_in == understood
+
+
+@pytest.mark.parametrize(
+    ("sent", "understood"),
+    [
+        (None, None),
+        ("openid email", ("openid", "email")),
+        ("repo,gist", ("repo", "gist")),
+        (["a", "b"], ("a", "b")),
+        ("", ()),
+        (7, None),
+        (["a", 7], None),
+        ("a\x1b[2J b", None),
+    ],
+)
+def test_c21_scope_is_absent_separated_by_spaces_or_commas_or_a_list(
+    hostile: HostileProvider, provider: Provider, sent: object, understood: tuple[str, ...] | None
+) -> None:
+    assert tokens_from(hostile, provider, scope=sent).scope == understood
+
+
+def test_c21_a_differing_scope_is_reported(hostile: HostileProvider, clock: FakeClock) -> None:
+    notes: list[str] = []
+    provider = provider_at(hostile, clock, notes=notes, scope=("openid", "offline_access"))
+    tokens_from(hostile, provider, scope="offline_access openid")
+    assert not notes
+    tokens_from(hostile, provider, scope="openid")
+    assert notes == [f"{hostile.host} granted the scope 'openid', not 'openid offline_access'"]
+
+
+def test_c23_a_token_may_have_any_length(hostile: HostileProvider, provider: Provider) -> None:
+    assert tokens_from(hostile, provider, access_token="x" * 100_000).access_token == Secret("x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "token", ["at\n1", "at 1", "at\t1", "\x00", "at\x1b[2J", "at\x7f", "caf\u00e9", "at\u200b1", "at-1\n"]
+)
+def test_an_access_token_with_white_space_or_control_characters_is_refused(
+    hostile: HostileProvider, provider: Provider, token: str
+) -> None:
+    with pytest.raises(TokenResponseError, match="white space or control characters") as caught:
+        tokens_from(hostile, provider, access_token=token)
+    assert token not in caught.value.sentence
+
+
+@pytest.mark.parametrize("token", [None, "", 17, ["at"], {"value": "at"}])
+def test_an_answer_without_an_access_token_is_refused(
+    hostile: HostileProvider, provider: Provider, token: object
+) -> None:
+    with pytest.raises(TokenResponseError, match="answered without an access token"):
+        tokens_from(hostile, provider, access_token=token)
+
+
+@pytest.mark.parametrize("name", ["refresh_token", "id_token"])
+@pytest.mark.parametrize("value", [17, "", "rt\n2", "rt 2", {"a": 1}])
+def test_an_optional_token_that_does_not_fit_is_dropped_and_told(
+    hostile: HostileProvider, clock: FakeClock, name: str, value: object
+) -> None:
+    notes: list[str] = []
+    provider = provider_at(hostile, clock, notes=notes)
+    tokens = tokens_from(hostile, provider, **{name: value})
+    assert (tokens.refresh_token, tokens.id_token) == (None, None)
+    assert tokens.access_token == Secret("at-1")
+    assert notes == [f"{hostile.host} sent a {name} that does not fit: dropped"]
+
+
+# --- OAuth errors -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
+def test_an_oauth_error_is_known_by_its_code_and_never_by_its_status(
+    hostile: HostileProvider, provider: Provider, status: int
+) -> None:
+    error = failure(hostile, provider, oauth_error("invalid_grant", status, "Unknown or invalid refresh token."))
+    assert isinstance(error, AuthorizationError)
+    assert error.error == "invalid_grant"
+    assert error.sentence == (
+        f"{hostile.host} refused the refresh token (invalid_grant: Unknown or invalid refresh token.)"
+    )
+    assert len(hostile.to("/token")) == 1
+
+
+def test_error_is_tested_even_beside_a_token_on_a_200(hostile: HostileProvider, provider: Provider) -> None:
+    error = failure(hostile, provider, answer({**TOKENS, "error": "slow_down"}))
+    assert isinstance(error, AuthorizationError)
+    assert error.error == "slow_down"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_error_without_content_is_none(hostile: HostileProvider, provider: Provider, value: object) -> None:
+    hostile.script("/token", answer({**TOKENS, "error": value}))
+    assert refresh(provider).access_token == Secret("at-1")
+
+
+@pytest.mark.parametrize("value", [{"code": 5, "message": "odd"}, 17, ["invalid_grant"], "Some words", False])
+def test_an_error_that_is_not_oauths_is_no_success(hostile: HostileProvider, provider: Provider, value: object) -> None:
+    error = failure(hostile, provider, answer({**TOKENS, "error": value}))
+    assert isinstance(error, TokenResponseError)
+    assert error.sentence.startswith(f"{hostile.host} answered 200 OK with an error that is not OAuth's")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("incorrect_client_credentials", "invalid_client"),
+        ("token_expired", "expired_token"),
+        ("authorization_declined", "access_denied"),
+        ("bad_verification_code", "invalid_grant"),
+    ],
+)
+def test_other_spellings_of_the_codes_are_understood_and_quoted_as_they_came(
+    hostile: HostileProvider, provider: Provider, said: str, meant: str
+) -> None:
+    error = failure(hostile, provider, oauth_error(said))
+    assert isinstance(error, AuthorizationError)
+    assert error.error == meant
+    assert f"({said})" in error.sentence
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Request-Id", "X-Correlation-Id", "X-Auth0-RequestId", "X-Okta-Request-Id", "X-MS-Request-Id", "Request-Id"],
+)
+def test_the_providers_request_id_is_in_the_message(hostile: HostileProvider, provider: Provider, name: str) -> None:
+    body = {"error": "invalid_grant", "error_description": "Unknown or invalid refresh token"}
+    error = failure(hostile, provider, answer(body, 403, {name: "8f3c"}))
+    assert error.sentence == (
+        f"{hostile.host} refused the refresh token (invalid_grant: Unknown or invalid refresh token; request 8f3c)"
+    )
+
+
+@pytest.mark.parametrize("name", ["trace_id", "correlation_id"])
+def test_the_request_id_may_stand_in_the_body(hostile: HostileProvider, provider: Provider, name: str) -> None:
+    error = failure(hostile, provider, answer({"error": "invalid_grant", name: "8f3c"}, 400))
+    assert error.sentence.endswith("(invalid_grant; request 8f3c)")
+
+
+def test_what_a_provider_says_is_one_harmless_line(hostile: HostileProvider, provider: Provider) -> None:
+    error = failure(hostile, provider, oauth_error("invalid_grant", description="a\n\x1b[2Jb\u202e" + "c" * 5000))
+    assert "\n" not in error.sentence
+    assert "\x1b" not in error.sentence
+    assert "\u202e" not in error.sentence
+    assert len(error.sentence) < 400
+
+
+HINTS = [
+    ("refresh_token", "unauthorized_client", 'switch on the grant "Refresh Token"'),
+    ("client_credentials", "unauthorized_client", 'switch on the grant "Client Credentials"'),
+    (token_endpoint.DEVICE_CODE, "unauthorized_client", 'switch on the grant "Device Code"'),
+    ("refresh_token", "invalid_client", "check client_id"),
+    ("refresh_token", "invalid_scope", "check scope"),
+    ("refresh_token", "invalid_target", "check audience and resource"),
+    ("client_credentials", "access_denied", "check client_id, client_secret and audience"),
+    ("password", "mfa_required", 'flow = "device"'),
+    ("refresh_token", "use_dpop_nonce", "switch off DPoP"),
+]
+
+
+@pytest.mark.parametrize(("grant_type", "code", "hint"), HINTS)
+def test_where_a_person_can_do_something_a_hint_says_what(
+    hostile: HostileProvider, provider: Provider, grant_type: str, code: str, hint: str
+) -> None:
+    hostile.script("/token", oauth_error(code))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider, grant_type, [], refused="said no")
+    assert hint in (caught.value.hint or "")
+    assert caught.value.error == code
+
+
+def test_every_hint_can_be_formatted() -> None:
+    for (context, code), (predicate, _) in token_endpoint._WORDS.items():
+        said, hint = token_endpoint._words(code, context, confidential=context == "confidential")
+        assert said == predicate
+        assert hint
+        assert "{" not in hint
+
+
+# --- no secret is repeated --------------------------------------------------------------------------------------------
+
+
+def mirror(status: int = 400) -> Behaviour:
+    """Answer with everything that was sent, as some providers do."""
+
+    def behave(exchange: Any) -> None:
+        received = exchange.received
+        said = f"cannot serve {received.body.decode()} {received.fields} {received.headers}"
+        answer({"error": "invalid_request", "error_description": said, "trace_id": said}, status)(exchange)
+
+    return behave
+
+
+@pytest.mark.parametrize("method", ["basic", "post"])
+def test_a_provider_that_mirrors_the_request_leaks_no_secret(
+    hostile: HostileProvider, clock: FakeClock, method: str
+) -> None:
+    secret, refresh_token = "p%c+r t&=/e secret", "v1.~rt/with+odd=chars"
+    provider = provider_at(hostile, clock, secret=secret, client_authentication=method)
+    hostile.script("/token", mirror())
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider, "refresh_token", [("refresh_token", refresh_token)], refused="no")
+    (request,) = hostile.to("/token")
+    said = caught.value.sentence + caught.value.details if isinstance(caught.value, token_endpoint.Refusal) else ""
+    assert "grant_type=***" in said or "grant_type=refresh_token" in said
+    for part in (secret, refresh_token, "p%25c", "with%2Bodd", "with+odd", request.headers.get("authorization", "§")):
+        assert part not in said
+
+
+def test_a_mirrored_part_of_a_secret_is_cut_as_well() -> None:
+    cut = token_endpoint._without
+    secrets = ["v1.MabcdefghijklmnopQRSTuvwxyz", "a/b c"]
+    assert cut("token v1.MabcdefghijklmnopQRSTuvwxyz is unknown", secrets) == "token *** is unknown"
+    assert cut("token v1.Mabcdefg… is unknown", secrets) == "token ***… is unknown"
+    assert cut("sent a%2fb+c", secrets) == "sent ***"
+    assert cut("nothing of ours", secrets) == "nothing of ours"
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_no_secret_survives_anywhere_in_a_text(secret: str, before: str, after: str) -> None:
+    cut = token_endpoint._without(before + secret + after, [secret])
+    assert secret.strip("*") == "" or secret not in cut or secret in "***"
+
+
+def test_tokens_in_a_refused_answer_are_not_repeated(hostile: HostileProvider, provider: Provider) -> None:
+    more = {"mfa_token": "Fe26.2**sealed-token", "access_token": "at-in-an-error"}
+    said = "continue with Fe26.2**sealed-token or at-in-an-error"
+    error = failure(hostile, provider, oauth_error("mfa_required", 403, said, **more))
+    assert error.sentence.endswith("(mfa_required: continue with *** or ***)")
+
+
+def test_a_member_that_is_no_token_is_no_secret(hostile: HostileProvider, provider: Provider) -> None:
+    error = failure(hostile, provider, answer({"error": "invalid_request", "code": "invalid_request"}, 400))
+    assert error.sentence.endswith("(invalid_request)")
+
+
+def test_no_exception_holds_a_body_or_a_secret(hostile: HostileProvider, provider: Provider) -> None:
+    for behaviour in (
+        half_json(),
+        garbage(),
+        html(200),
+        answer({"access_token": "bad token", "secret": "s3cr3t-body"}),
+    ):
+        error: BaseException | None = failure(hostile, provider, behaviour)
+        while error is not None:
+            told = repr(error) + str(error) + repr(error.args) + repr(vars(error))
+            for secret in ("half-a-tok", "caf", "bad token", "s3cr3t-body", "v1.refresh-token-in-use"):
+                assert secret not in told
+            error = error.__cause__ or error.__context__
+
+
+# --- answers that are not OAuth ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (html(200), "answered 200 with an HTML page where a JSON object was expected"),
+        (html(403), "answered 403 with an HTML page where a JSON object was expected"),
+        (empty(200), "answered 200 with an empty body where a JSON object was expected"),
+        (empty(400), "answered 400 Bad Request without an OAuth error"),
+        (empty(401), "answered 401 Unauthorized without an OAuth error"),
+        (half_json(), "answered 200 with broken JSON where a JSON object was expected"),
+        (garbage(), "answered 200 with broken JSON where a JSON object was expected"),
+        (answer([TOKENS]), "answered 200 with JSON that is not an object where a JSON object was expected"),
+        (answer({"message": "odd"}, 418), "answered 418 I'm a Teapot without an OAuth error (odd)"),
+        (
+            answer({"errorSummary": "odd", "errorId": "e1"}, 403),
+            "answered 403 Forbidden without an OAuth error (odd; request e1)",
+        ),
+        (
+            answer({"statusCode": 401, "error": "Unauthorized", "message": "bad"}, 401),
+            "answered 401 Unauthorized with an error that is not OAuth's (bad)",
+        ),
+        (answer({"access_token": "at-1"}, 400), "answered 400 Bad Request without an OAuth error"),
+        (
+            answer("no", 400, {"X-Request-Id": "8f3c"}),
+            "answered 400 with something that is not JSON where a JSON object was expected (request 8f3c)",
+        ),
+    ],
+)
+def test_an_answer_that_is_not_oauth_is_told_in_one_sentence(
+    hostile: HostileProvider, provider: Provider, behaviour: Behaviour, sentence: str
+) -> None:
+    error = failure(hostile, provider, behaviour)
+    assert isinstance(error, TokenResponseError)
+    assert error.sentence == f"{hostile.host} {sentence}"
+    assert len(hostile.to("/token")) == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (html(502), "answered 502 Bad Gateway"),
+        (empty(503), "answered 503 Service Unavailable"),
+        (empty(599), "answered 599"),
+        (answer({"error": "Internal Server Error"}, 500), "answered 500 Internal Server Error"),
+        (
+            answer({"message": "odd"}, 500, {"X-Request-Id": "8f3c"}),
+            "answered 500 Internal Server Error (odd; request 8f3c)",
+        ),
+        (empty(408), "answered 408 Request Timeout"),
+        (rate_limited(120, status=503), "answered 503 Service Unavailable; it asks to come back in 2 min"),
+        (oauth_error("temporarily_unavailable", 400, "busy"), "cannot answer now (temporarily_unavailable: busy)"),
+        (oauth_error("server_error", 500), "cannot answer now (server_error)"),
+        (oauth_error("server_error", 200), "cannot answer now (server_error)"),
+    ],
+)
+def test_a_provider_in_trouble_is_a_transport_error(
+    hostile: HostileProvider, provider: Provider, behaviour: Behaviour, sentence: str
+) -> None:
+    error = failure(hostile, provider, behaviour)
+    assert isinstance(error, TransportError)
+    assert error.sentence == f"{hostile.host} {sentence}"
+    assert not error.stale_address
+    assert len(hostile.to("/token")) == 1
+
+
+def test_nothing_is_sent_again_after_a_broken_connection(hostile: HostileProvider, provider: Provider) -> None:
+    assert isinstance(failure(hostile, provider, reset()), TransportError)
+    assert len(hostile.to("/token")) == 1
+
+
+def test_c55_no_secret_follows_a_redirect(hostile: HostileProvider, provider: Provider) -> None:
+    error = failure(hostile, provider, redirect(307, f"{hostile.url}/elsewhere"))
+    assert isinstance(error, TransportError)
+    assert not hostile.to("/elsewhere")
+
+
+# --- an endpoint that has moved ---------------------------------------------------------------------------------------
+
+
+def test_a_404_is_a_stale_address(hostile: HostileProvider, provider: Provider) -> None:
+    error = failure(hostile, provider, empty(404))
+    assert isinstance(error, TransportError)
+    assert error.stale_address
+    assert error.sentence == f"{hostile.host} answered 404: nothing is at /token"
+
+
+def test_after_a_404_the_request_goes_once_to_where_the_endpoint_is_now(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    documents = Memory()
+    provider_at(hostile, clock, documents=documents).metadata()
+    hostile.serve_metadata(token_endpoint=f"{hostile.url}/new/token")
+    hostile.script("/token", empty(404))
+    hostile.script("/new/token", answer(TOKENS))
+    assert refresh(provider_at(hostile, clock, documents=documents)).access_token == Secret("at-1")
+    assert (len(hostile.to("/token")), len(hostile.to("/new/token"))) == (1, 1)
+
+
+def test_a_provider_that_is_gone_altogether_is_told_as_the_first_failure(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    documents, notes = Memory(), list[str]()
+    provider_at(hostile, clock, documents=documents).metadata()
+    hostile.script("/.well-known/openid-configuration", html(502))
+    error = failure(hostile, provider_at(hostile, clock, documents=documents, notes=notes), empty(404))
+    assert error.sentence == f"{hostile.host} answered 404: nothing is at /token"
+    assert any("cannot be renewed" in note for note in notes)
+
+
+def test_an_oauth_error_with_404_says_nothing_about_the_address(hostile: HostileProvider, provider: Provider) -> None:
+    provider.metadata()
+    hostile.serve_metadata(token_endpoint=f"{hostile.url}/new/token")
+    assert isinstance(failure(hostile, provider, oauth_error("invalid_grant", 404)), AuthorizationError)
+    assert not hostile.to("/new/token")
+
+
+# --- a provider that asks us to come back later -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [0, 7, 10])
+def test_a_429_that_asks_for_a_short_pause_is_waited_for_once(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock, wait: int
+) -> None:
+    hostile.script("/token", rate_limited(wait), answer(TOKENS))
+    assert refresh(provider).access_token == Secret("at-1")
+    assert clock.slept == [wait]
+
+
+def test_a_second_429_is_not_waited_for(hostile: HostileProvider, provider: Provider, clock: FakeClock) -> None:
+    error = failure(hostile, provider, rate_limited(3), rate_limited(4), answer(TOKENS))
+    assert isinstance(error, RateLimited)
+    assert (error.retry_after, clock.slept) == (4.0, [3.0])
+
+
+def test_a_429_that_asks_for_a_long_pause_is_told_with_the_wait(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock
+) -> None:
+    error = failure(hostile, provider, rate_limited(7200))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 7200.0
+    assert error.sentence == f"{hostile.host} gets too many requests; it asks to come back in 2 h"
+    assert not clock.slept
+    assert len(hostile.to("/token")) == 1
+
+
+def test_retry_after_may_be_a_date_on_the_providers_clock(clock: FakeClock) -> None:
+    ahead = 5000.0
+    with HostileProvider(now=lambda: clock.now() + ahead) as hostile:
+        hostile.serve_metadata()
+        error = failure(
+            hostile, provider_at(hostile, clock), rate_limited(formatdate(clock.now() + ahead + 90, usegmt=True))
+        )
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == pytest.approx(90.0, abs=1.0)
+
+
+@pytest.mark.parametrize("header", [45, 1_900_000_045])
+def test_x_ratelimit_reset_is_a_date_or_seconds(hostile: HostileProvider, provider: Provider, header: int) -> None:
+    error = failure(hostile, provider, answer("later", 429, {"X-RateLimit-Reset": str(header)}))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == pytest.approx(45.0, abs=1.0)
+
+
+@pytest.mark.parametrize("header", [None, "soon", "-7", ""])
+def test_a_429_that_does_not_say_when_is_not_waited_for(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock, header: str | None
+) -> None:
+    error = failure(hostile, provider, rate_limited(header))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == token_endpoint.UNKNOWN_WAIT
+    assert error.sentence == f"{hostile.host} gets too many requests"
+    assert not clock.slept
+
+
+@pytest.mark.parametrize("code", ["too_many_requests", "temporarily_unavailable", "Too Many Requests"])
+def test_a_429_that_only_names_itself_is_a_rate_limit(hostile: HostileProvider, provider: Provider, code: str) -> None:
+    assert isinstance(failure(hostile, provider, oauth_error(code, 429)), RateLimited)
+
+
+def test_slow_down_with_429_is_no_rate_limit(hostile: HostileProvider, provider: Provider, clock: FakeClock) -> None:
+    error = failure(hostile, provider, answer({"error": "slow_down"}, 429, {"Retry-After": "3"}))
+    assert isinstance(error, AuthorizationError)
+    assert error.error == "slow_down"
+    assert not clock.slept
+
+
+# --- whatever comes ---------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+MEMBERS = st.sampled_from(
+    ["error", "error_description", "access_token", "token_type", "expires_in", "scope", "refresh_token", "trace_id"]
+)
+
+
+@given(status=st.sampled_from([200, 201, 400, 401, 404, 429, 500]), body=st.dictionaries(MEMBERS, JSON, max_size=5))
+def test_any_answer_gives_tokens_or_one_of_our_errors(status: int, body: dict[str, object]) -> None:
+    from credential_helper.oauth.transport import Answer
+
+    clock = FakeClock()
+
+    class Canned(Transport):
+        def get(self, url: str) -> Answer:  # noqa: ARG002
+            metadata = {"issuer": "https://op.example", "token_endpoint": "https://op.example/token"}
+            return Answer(
+                status=200, headers={}, body=json.dumps(metadata).encode(), host="op.example", received_at=1.0
+            )
+
+        def post(self, *_: object, **__: object) -> Answer:
+            return Answer(status=status, headers={}, body=json.dumps(body).encode(), host="op.example", received_at=1.0)
+
+    profile = Profile(name="prod", issuer="https://op.example", client_id="cli")
+    provider = Provider(profile, transport=Canned(clock=clock), documents=Memory(), clock=clock)
+    outcome = outcome_of(provider)
+    if isinstance(outcome, Tokens):
+        assert outcome.access_token.reveal().isascii()
+        assert status < 300
+    else:
+        assert type(outcome) is not CredentialHelperError
+        assert outcome.sentence.isprintable()
+
+
+def outcome_of(provider: Provider) -> Tokens | CredentialHelperError:
+    try:
+        return refresh(provider)
+    except CredentialHelperError as error:
+        return error

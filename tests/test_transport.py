@@ -1,0 +1,686 @@
+"""The transport against a real, hostile HTTP server, a real proxy and real certificates."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credential_helper import __version__
+from credential_helper.errors import ConfigurationError, CredentialHelperError, TokenResponseError, TransportError
+from credential_helper.model import Secret
+from credential_helper.oauth.transport import Answer, Transport, address_problem, is_loopback, require_address
+from integration.hostile_provider import (
+    Behaviour,
+    Exchange,
+    HostileProvider,
+    answer,
+    broken_length,
+    closed_port,
+    empty,
+    garbage,
+    half_json,
+    html,
+    oauth_error,
+    oversized,
+    rate_limited,
+    raw,
+    redirect,
+    reset,
+    silence,
+    trickle_body,
+    trickle_head,
+    tunnel,
+)
+from tests.conftest import FakeClock
+
+SECRET = "s3cr3t-refresh-token"
+FIELDS = [("grant_type", "refresh_token"), ("refresh_token", SECRET)]
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Requests reads the environment: leave nothing of the machine's in it."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in (
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "NETRC",
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def provider() -> Iterator[HostileProvider]:
+    with HostileProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def transport(clock: FakeClock) -> Transport:
+    return Transport(clock=clock)
+
+
+def failure(transport: Transport, url: str) -> TransportError:
+    """Post a secret, expect it to fail, and see that nothing of it is in what is raised."""
+    with pytest.raises(TransportError) as caught:
+        transport.post(url, FIELDS, authorization=Secret(f"Basic {SECRET}"))
+    assert caught.value.__cause__ is None
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + str(caught.value.hint)
+    assert SECRET not in told
+    return caught.value
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def test_a_get_says_who_asks_and_wants_plain_json(provider: HostileProvider, transport: Transport) -> None:
+    provider.script("/x", answer({"a": 1}))
+    assert transport.get(f"{provider.url}/x?q=1").json_object("thing") == {"a": 1}
+    (received,) = provider.requests
+    assert (received.method, received.path, received.query, received.body) == ("GET", "/x", "q=1", b"")
+    assert received.headers["user-agent"] == f"credential-helper/{__version__}"
+    assert received.headers["accept"] == "application/json"
+    assert received.headers["accept-encoding"] == "identity"
+    assert "authorization" not in received.headers
+
+
+def test_a_post_sends_its_fields_in_order_as_an_utf8_form(provider: HostileProvider, transport: Transport) -> None:
+    provider.script("/token", answer({}))
+    fields = [("b", "zwei & drei"), ("a", "ü+%"), ("resource", "https://one"), ("resource", "https://two")]
+    transport.post(f"{provider.url}/token", fields, authorization=Secret("Basic YTpi"))
+    (received,) = provider.requests
+    assert received.method == "POST"
+    assert received.fields == fields
+    assert received.query == ""
+    assert received.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert received.headers["authorization"] == "Basic YTpi"
+
+
+def test_netrc_neither_replaces_nor_adds_authorization(
+    provider: HostileProvider, transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login mallory password other\ndefault login mallory password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    provider.script("/token", answer({}))
+    transport.post(f"{provider.url}/token", FIELDS)
+    transport.post(f"{provider.url}/token", FIELDS, authorization=Secret("Bearer mine"))
+    assert [received.headers.get("authorization") for received in provider.requests] == [None, "Bearer mine"]
+
+
+def test_an_answer_has_status_headers_body_host_and_time(
+    provider: HostileProvider, transport: Transport, clock: FakeClock
+) -> None:
+    provider.script("/token", answer(b"body", 418, {"X-Request-Id": "8f3c"}))
+    got = transport.post(f"{provider.url}/token", [])
+    assert (got.status, got.body, got.host, got.received_at) == (418, b"body", provider.host, clock.now())
+    assert got.headers["x-request-id"] == "8f3c"
+
+
+@pytest.mark.parametrize("status", [201, 400, 401, 403, 404, 428, 429, 500, 503])
+def test_every_status_but_a_redirect_is_an_answer(provider: HostileProvider, transport: Transport, status: int) -> None:
+    provider.script("/token", oauth_error("slow_down", status))
+    got = transport.post(f"{provider.url}/token", [])
+    assert got.status == status
+    assert got.json_object("token answer") == {"error": "slow_down"}
+
+
+def test_the_note_of_an_exchange_holds_no_query(provider: HostileProvider, clock: FakeClock) -> None:
+    lines: list[str] = []
+    provider.script("/x", answer({}))
+    Transport(clock=clock, note=lines.append).get(f"{provider.url}/x?user_code=ABCD")
+    (line,) = lines
+    assert line.startswith(f"GET {provider.url}/x answered 200 in ")
+    assert "ABCD" not in line
+
+
+# --- redirects --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed_and_the_sentence_names_its_target(
+    provider: HostileProvider, transport: Transport, status: int
+) -> None:
+    with HostileProvider() as other:
+        provider.script("/token", redirect(status, f"{other.url}/token?x=1"))
+        error = failure(transport, f"{provider.url}/token")
+        assert other.requests == []
+    assert error.sentence == (
+        f"{provider.host} redirects to {other.url}, and no redirect is followed ({status} for {provider.url}/token)"
+    )
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("//evil.example/x", "redirects to evil.example,"),
+        ("//user:pass@evil.example/x", "redirects to evil.example,"),
+        ("/elsewhere", "redirects elsewhere on the same host,"),
+        ("https://evil.example/\x1b[2J", "redirects elsewhere on the same host,"),
+    ],
+)
+def test_a_redirect_without_a_whole_address(
+    provider: HostileProvider, transport: Transport, location: str, said: str
+) -> None:
+    provider.script("/token", redirect(307, location))
+    assert said in failure(transport, f"{provider.url}/token").sentence
+
+
+def test_a_redirect_without_location(provider: HostileProvider, transport: Transport) -> None:
+    provider.script("/token", empty(302))
+    assert "redirects without saying where to" in failure(transport, f"{provider.url}/token").sentence
+
+
+# --- where nothing is sent --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://provider.example/token",
+        "http://127.0.0.2/token",
+        "http://[::ffff:127.0.0.1]/token",
+        "ftp://127.0.0.1/token",
+        "file:///etc/passwd",
+        "//127.0.0.1/token",
+        "",
+    ],
+)
+def test_nothing_is_sent_without_tls_but_to_loopback(transport: Transport, url: str) -> None:
+    assert "sent" in failure(transport, url).sentence
+
+
+def test_user_information_in_an_address_is_refused_and_not_repeated(
+    provider: HostileProvider, transport: Transport
+) -> None:
+    error = failure(transport, provider.url.replace("://", "://ada:pass-word@") + "/token")
+    assert "user name" in error.sentence
+    assert "pass-word" not in error.sentence
+    assert provider.requests == []
+
+
+# --- proxies ----------------------------------------------------------------------------------------------------------
+
+
+def test_loopback_never_goes_through_a_proxy(
+    provider: HostileProvider, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileProvider() as proxy:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        provider.script("/token", answer({}))
+        for host in ("127.0.0.1", "localhost", "LOCALHOST"):
+            transport.post(f"http://{host}:{provider.port}/token", FIELDS)
+        assert proxy.requests == []
+    assert len(provider.requests) == 3
+
+
+def test_loopback_never_goes_through_a_proxy_with_tls(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileProvider() as proxy, HostileProvider(tls="good") as secure:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        secure.script("/token", answer({}))
+        Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS)
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize("proxy_tls", [None, "good"])
+def test_https_goes_through_the_proxy_and_ca_file_holds_behind_it(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, proxy_tls: str | None
+) -> None:
+    with HostileProvider(tls="good") as secure, HostileProvider(tls="good" if proxy_tls else None) as proxy:
+        proxy.script("provider.test:443", tunnel(secure.port))
+        secure.script("/token", answer({"through": "proxy"}))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("://", "://ada:pass-word@"))
+        got = Transport(clock=clock, ca_file=secure.ca_file).post("https://provider.test/token", FIELDS)
+        assert got.json_object("token answer") == {"through": "proxy"}
+        (connect,) = proxy.requests
+        assert (connect.method, connect.path) == ("CONNECT", "provider.test:443")
+        assert connect.headers["proxy-authorization"].startswith("Basic ")
+        assert "proxy-authorization" not in secure.requests[0].headers
+
+
+def test_an_untrusted_certificate_behind_a_proxy_is_named_too(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileProvider(tls="good") as secure, HostileProvider() as proxy:
+        proxy.script("provider.test:443", tunnel(secure.port))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(Transport(clock=clock), "https://provider.test/token")
+        assert error.sentence == (
+            "the certificate of provider.test, issued by 'Hostile Test CA', is not trusted on this machine"
+        )
+        assert secure.requests == []
+
+
+def test_an_untrusted_certificate_of_the_proxy_is_said_to_be_the_proxys(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileProvider(tls="self-signed") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(Transport(clock=clock), "https://provider.test/token")
+        assert f"the certificate of the proxy {proxy.host}, issued by 'hostile provider', is not" in error.sentence
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize("entry", ["provider.invalid", ".invalid", "*"])
+def test_no_proxy_is_honoured(transport: Transport, monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    with HostileProvider() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", entry)
+        assert "(provider.invalid)" in failure(transport, "https://provider.invalid/token").sentence
+        assert proxy.requests == []
+
+
+def test_a_proxy_that_says_no_is_named_without_its_password(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileProvider() as proxy:
+        proxy.script("provider.test:443", raw(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ada:pass-word@{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+    assert error.sentence == (
+        f"provider.test cannot be reached through the proxy {proxy.host}: it said 407 Proxy Authentication Required"
+    )
+    assert error.hint is not None
+    assert "HTTPS_PROXY" in error.hint
+
+
+def test_a_proxy_that_is_not_there(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closed_port() as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        error = failure(transport, "https://provider.test/token")
+        assert error.sentence.endswith(f"through the proxy 127.0.0.1:{port}: it refused the connection")
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:pass-word@proxy.invalid:3128")
+    error = failure(transport, "https://provider.test/token")
+    assert "the proxy proxy.invalid:3128: no " in error.sentence
+    assert "pass-word" not in error.sentence
+    assert not error.stale_address
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("socks5://127.0.0.1:1080", "SOCKS"), ("http://", "no address"), ("http://[bad", "no address")]
+)
+def test_a_proxy_that_cannot_be_used(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    assert said in failure(transport, "https://provider.test/token").sentence
+
+
+# --- certificates -----------------------------------------------------------------------------------------------------
+
+
+def test_ca_file_is_trusted(clock: FakeClock) -> None:
+    with HostileProvider(tls="good") as secure:
+        secure.script("/x", answer({"a": 1}))
+        transport = Transport(clock=clock, ca_file=secure.ca_file)
+        assert transport.get(f"{secure.url}/x").json_object("thing") == {"a": 1}
+        assert transport.get(f"{secure.url}/x").status == 200
+
+
+def test_an_untrusted_certificate_says_who_issued_it_and_names_ca_file(transport: Transport) -> None:
+    with HostileProvider(tls="good") as secure:
+        error = failure(transport, f"{secure.url}/token")
+        assert secure.requests == []
+    assert error.sentence == (
+        f"the certificate of {secure.host}, issued by 'Hostile Test CA', is not trusted on this machine"
+    )
+    assert error.hint is not None
+    assert "ca_file" in error.hint
+    assert error.stale_address
+
+
+def test_a_self_signed_certificate_is_refused(transport: Transport) -> None:
+    with HostileProvider(tls="self-signed") as secure:
+        assert "issued by 'hostile provider', is not trusted" in failure(transport, f"{secure.url}/token").sentence
+
+
+def test_a_certificate_for_another_host_is_refused(clock: FakeClock) -> None:
+    with HostileProvider(tls="other-host") as secure:
+        error = failure(Transport(clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
+        assert secure.requests == []
+    assert error.sentence.endswith("issued by 'Hostile Test CA', is for another host")
+    assert error.stale_address
+
+
+def test_an_expired_certificate_is_refused(clock: FakeClock) -> None:
+    with HostileProvider(tls="expired") as secure:
+        error = failure(Transport(clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
+    assert error.sentence.endswith("has expired")
+    assert error.hint == "is this machine's clock right?"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_bundles_of_requests_and_curl_mean_nothing(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with HostileProvider(tls="good") as secure:
+        secure.script("/token", answer({}))
+        monkeypatch.setenv(variable, secure.ca_file)
+        assert "not trusted" in failure(Transport(clock=clock), f"{secure.url}/token").sentence
+        monkeypatch.setenv(variable, "/nowhere.pem")
+        assert Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS).status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OpenSSL's variables name the system's roots on Linux only")
+def test_ssl_cert_file_replaces_the_systems_roots_and_ca_file_is_added(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with HostileProvider(tls="good") as secure, HostileProvider(tls="self-signed") as other:
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+        secure.script("/token", answer({}))
+        monkeypatch.setenv("SSL_CERT_FILE", secure.ca_file)
+        transport = Transport(clock=clock)
+        assert transport.post(f"{secure.url}/token", FIELDS).status == 200
+        # One root, and not certifi's beside it: requests adds those to a context that it is given.
+        roots: dict[str, int] = transport._roots()._ctx.cert_store_stats()
+        assert roots["x509_ca"] == 1
+        monkeypatch.setenv("SSL_CERT_FILE", other.certificate)
+        assert "not trusted" in failure(Transport(clock=clock), f"{secure.url}/token").sentence
+        assert Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS).status == 200
+
+
+def test_a_ca_file_that_cannot_be_used_is_a_matter_of_configuration(clock: FakeClock, tmp_path: Path) -> None:
+    missing, wrong = tmp_path / "missing.pem", tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    with pytest.raises(ConfigurationError, match=r"ca_file .*missing.pem cannot be read: no such file"):
+        Transport(clock=clock, ca_file=str(missing)).get("https://provider.test/")
+    with pytest.raises(ConfigurationError, match=r"ca_file .*wrong.pem holds no certificate"):
+        Transport(clock=clock, ca_file=str(wrong)).get("https://provider.test/")
+
+
+def test_a_server_without_tls_is_not_spoken_to(provider: HostileProvider, transport: Transport) -> None:
+    error = failure(transport, f"https://{provider.host}/token")
+    assert error.sentence.startswith(f"no TLS with {provider.host}: ")
+    assert error.stale_address
+    assert provider.requests == []
+
+
+# --- deadlines and sizes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behaviour", [trickle_head(), trickle_body(), silence()])
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_whole_exchange_has_a_deadline(clock: FakeClock, behaviour: Behaviour, tls: bool) -> None:
+    with HostileProvider(tls="good" if tls else None) as slow:
+        slow.script("/token", behaviour)
+        started = time.monotonic()
+        ca_file = slow.ca_file if tls else None
+        error = failure(Transport(clock=clock, ca_file=ca_file, deadline=0.3), f"{slow.url}/token")
+        assert 0.3 <= time.monotonic() - started < 1.5
+        assert error.sentence == f"{slow.host} did not finish its answer within 0.3 s"
+        assert slow.requests[0].left.wait(2), "the server was not told"
+    assert len(slow.requests) == 1
+
+
+def test_a_proxy_that_trickles_meets_the_deadline_too(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileProvider() as proxy:
+        proxy.script("provider.test:443", trickle_head(b"HTTP/1.1 "))
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        started = time.monotonic()
+        failure(Transport(clock=clock, deadline=0.3), "https://provider.test/token")
+        assert time.monotonic() - started < 1.5
+        assert proxy.requests[0].left.wait(2)
+
+
+def test_after_the_deadline_nothing_more_is_sent(clock: FakeClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes the connection, never answers the handshake
+        port = server.getsockname()[1]
+        failure(Transport(clock=clock, deadline=0.3), f"https://127.0.0.1:{port}/token")
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(5)
+            seen = b""
+            while data := connection.recv(65536):
+                seen += data
+    assert seen[:1] == b"\x16", "a TLS handshake record"
+    assert SECRET.encode() not in seen
+
+
+def test_a_host_that_does_not_take_the_connection(clock: FakeClock) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        queue = []
+        try:
+            for _ in range(4):  # fill the backlog: the next handshake gets no answer
+                waiting = socket.socket()
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+                queue.append(waiting)
+            time.sleep(0.05)
+            error = failure(Transport(clock=clock, connect=0.2), f"http://127.0.0.1:{address[1]}/token")
+        finally:
+            for waiting in queue:
+                waiting.close()
+    assert error.sentence == f"127.0.0.1:{address[1]} could not be reached within 0.2 s"
+
+
+def test_ctrl_c_ends_the_exchange_at_once(provider: HostileProvider, transport: Transport) -> None:
+    provider.script("/token", silence())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            transport.post(f"{provider.url}/token", FIELDS)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        timer.join()
+    assert time.monotonic() - started < 2
+    assert provider.requests[0].left.wait(2)
+
+
+def test_a_body_has_at_most_a_mebibyte(provider: HostileProvider, transport: Transport) -> None:
+    provider.script("/token", oversized(2 << 20))
+    assert failure(transport, f"{provider.url}/token").sentence == f"{provider.host} sent more than 1 MiB"
+    provider.script("/token", answer(b"x" * (1 << 20)))
+    assert len(transport.get(f"{provider.url}/token").body) == 1 << 20
+
+
+def test_a_body_without_an_announced_end_has_at_most_a_mebibyte(
+    provider: HostileProvider, transport: Transport
+) -> None:
+    def endless(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while exchange.send(b"x" * 65536):
+            pass
+
+    provider.script("/token", endless)
+    assert "1 MiB" in failure(transport, f"{provider.url}/token").sentence
+    assert provider.requests[0].left.wait(2)
+
+
+def test_a_decompression_bomb_is_not_unpacked(provider: HostileProvider, transport: Transport) -> None:
+    bomb = gzip.compress(b"x" * (8 << 20))
+    provider.script("/token", answer(bomb, headers={"Content-Encoding": "gzip"}))
+    assert "compressed" in failure(transport, f"{provider.url}/token").sentence
+
+
+# --- broken connections -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [reset(), raw(b""), raw(b"SSH-2.0-OpenSSH_9.7\r\n"), broken_length()],
+    ids=["reset", "closed", "not http", "half a body"],
+)
+def test_a_post_on_a_broken_connection_fails_once(
+    provider: HostileProvider, transport: Transport, behaviour: Behaviour
+) -> None:
+    provider.script("/token", behaviour)
+    error = failure(transport, f"{provider.url}/token")
+    assert error.sentence == f"{provider.host} broke the connection off before its answer was complete"
+    assert len(provider.requests) == 1
+    assert not error.stale_address
+
+
+def test_a_refused_connection(transport: Transport) -> None:
+    with closed_port() as port:
+        error = failure(transport, f"http://127.0.0.1:{port}/token")
+    assert error.sentence == f"127.0.0.1:{port} refused the connection"
+
+
+def test_an_unknown_host_may_be_a_stale_address(transport: Transport) -> None:
+    error = failure(transport, "https://nowhere.invalid/token")
+    assert error.sentence in (
+        "no host has that name (nowhere.invalid)",
+        "no name server answers (nowhere.invalid)",
+    )
+    assert error.stale_address
+
+
+def test_a_host_that_cannot_be_looked_up_gets_a_sentence(transport: Transport) -> None:
+    assert "x" * 70 in failure(transport, f"https://{'x' * 70}.invalid/token").sentence
+
+
+def test_an_authorization_that_is_no_header_is_not_repeated(provider: HostileProvider, transport: Transport) -> None:
+    for value in (f"Basic {SECRET}\r\nX-Injected: 1", f"Basic {SECRET}\N{SNOWMAN}"):
+        with pytest.raises(TransportError) as caught:
+            transport.post(f"{provider.url}/token", FIELDS, authorization=Secret(value))
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert provider.requests == []
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+def test_skew_is_how_far_the_servers_clock_is_ahead(clock: FakeClock) -> None:
+    transport = Transport(clock=clock)
+    assert transport.skew is None
+    with HostileProvider(now=lambda: clock.now() + 840) as ahead:
+        transport.get(f"{ahead.url}/x")
+        assert transport.skew == pytest.approx(840, abs=1)
+        ahead.script("/x", raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: yesterday\r\n\r\n"))
+        transport.get(f"{ahead.url}/x")
+        assert transport.skew == pytest.approx(840, abs=1), "the last answer that had one"
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "found"),
+    [
+        (html(502), "502 with an HTML page"),
+        (empty(400), "400 with an empty body"),
+        (half_json(), "200 with broken JSON"),
+        (garbage(), "200 with broken JSON"),
+        (answer([1, 2]), "200 with JSON that is not an object"),
+        (answer("null"), "200 with JSON that is not an object"),
+        (answer("[" * 100_000), "200 with broken JSON"),
+        (answer("access_token=x&token_type=bearer"), "200 with something that is not JSON"),
+        (rate_limited(3), "429 with something that is not JSON"),
+    ],
+)
+def test_what_is_not_a_json_object_is_named(
+    provider: HostileProvider, transport: Transport, behaviour: Behaviour, found: str
+) -> None:
+    provider.script("/token", behaviour)
+    got = transport.post(f"{provider.url}/token", FIELDS)
+    with pytest.raises(TokenResponseError) as caught:
+        got.json_object("token answer")
+    assert caught.value.sentence == f"{provider.host} answered {found} where a token answer was expected"
+    assert caught.value.__cause__ is None
+    assert "caf" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_byte_order_mark_is_forgiven() -> None:
+    got = Answer(status=200, headers={}, body=b'\xef\xbb\xbf{"a": 1}', host="h", received_at=0.0)
+    assert got.json_object("thing") == {"a": 1}
+
+
+def test_an_answer_prints_without_its_body() -> None:
+    got = Answer(status=200, headers={}, body=SECRET.encode(), host="h", received_at=0.0)
+    assert SECRET not in f"{got} {got!r} {[got]}"
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "::1", "[::1]"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.2", "127.1", "0.0.0.0", "::", "[::ffff:127.0.0.1]", "localhost.", "localhost.evil.example", "", "0x7f.1"],
+)
+def test_nothing_else_is_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+LOCAL = "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("url", "issuer"),
+    [
+        ("https://example.com/token", "https://example.com"),
+        ("https://other.example:8443/token?x=1", "https://example.com/"),
+        ("https://127.0.0.1/token", "https://example.com/"),
+        ("http://127.0.0.1:8080/token", LOCAL),
+        ("http://localhost/token", "http://localhost:80/issuer"),
+        ("http://[::1]:99/token", "http://[::1]:99"),
+        (LOCAL, LOCAL),
+    ],
+)
+def test_addresses_that_may_be_used(url: str, issuer: str) -> None:
+    assert require_address(url, issuer=issuer, what="its token_endpoint") == url
+
+
+@pytest.mark.parametrize(
+    ("url", "issuer"),
+    [
+        ("http://example.com/token", "https://example.com"),
+        ("http://127.0.0.1/token", "https://example.com"),  # an https issuer never sends us to http
+        ("http://example.com", "http://example.com"),  # no http but on loopback
+        ("http://127.0.0.1:8081/token", LOCAL),  # another origin
+        ("http://localhost:8080/token", LOCAL),
+        ("https://127.0.0.1:8080/token", LOCAL),
+        ("https://example.com/token", LOCAL),
+        ("https://user:pass-word@example.com/", "https://example.com"),
+        ("https://example.com\\@evil.example/", "https://example.com"),
+        ("https://example.com/\\..", "https://example.com"),
+        ("https://example.com/a b", "https://example.com"),
+        ("https://example.com/\x1b[2J", "https://example.com"),
+        ("https://example.com/\u202egro", "https://example.com"),
+        ("https://exämple.com/", "https://example.com"),
+        ("https://example.com/#fragment", "https://example.com"),
+        ("https://example.com:0/", "https://example.com"),
+        ("https://example.com:99999/", "https://example.com"),
+        ("https:///token", "https://example.com"),
+        ("https://[::1", "https://example.com"),
+        ("javascript:alert(1)", "https://example.com"),
+        ("file:///etc/passwd", "https://example.com"),
+        ("/token", "https://example.com"),
+        ("", "https://example.com"),
+    ],
+)
+def test_addresses_that_may_not_be_used(url: str, issuer: str) -> None:
+    with pytest.raises(TokenResponseError) as caught:
+        require_address(url, issuer=issuer, what="its token_endpoint")
+    assert caught.value.sentence.startswith("its token_endpoint ")
+    assert "pass-word" not in caught.value.sentence
+    assert caught.value.sentence.isprintable()
+    assert isinstance(caught.value, CredentialHelperError)
+    assert address_problem(url, issuer) is not None
