@@ -1,0 +1,733 @@
+"""The order of things: from a profile and a request to a credential, and back to nothing.
+
+1. A fresh session answers at once: no lock, no request, no question.
+2. Else one process works, under the session's lock, and looks again first; the others wait for what it brings.
+3. A refusal that the provider gave a moment ago is repeated, not provoked again.
+4. An answer that was saved but not yet verified is verified, before anything new is asked for.
+5. A refresh token renews the session without a person.
+6. Else the profile's flow signs in: a machine by itself, a person only where one can be asked.
+7. What a grant brings is saved at once and answered when it is verified.
+8. Where nothing new can be had now, a token that is still valid is better than none.
+9. A disk that cannot be used costs the memory, not the answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal, Protocol
+
+import msgspec
+
+from credential_helper import freshness, places
+from credential_helper.clock import Clock
+from credential_helper.errors import (
+    AuthorizationError,
+    ClockError,
+    ConfigurationError,
+    CredentialHelperError,
+    InteractionRequired,
+    LockTimeout,
+    RateLimited,
+    StoreError,
+    TransportError,
+    foreign,
+)
+from credential_helper.interrupts import Abandoned, Caller, Interrupts
+from credential_helper.model import (
+    Credential,
+    Identity,
+    Profile,
+    Prompt,
+    Request,
+    Secret,
+    Session,
+    SessionKind,
+    Token,
+    TokenKind,
+    Tokens,
+    session_id,
+)
+from credential_helper.oauth import grants, id_token, refresh_token, revocation
+from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.transport import Transport
+from credential_helper.refusals import Refusals
+from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
+from credential_helper.stores import lock
+from credential_helper.stores.documents import DiskDocuments
+from credential_helper.stores.files import Reservation
+from credential_helper.stores.sessions import Note, Sessions, Stored
+
+Mode = Literal["any", "renew", "sign-in"]
+
+LOCK_DEADLINE = 60.0  # seconds without a person involved
+LOGOUT_DEADLINE = 10.0
+
+# Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
+_PASSING = (
+    TransportError.exit_code,
+    InteractionRequired.exit_code,
+    StoreError.exit_code,
+    RateLimited.exit_code,
+)
+
+
+class Person(Showing, Protocol):
+    """Whoever sits at the terminal."""
+
+    def can_answer(self, profile: Profile, tool: str) -> bool:
+        """Say whether a person can be asked here and now."""
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        """Say what did not go as it should, and what to do about it."""
+
+    def signed_in(
+        self,
+        credential: Credential,
+        *,
+        tool: str,
+        took: float,
+        refresh_token: bool,
+        wanted_refresh: bool,
+    ) -> None:
+        """Say who is signed in, and until when; ``took`` is in seconds."""
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be had: from whom, for which tool, and how far to go for it."""
+
+    profile: Profile
+    request: Request
+    mode: Mode = "any"
+    login: str = "credential-helper login"  # the command that makes exactly this session
+    config_changed_at: float = 0.0  # a remembered refusal older than this is void
+
+    @property
+    def kind(self) -> TokenKind:
+        """Say which token the tool gets: a stock cluster trusts the ID token, a machine has none."""
+        token = self.request.token or self.profile.token
+        if token != "auto":
+            return token
+        plain = not self.profile.audience and not self.profile.resource and self.profile.session_kind == "person"
+        return "id" if self.request.tool == "kubectl" and plain else "access"
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What the work is done with."""
+
+    sessions: Sessions
+    person: Person
+    interrupts: Interrupts
+    caller: Caller
+    clock: Clock
+    note: Note
+    client_secret: Callable[[Profile], Secret]
+
+    def provider(self, profile: Profile) -> Provider:
+        """Return the way to a profile's provider; nothing is opened yet."""
+        secret = (lambda: self.client_secret(profile)) if profile.client_secret is not None else None
+        return Provider(
+            profile,
+            transport=Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note),
+            documents=DiskDocuments(self.sessions.state),
+            clock=self.clock,
+            client_secret=secret,
+            note=self.note,
+        )
+
+
+class Obtained(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential, and the stamp of the session file it stands in; None: not verified, or on no disk."""
+
+    credential: Credential
+    session_id: str
+    stamp: str | None
+    session: Session
+
+
+def obtain(errand: Errand, tools: Tools) -> Obtained:
+    """Return a credential. Any error but UsageError and ProtocolError may come, with the profile's name in it."""
+    try:
+        return _Work(errand, tools).run()
+    except CredentialHelperError as error:
+        error.profile = error.profile or errand.profile.name
+        raise
+
+
+class _Work:
+    """One errand; the methods stand in the order in which they happen."""
+
+    def __init__(self, errand: Errand, tools: Tools) -> None:
+        self.errand = errand
+        self.profile = errand.profile
+        self.kind = errand.kind
+        self.tool = errand.request.tool
+        self.id = session_id(errand.profile)
+        self.tools = tools
+        self.sessions = tools.sessions
+        self.clock = tools.clock
+        self.provider = tools.provider(errand.profile)
+        self.refusals = Refusals(tools.sessions, self.id, clock=tools.clock, parent=tools.caller.key, note=tools.note)
+        self.began = tools.clock.now()
+        self.disk = True  # False: the state directory cannot be used; nothing there is read or written
+        self.seen = places.ABSENT  # the stamp of the session file when it was last read
+        self.found: Obtained | None = None  # what another process brought while we waited
+        self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
+        self.kept: Stored | None = None  # what a sign-in brought
+
+    # --- the order of things ---
+
+    def run(self) -> Obtained:
+        self.refuse_the_impossible()
+        if found := self.fresh(self.read()):
+            return found
+        with ExitStack() as stack:
+            try:
+                self.take_lock(stack)
+            except (LockTimeout, InteractionRequired) as error:
+                return self.better_than_none(error)
+            return self.found or self.work()
+
+    def work(self) -> Obtained:
+        """Renew or sign in: the lock is ours, or there is no disk to share."""
+        stored = self.read()
+        if found := self.fresh(stored):
+            return found
+        session = stored.session if stored is not None else None
+        try:
+            self.recall_refusal()
+            found = self.check_again(session) or self.renew(session) or self.sign_in(session)
+        except CredentialHelperError as error:
+            if self.disk:
+                self.refusals.remember(error, machine=self.profile.session_kind == "client", tool=self.tool)
+            if error.exit_code in _PASSING:
+                return self.better_than_none(error)
+            raise
+        if self.disk:
+            self.refusals.forget()
+        return found
+
+    def refuse_the_impossible(self) -> None:
+        if self.kind == "access":
+            return
+        if self.profile.session_kind == "client":
+            raise ConfigurationError(
+                'a machine gets no ID token: token = "id" does not go with flow = "client-credentials"',
+                hint='set token = "access"',
+            )
+        if "openid" not in self.profile.scopes:
+            raise ConfigurationError(
+                'the ID token is asked for, but the scope lacks "openid"',
+                hint='add "openid" to scope, or set token = "access"',
+            )
+
+    # --- what is there ---
+
+    def read(self) -> Stored | None:
+        if not self.disk:
+            return None
+        try:
+            stored = self.sessions.read(self.id)
+        except StoreError as error:
+            self.lose_disk(error)
+            return None
+        self.seen = stored.stamp if stored is not None else places.ABSENT
+        return stored
+
+    def lose_disk(self, error: StoreError) -> None:
+        """Go on without the state directory, and say so once."""
+        if self.disk:
+            self.disk = False
+            self.tools.person.warn(f"nothing is remembered: {error.sentence}", hint=error.hint)
+
+    def fresh(self, stored: Stored | None) -> Obtained | None:
+        """Return what is stored if it may be answered without any work."""
+        if stored is None or not freshness.fresh(stored.session, self.kind, self.errand.request, self.clock.now()):
+            return None
+        token = freshness.token_of(stored.session, self.kind)
+        if self.errand.mode != "any" and (token is None or token.received_at <= self.began):
+            return None
+        return self.answer(stored.session, stamp=stored.stamp)
+
+    def answer(self, session: Session, *, stamp: str | None) -> Obtained:
+        """Wrap the token that the tool gets."""
+        token = freshness.token_of(session, self.kind)
+        if token is None:
+            raise AuthorizationError(
+                f"{self.provider.host} sent no ID token",
+                error="no_id_token",
+                hint='ask for the scope "openid", or set token = "access"',
+            )
+        credential = Credential(
+            profile=self.profile.name,
+            kind=self.kind,
+            token=token.value,
+            token_type="Bearer",
+            received_at=token.received_at,
+            expires_at=token.expires_at,
+            fresh_until=freshness.until(session, self.kind, self.errand.request),
+            scope=session.scope,
+            identity=session.identity,
+        )
+        return Obtained(credential=credential, session_id=self.id, session=session, stamp=stamp)
+
+    def better_than_none(self, error: CredentialHelperError) -> Obtained:
+        """Answer a token that is valid though not fresh, where nothing new can be had now; else raise."""
+        stored = self.kept or self.read()
+        if isinstance(error, InteractionRequired) and self.refusal is not None:
+            error = self.refusal
+        if stored is None or self.errand.mode != "any":
+            raise error
+        session = stored.session
+        token = freshness.token_of(session, self.kind)
+        if token is None or not freshness.valid(session, self.kind, self.errand.request, self.clock.now()):
+            raise error
+        if session.unverified or token.unverified:
+            if self.kind == "id" or error.exit_code != TransportError.exit_code:
+                raise error
+            self.tools.person.warn(f"the sign-in is not verified yet: {error.sentence}")
+        self.tools.note(f"answering what is still valid: {error.sentence}")
+        return self.answer(session, stamp=None)
+
+    # --- the lock ---
+
+    def take_lock(self, stack: ExitStack) -> None:
+        """Wait for the session's lock; afterwards it is ours, or ``found`` is set, or the disk is lost."""
+        if not self.disk:
+            return
+        waiting = _Waiting(self)
+        started = self.clock.monotonic()
+        name = self.sessions.lock_name(self.id)
+        try:
+            stack.enter_context(lock.held(self.sessions.state, name, clock=self.clock, waiting=waiting.go_on))
+        except StoreError as error:
+            self.lose_disk(error)
+        if self.found is not None and waiting.showed:
+            self.say_signed_in(self.found, took=self.clock.monotonic() - started)
+
+    # --- refusals ---
+
+    def recall_refusal(self) -> None:
+        if self.errand.mode != "any" or not self.disk:
+            return
+        try:
+            self.refusals.recall(
+                config_changed_at=self.errand.config_changed_at,
+                again=self.errand.login if self.profile.session_kind == "person" else None,
+                quiet_repeats=self.tool == "kubectl",
+            )
+        except StoreError as error:
+            self.tools.note(error.sentence)
+
+    # --- an answer that waits for its check ---
+
+    def check_again(self, session: Session | None) -> Obtained | None:
+        """Verify what was saved unverified; None: there is nothing such, or it is not fresh either."""
+        if session is None or session.id is None or self.errand.mode != "any":
+            return None
+        if not session.unverified and not (self.kind == "id" and session.id.unverified):
+            return None
+        if session.id.expires_at is None or session.id.expires_at <= self.clock.now():
+            return None  # whatever the check said, the token would not be answered
+        settled = self.settle(Stored(session=session, stamp=self.seen))
+        return self.fresh(settled)
+
+    def settle(self, stored: Stored) -> Stored:
+        """Check the ID token if its answer depends on it, and save the session without the mark."""
+        session = stored.session
+        if session.id is None or not (session.unverified or (self.kind == "id" and session.id.unverified)):
+            return stored
+        try:
+            identity = id_token.validate(self.provider, session.id.value)
+            self._same_person(session, identity)
+        except ClockError:
+            raise  # the mark stays: the check is repeated when the clock is right
+        except AuthorizationError:
+            self._wipe(session)
+            raise
+        settled = msgspec.structs.replace(
+            session,
+            unverified=False,
+            identity=identity,
+            id=msgspec.structs.replace(session.id, unverified=False),
+        )
+        return self.save(settled)
+
+    def _same_person(self, session: Session, identity: Identity) -> None:
+        account = self.profile.account
+        if account is not None and not _is(account, dict(identity.claims), identity.subject):
+            raise self._wrong_account(identity.name or identity.subject)
+        if session.identity is not None and session.identity.subject != identity.subject:
+            raise self._another_subject()
+
+    def _wrong_account(self, who: str) -> AuthorizationError:
+        return AuthorizationError(
+            f"signed in as {foreign(who)}, but profile {self.profile.name} is for {self.profile.account}",
+            hint="sign in with that account, or change account in the profile",
+        )
+
+    def _another_subject(self) -> AuthorizationError:
+        return AuthorizationError(
+            f"{self.provider.host} renewed the session for another person than the one who signed in",
+            hint=self.errand.login,
+        )
+
+    def _wipe(self, session: Session) -> None:
+        """Forget the tokens of an answer that failed its check; the refresh token stays for logout to revoke."""
+        self.save(
+            msgspec.structs.replace(session, access=None, id=None, identity=None, unverified=False, revoke_only=True)
+        )
+
+    # --- renewing ---
+
+    def renew(self, session: Session | None) -> Obtained | None:
+        """Spend the refresh token; None: there is none, or it is refused, and only a sign-in can help."""
+        if session is None or not session.refreshable or self.errand.mode == "sign-in":
+            return None
+        try:
+            token = self.sessions.refresh_token(session)
+        except StoreError as error:  # a locked keyring
+            self._not_now(session, error)
+            return None
+        try:
+            reservation = self.sessions.reserve(self.id)
+        except StoreError as error:  # a full disk: what cannot be saved is not spent
+            self._not_now(session, error)
+            self.lose_disk(error)
+            return None
+        if token is None:
+            reservation.discard()
+            self.tools.note("the keyring holds no refresh token any more")
+            return None
+        with reservation, self.tools.interrupts.held():
+            try:
+                tokens = refresh_token.refresh(self.provider, token)
+            except AuthorizationError as error:
+                if error.error != "invalid_grant":
+                    raise
+                error.hint = self.errand.login
+                self.refusal = error
+                # The lock is ours and the file was read under it, so this is the token that was sent.
+                self.save(msgspec.structs.replace(session, refresh_token=None, in_keyring=False))
+                self.tools.note(error.sentence)
+                return None
+            stored = self.save(self._renewed(session, tokens), tokens, reservation)
+        if _another(session.identity, _claims(tokens)):
+            self._wipe(stored.session)
+            raise self._another_subject()
+        if stored.session.unverified and tokens.id_token is None:
+            return None  # who signed in was never verified, and there is nothing left to verify
+        stored = self.settle(stored)
+        if self.kind == "id" and not freshness.valid(stored.session, "id", self.errand.request, self.clock.now()):
+            self.refusal = InteractionRequired(
+                f'{self.provider.host} renews no ID tokens, so token = "id" needs a new sign-in', hint=self.errand.login
+            )
+            return None
+        return self.answer(stored.session, stamp=stored.stamp or None)
+
+    def _not_now(self, session: Session, error: StoreError) -> None:
+        """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
+        if self.errand.mode == "any" and freshness.valid(session, self.kind, self.errand.request, self.clock.now()):
+            raise error
+        self.refusal = error
+
+    def _renewed(self, session: Session, tokens: Tokens) -> Session:
+        return msgspec.structs.replace(
+            session,
+            access=_access_token(tokens),
+            id=_id_token(tokens) or session.id,
+            id_not_renewed=tokens.id_token is None,
+            scope=tokens.scope or session.scope,
+            forced_at=self.clock.now() if self.errand.request.refused is not None else session.forced_at,
+        )
+
+    # --- signing in ---
+
+    def sign_in(self, session: Session | None) -> Obtained:
+        """Run the profile's flow."""
+        machine = self.profile.session_kind == "client"
+        may_ask = machine or (self.errand.mode != "renew" and self.tools.person.can_answer(self.profile, self.tool))
+        if not may_ask and not self._someone_is_asked():
+            why = "there is nothing to renew" if self.errand.mode == "renew" else "nobody can be asked here"
+            raise InteractionRequired(f"nobody is signed in to {self.provider.host}: {why}", hint=self.errand.login)
+        stage = SignIn(
+            tool=self.tool,
+            target=self.errand.request.target or self.profile.audience or ", ".join(self.profile.resource) or None,
+            profile=self.profile.name,
+            session_id=self.id,
+            sessions=self.sessions if self.disk else None,
+            person=self.tools.person,
+            may_ask=may_ask,
+            resume=self.errand.mode == "any",
+            caller=self.tools.caller,
+            interrupts=self.tools.interrupts,
+            clock=self.clock,
+            note=self.tools.note,
+            keep=lambda tokens, reservation: self.keep(session, tokens, reservation),
+            give_back=self.give_back,
+        )
+        started = self.clock.monotonic()
+        try:
+            grants.sign_in(self.provider, stage)
+        finally:
+            stage.close(finished=self.kept is not None)
+        if self.kept is None:
+            raise CredentialHelperError("the sign-in ended without tokens")
+        stored = self.settle(self.kept)
+        found = self.answer(stored.session, stamp=stored.stamp or None)
+        self._tell_new_person(session, stored.session)
+        if stage.asked or self.errand.mode == "sign-in":
+            self.say_signed_in(found, took=self.clock.monotonic() - started)
+        return found
+
+    def _someone_is_asked(self) -> bool:
+        """Say whether a holder that died was asking a person: the code may have been approved since."""
+        if not self.disk or self.errand.mode != "any":
+            return False
+        return current_prompt(self.sessions, self.id, self.clock.now()) is not None
+
+    def keep(self, old: Session | None, tokens: Tokens, reservation: Reservation | None) -> None:
+        """Save what a sign-in brought, at once and unverified."""
+        claims = _claims(tokens)
+        account = self.profile.account
+        if account is not None and claims and not _is(account, claims, str(claims.get("sub"))):
+            self.give_back(tokens)
+            raise self._wrong_account(_who(claims) or "somebody else")
+        self._tell_scope(tokens.scope)
+        who = account or _who(claims) or self.profile.client_id
+        session = Session(
+            profile=self.profile.name,
+            issuer=self.profile.issuer,
+            client_id=self.profile.client_id,
+            kind=self.profile.session_kind,
+            account=account,
+            audience=self.profile.audience,
+            access=_access_token(tokens),
+            id=_id_token(tokens),
+            scope=tokens.scope or self.provider.scopes(),
+            record=self._record(old, f"{self.profile.name} {foreign(who, 80)}"),
+            unverified=tokens.id_token is not None,
+            forced_at=self.clock.now() if self.errand.request.refused is not None else None,
+        )
+        self.kept = self.save(session, tokens, reservation)
+
+    def _record(self, old: Session | None, label: str) -> tuple[str, str]:
+        """Name the keyring's record: 128 random bits for us, and a label that a person recognises."""
+        if old is not None and old.record is not None and old.record[1] == label:
+            return old.record
+        return os.urandom(16).hex(), label
+
+    def _tell_scope(self, granted: tuple[str, ...] | None) -> None:
+        missing = [scope for scope in self.provider.scopes() if granted and scope not in granted]
+        if missing:
+            self.tools.note(f"{self.provider.host} did not grant {foreign(' '.join(missing))}")
+
+    def give_back(self, tokens: Tokens) -> None:
+        """Revoke what a sign-in brought that is not kept."""
+        if tokens.refresh_token is not None:
+            try:
+                revocation.revoke(self.provider, tokens.refresh_token, "refresh_token")
+            except CredentialHelperError as error:
+                self.tools.note(f"the refused sign-in was not revoked: {error.sentence}")
+
+    def _tell_new_person(self, old: Session | None, new: Session) -> None:
+        if old is None or old.identity is None or new.identity is None or old.identity.subject == new.identity.subject:
+            return
+        before = old.identity.name or old.identity.subject
+        now = new.identity.name or new.identity.subject
+        self.tools.person.warn(f"{self.profile.name} is now {foreign(now)}; it was {foreign(before)}")
+
+    def say_signed_in(self, found: Obtained, *, took: float) -> None:
+        self.tools.person.signed_in(
+            found.credential,
+            tool=self.tool,
+            took=took,
+            refresh_token=found.session.refreshable or self.profile.session_kind == "client",
+            wanted_refresh=self.profile.store in ("auto", "file") and "offline_access" in self.profile.scopes,
+        )
+
+    # --- saving ---
+
+    def save(self, session: Session, tokens: Tokens | None = None, reservation: Reservation | None = None) -> Stored:
+        """Keep a session; where that fails the answer is still given, and the stamp is empty."""
+        if self.disk:
+            new = tokens.refresh_token if tokens is not None else None
+            try:
+                stored = self.sessions.save(
+                    self.id, session, store=self.profile.store, refresh_token=new, reservation=reservation
+                )
+            except StoreError as error:
+                self.lose_disk(error)
+            else:
+                if new is not None and self.profile.store == "keyring" and not stored.session.in_keyring:
+                    self.tools.person.warn(
+                        'the refresh token is not kept: no keyring is usable, and the profile says store = "keyring"',
+                        hint='unlock the keyring and sign in again, or set store = "auto"',
+                    )
+                return stored
+        return Stored(session=session, stamp="")
+
+
+class _Waiting:
+    """What a process does while another one holds the session's lock."""
+
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+        self._alone_since = 0.0
+        self._asked_since: float | None = None
+        self.showed = False
+
+    def go_on(self, waited: float) -> bool:
+        """Called between two tries; ``waited`` is in seconds. False: the other process brought what we need."""
+        work = self._work
+        if not work.tools.caller.waits():
+            raise Abandoned
+        if work.sessions.stamp(work.id) != work.seen:
+            work.found = work.fresh(work.read())
+            if work.found is not None or not work.disk:
+                return False
+        prompt = current_prompt(work.sessions, work.id, work.clock.now())
+        if prompt is not None:
+            self._alone_since = waited
+            self._with_person(prompt, waited)
+        elif waited - self._alone_since > LOCK_DEADLINE:
+            raise LockTimeout(
+                f"another process has held the session for {LOCK_DEADLINE:.0f} s",
+                hint="try again, or look for a hanging credential-helper process",
+            )
+        return True
+
+    def _with_person(self, prompt: Prompt, waited: float) -> None:
+        work = self._work
+        if work.errand.mode != "renew" and work.tools.person.can_answer(work.profile, work.tool):
+            if not self.showed:
+                terminal = work.tools.person.show(prompt)
+                self.showed = terminal is not None and terminal not in prompt.shown_on
+            return
+        if self._asked_since is None:
+            self._asked_since = waited
+        if waited - self._asked_since > OTHERS_PROMPT:
+            raise under_way(work.profile.name)
+
+
+# --- small helpers ---
+
+
+def _claims(tokens: Tokens) -> dict[str, object]:
+    """Return the ID token's claims, unverified: for a first look, never for a decision to trust."""
+    return (id_token.claims_of(tokens.id_token.reveal()) or {}) if tokens.id_token is not None else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _access_token(tokens: Tokens) -> Token:
+    if tokens.expires_in is not None:
+        expires_at: float | None = tokens.received_at + tokens.expires_in
+    else:
+        expires_at = _number((id_token.claims_of(tokens.access_token.reveal()) or {}).get("exp"))
+    return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
+
+
+def _id_token(tokens: Tokens) -> Token | None:
+    if tokens.id_token is None:
+        return None
+    expires_at = _number(_claims(tokens).get("exp"))
+    return Token(value=tokens.id_token, received_at=tokens.received_at, expires_at=expires_at, unverified=True)
+
+
+def _another(identity: Identity | None, claims: dict[str, object]) -> bool:
+    return identity is not None and "sub" in claims and claims["sub"] != identity.subject
+
+
+def _who(claims: dict[str, object]) -> str | None:
+    for claim in ("preferred_username", "email", "name", "sub"):
+        if isinstance(value := claims.get(claim), str) and value:
+            return value
+    return None
+
+
+def _is(account: str, claims: dict[str, object] | dict[str, str], subject: str) -> bool:
+    names = {value.casefold() for claim in _ACCOUNT_CLAIMS if isinstance(value := claims.get(claim), str)}
+    return account == subject or account.casefold() in names
+
+
+_ACCOUNT_CLAIMS = ("preferred_username", "email", "upn", "unique_name")
+
+
+# --- back to nothing ---
+
+
+class Farewell(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a session at logout."""
+
+    profile: str
+    kind: SessionKind
+    host: str
+    identity: Identity | None
+    had_access: bool  # an access token that the provider's resource servers still take
+    accepted_until: float | None  # until when they do; None: unknown
+    revoked: bool | None  # None: there was nothing to revoke; False: the provider revokes nothing
+    error: CredentialHelperError | None = None  # why it was not revoked
+
+
+def forget(
+    session_id: str, profile_of: Callable[[Session], Profile], tools_for: Callable[[Profile | None], Tools]
+) -> Farewell | None:
+    """Erase a session here, then revoke it there; None: there was none.
+
+    A sign-in that waits for a person is cancelled. LockTimeout: another process works on it for longer than 10 s;
+    StoreError: the disk or a locked keyring keeps what should go.
+    """
+    tools = tools_for(None)
+    state = tools.sessions.state
+
+    def cancel(waited: float) -> bool:
+        tools.sessions.clear_prompt(session_id)
+        return waited < LOGOUT_DEADLINE
+
+    with lock.held(state, tools.sessions.lock_name(session_id), clock=tools.clock, waiting=cancel) as mine:
+        if not mine:
+            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
+        stored = tools.sessions.read(session_id)
+        if stored is None:
+            tools.sessions.erase(session_id)
+            return None
+        profile = profile_of(stored.session)
+        tools = tools_for(profile)
+        token = _last_use(session_id, stored.session, tools.sessions)
+        tools.sessions.erase(session_id)
+    return _revoke(stored.session, token, tools.provider(profile), tools.clock.now())
+
+
+def _last_use(session_id: str, session: Session, sessions: Sessions) -> Secret | None:
+    """Fetch the refresh token, to revoke it; where the keyring is locked the tokens go and its record stays known."""
+    try:
+        return sessions.refresh_token(session)
+    except StoreError:
+        wiped = msgspec.structs.replace(session, access=None, id=None, unverified=False, revoke_only=True)
+        sessions.save(session_id, wiped)
+        raise
+
+
+def _revoke(session: Session, token: Secret | None, provider: Provider, now: float) -> Farewell:
+    revoked: bool | None = None
+    failure: CredentialHelperError | None = None
+    if token is not None:
+        try:
+            revoked = revocation.revoke(provider, token, "refresh_token")
+        except CredentialHelperError as error:
+            failure = error
+    access = session.access
+    return Farewell(
+        profile=session.profile,
+        kind=session.kind,
+        host=provider.host,
+        identity=session.identity,
+        had_access=access is not None and (access.expires_at is None or access.expires_at > now),
+        accepted_until=access.expires_at if access is not None else None,
+        revoked=revoked,
+        error=failure,
+    )

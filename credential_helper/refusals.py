@@ -1,0 +1,127 @@
+"""Refusals worth remembering: kubectl asks five times in half a second, and a provider counts.
+
+Written only by the lock's holder who was told by the provider, read only after the session was found stale.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from credential_helper.clock import Clock
+from credential_helper.errors import (
+    AuthorizationError,
+    CredentialHelperError,
+    InteractionRequired,
+    RateLimited,
+    RememberedError,
+    StoreError,
+    TransportError,
+)
+from credential_helper.stores.sessions import Failure, Note, Sessions
+
+_LONGEST = 3600.0
+_TRANSPORT = 10.0
+_FIVE_TRIES = 3.0  # kubectl's take half a second: they hear once that nobody can be asked
+_MACHINE = 30.0  # Auth0 answers a machine's wrong secret with access_denied: no person declined
+
+# How long a refusal is remembered, in seconds, by its OAuth error code.
+_BY_CODE = {
+    "access_denied": 60.0,
+    "authorization_declined": 60.0,
+    "expired_token": 300.0,
+    "invalid_client": 30.0,
+    "unauthorized_client": 30.0,
+    "invalid_scope": 30.0,
+    "invalid_target": 30.0,
+    "no_id_token": 30.0,
+    "clock": 30.0,
+}
+
+
+class Refusals:
+    """The remembered refusal of one session."""
+
+    def __init__(self, sessions: Sessions, session_id: str, *, clock: Clock, parent: str, note: Note) -> None:
+        """``parent`` names the process that called us: one parent is told a sentence once."""
+        self._sessions = sessions
+        self._id = session_id
+        self._clock = clock
+        self._parent = parent
+        self._note = note
+        self._began = clock.now()
+
+    def recall(self, *, config_changed_at: float, again: str | None, quiet_repeats: bool) -> None:
+        """Raise RememberedError if the provider refused a moment ago.
+
+        ``again`` is the command that asks again at once; ``quiet_repeats`` says it once to one parent.
+        """
+        failure = self._sessions.failure(self._id)
+        now = self._clock.now()
+        if failure is None or not self._counts(failure, now, config_changed_at):
+            return
+        said = self._parent in failure.told
+        if not said:
+            self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
+        sentence = f"{failure.sentence}; that was {_ago(now - failure.made)} ago"
+        error = RememberedError(
+            f"{sentence}, and {again} asks again" if again else sentence,
+            exit_code=failure.exit_code,
+            hint=failure.hint,
+        )
+        error.silent = said and quiet_repeats
+        raise error
+
+    def _counts(self, failure: Failure, now: float, config_changed_at: float) -> bool:
+        if not failure.made <= now < failure.until <= failure.made + _LONGEST:
+            return False
+        if config_changed_at > failure.made:
+            return False
+        # No answer came, or nobody could be asked: the next caller may fare better, but not this one's repeats,
+        # nor whoever waited for this very try.
+        return not failure.passing or self._parent in failure.told or self._began <= failure.made
+
+    def remember(self, error: CredentialHelperError, *, machine: bool, tool: str) -> None:
+        """Keep a refusal that the provider would only repeat."""
+        seconds = _memory(error, machine=machine)
+        if isinstance(error, InteractionRequired) and tool == "kubectl":
+            seconds = _FIVE_TRIES
+        if seconds <= 0:
+            return
+        now = self._clock.now()
+        self._keep(
+            Failure(
+                sentence=error.sentence,
+                hint=error.hint,
+                exit_code=error.exit_code,
+                made=now,
+                until=now + seconds,
+                passing=isinstance(error, (TransportError, InteractionRequired)),
+                told=(self._parent,),
+            )
+        )
+
+    def forget(self) -> None:
+        """Remove the remembered refusal."""
+        try:
+            self._sessions.clear_failure(self._id)
+        except StoreError as error:
+            self._note(f"an old refusal stays remembered: {error.sentence}")
+
+    def _keep(self, failure: Failure) -> None:
+        try:
+            self._sessions.remember(self._id, failure)
+        except StoreError as error:
+            self._note(f"the refusal is not remembered: {error.sentence}")
+
+
+def _memory(error: CredentialHelperError, *, machine: bool) -> float:
+    if isinstance(error, AuthorizationError) and error.error is not None:
+        seconds = _BY_CODE.get(error.error, 0.0)
+        return min(seconds, _MACHINE) if machine else seconds
+    if isinstance(error, RateLimited):
+        return min(error.retry_after, _LONGEST)
+    return _TRANSPORT if isinstance(error, TransportError) else 0.0
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,196 @@
+"""What a grant may ask of the broker while it signs in: show a code, wait, redeem (oauth.grants.Stage).
+
+The prompt is kept in ``ID.prompt`` while a person is waited for: other processes show the same code, and whoever gets
+the lock of a dead holder goes on with it. Removing that file, as logout does, cancels the sign-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from credential_helper.clock import Clock
+from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
+from credential_helper.freshness import SKEW
+from credential_helper.interrupts import Abandoned, Caller, Interrupts
+from credential_helper.model import Prompt, Tokens
+from credential_helper.stores.files import Reservation
+from credential_helper.stores.sessions import Note, Sessions
+
+OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
+_SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
+
+
+class Showing(Protocol):
+    """The part of the terminal that shows a prompt."""
+
+    def show(self, prompt: Prompt) -> str | None:
+        """Show a prompt, once a terminal; return the terminal's name, None while another prompt has it."""
+
+    def waiting(self, prompt: Prompt) -> None:
+        """Called now and then while a person is waited for."""
+
+
+def under_way(profile: str) -> InteractionRequired:
+    """Say that a person is being asked elsewhere."""
+    return InteractionRequired(
+        f"a sign-in to {profile} is under way in another terminal", hint="finish it there, then try again"
+    )
+
+
+def current_prompt(sessions: Sessions, session_id: str, now: float) -> Prompt | None:
+    """Return what a person is being asked; one that is expired or from the future means nothing."""
+    prompt = sessions.prompt(session_id)
+    if prompt is None or prompt.expires_at <= now or prompt.made_at > now + SKEW:
+        return None
+    return prompt
+
+
+class SignIn:
+    """One sign-in, by the holder of the session's lock."""
+
+    def __init__(
+        self,
+        *,
+        tool: str,
+        target: str | None,
+        profile: str,
+        session_id: str,
+        sessions: Sessions | None,
+        person: Showing,
+        may_ask: bool,
+        resume: bool,
+        caller: Caller,
+        interrupts: Interrupts,
+        clock: Clock,
+        note: Note,
+        keep: Callable[[Tokens, Reservation | None], None],
+        give_back: Callable[[Tokens], None],
+    ) -> None:
+        """``sessions`` is None without a disk; ``keep`` saves what a grant brought, ``give_back`` revokes it."""
+        self.tool = tool
+        self.target = target
+        self.asked = False
+        self._profile = profile
+        self._id = session_id
+        self._sessions = sessions
+        self._person = person
+        self._may_ask = may_ask
+        self._resume = resume
+        self._caller = caller
+        self._interrupts = interrupts
+        self._clock = clock
+        self._note = note
+        self._keep = keep
+        self._give_back = give_back
+        self._announced = False  # ID.prompt is ours and stands: where it is missing, somebody cancelled
+        self._shown_on: tuple[str, ...] = ()
+        self._began = clock.monotonic()
+
+    def waiting(self) -> Prompt | None:
+        """Return the prompt that a dead holder of the lock left, still unexpired."""
+        if self._sessions is None or not self._resume:
+            return None
+        try:
+            prompt = current_prompt(self._sessions, self._id, self._clock.now())
+        except StoreError:
+            return None
+        if prompt is not None:
+            self._note("going on with the code of a process that ended")
+            self._announced = True
+            self._shown_on = prompt.shown_on
+            self._show(prompt)
+        return prompt
+
+    def ask(self, prompt: Prompt) -> None:
+        """Tell other processes what is asked, and show it to the person."""
+        if not self._may_ask:
+            raise under_way(self._profile)  # the code that was waited for elsewhere is spent
+        self._write(prompt)
+        self._show(prompt)
+
+    def pause(self, prompt: Prompt) -> None:
+        """Wait for the next poll; raises where the sign-in was cancelled or nobody waits for it any more."""
+        self._still_wanted()  # before the prompt is written: a logout's removal must not be undone
+        self._write(prompt)
+        remaining = min(max(0.0, prompt.next_poll - self._clock.now()), max(prompt.interval, 0.0))
+        end = self._clock.monotonic() + remaining
+        while True:
+            self._still_wanted()
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return
+            if self._may_ask:
+                self._show(prompt)  # if it could not be shown so far: another prompt had the terminal
+                self._person.waiting(prompt)
+            elif self._clock.monotonic() - self._began > OTHERS_PROMPT:
+                raise under_way(self._profile)
+            self._clock.sleep(min(left, _SLICE))
+
+    def redeem(self, exchange: Callable[[], Tokens]) -> None:
+        """Run a token request with signals held, and save what it brings before they are obeyed."""
+        reservation = self._reserve()
+        try:
+            with self._interrupts.held():
+                tokens = exchange()
+                if self._cancelled():
+                    self._give_back(tokens)
+                    raise _cancelled()
+                self._keep(tokens, reservation)
+        finally:
+            if reservation is not None:
+                reservation.discard()
+
+    def close(self, *, finished: bool) -> None:
+        """Say that nobody is asked any more; a code that only another process may ask about stays for the next one."""
+        if self._sessions is not None and self._announced and (finished or self._may_ask):
+            try:
+                self._sessions.clear_prompt(self._id)
+            except StoreError as error:
+                self._note(error.sentence)
+
+    def _still_wanted(self, *, caller: bool = True) -> None:
+        if caller and not self._caller.waits():
+            raise Abandoned
+        if self._cancelled():
+            raise _cancelled()
+
+    def _cancelled(self) -> bool:
+        return self._announced and self._sessions is not None and self._sessions.prompt(self._id) is None
+
+    def _show(self, prompt: Prompt) -> None:
+        """Show the prompt unless it stands already; it may have to be tried again."""
+        if self.asked or not self._may_ask:
+            return
+        terminal = self._person.show(msgspec.structs.replace(prompt, shown_on=self._shown_on))
+        if terminal is None:
+            return
+        self.asked = True
+        if terminal not in self._shown_on:
+            self._shown_on = (*self._shown_on, terminal)
+            self._still_wanted(caller=False)
+            self._write(prompt)
+
+    def _write(self, prompt: Prompt) -> None:
+        if self._sessions is None:
+            return
+        try:
+            self._sessions.keep_prompt(self._id, msgspec.structs.replace(prompt, shown_on=self._shown_on))
+            self._announced = True
+        except StoreError as error:
+            self._announced = False
+            self._note(f"other processes cannot see the prompt: {error.sentence}")
+
+    def _reserve(self) -> Reservation | None:
+        if self._sessions is None:
+            return None
+        try:
+            return self._sessions.reserve(self._id)
+        except StoreError:
+            return None
+
+
+def _cancelled() -> AuthorizationError:
+    return AuthorizationError("the sign-in was cancelled by a logout", error="cancelled")

@@ -1,0 +1,890 @@
+"""The order of things, over real HTTP against a provider that does what a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from credential_helper import broker
+from credential_helper.broker import Errand, Obtained, Tools, obtain
+from credential_helper.errors import (
+    AuthorizationError,
+    ClockError,
+    ConfigurationError,
+    CredentialHelperError,
+    InteractionRequired,
+    RateLimited,
+    RememberedError,
+    StoreError,
+    TransportError,
+)
+from credential_helper.interrupts import Interrupts
+from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, Source, session_id
+from credential_helper.stores.files import State
+from credential_helper.stores.sessions import Sessions, Stored
+from integration.hostile_provider import (
+    HostileProvider,
+    SigningKey,
+    answer,
+    html,
+    oauth_error,
+    rate_limited,
+    reset,
+    signing_key,
+)
+from tests.conftest import FakeClock
+from tests.test_sessions import MemoryKeyring
+
+DEVICE = "/device"
+TOKEN = "/token"
+PENDING = oauth_error("authorization_pending")
+CODE = {
+    "device_code": "the-device-code",
+    "user_code": "WDJB-MJHT",
+    "verification_uri": "http://127.0.0.1/activate",
+    "expires_in": 900,
+    "interval": 5,
+}
+
+
+class FakePerson:
+    """Somebody at a terminal, or nobody."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self.there = there
+        self.prompts: list[Prompt] = []
+        self.warnings: list[str] = []
+        self.closings: list[tuple[Credential, bool]] = []
+        self.on_waiting: Callable[[], None] = lambda: None
+
+    def can_answer(self, profile: Profile, tool: str) -> bool:
+        assert profile is not None
+        assert tool
+        return self.there
+
+    def show(self, prompt: Prompt) -> str | None:
+        self.prompts.append(prompt)
+        return "terminal"
+
+    def waiting(self, prompt: Prompt) -> None:
+        assert prompt is not None
+        self.on_waiting()
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        self.warnings.append(f"{sentence} | {hint}")
+
+    def signed_in(
+        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, wanted_refresh: bool
+    ) -> None:
+        assert tool
+        assert took >= 0
+        assert wanted_refresh in (True, False)
+        self.closings.append((credential, refresh_token))
+
+
+class FakeCaller:
+    def __init__(self, key: str = "parent-1") -> None:
+        self.key = key
+        self.there = True
+
+    def waits(self) -> bool:
+        return self.there
+
+
+class World:
+    """A provider, a state directory, and what a test changes of them."""
+
+    def __init__(self, provider: HostileProvider, state: Path, clock: FakeClock) -> None:
+        self.provider = provider
+        self.key: SigningKey = signing_key("RS256", "k1")
+        provider.serve_metadata(
+            device_authorization_endpoint=provider.url + DEVICE, revocation_endpoint=provider.url + "/revoke"
+        )
+        provider.serve_keys(self.key)
+        self.state = state
+        self.clock = clock
+        self.keyring = MemoryKeyring()
+        self.person = FakePerson()
+        self.caller = FakeCaller()
+        self.notes: list[str] = []
+        self.profile = Profile(
+            name="prod", issuer=provider.issuer, client_id="client", flow="device", audience="https://api.example.com"
+        )
+        self.issued = 0
+
+    # --- what the provider says ---
+
+    def tokens(
+        self, *, expires_in: object = 3600, id_token: bool = True, refresh: bool = True, **more: object
+    ) -> dict[str, object]:
+        self.issued += 1
+        body: dict[str, object] = {
+            "access_token": f"access-{self.issued}",
+            "token_type": "Bearer",
+            "expires_in": expires_in,
+        }
+        if id_token:
+            body["id_token"] = self.id_token()
+        if refresh:
+            body["refresh_token"] = f"refresh-{self.issued}"
+        return {**body, **more}
+
+    def id_token(self, key: SigningKey | None = None, **changes: object) -> str:
+        now = int(self.clock.now())
+        claims = {"iat": now, "exp": now + 3600, "preferred_username": "ada@example.com", **changes}
+        return (key or self.key).sign(self.provider.claims("client", **claims))
+
+    def approves(self, *before: Any, **tokens: Any) -> None:
+        self.provider.script(DEVICE, answer(CODE))
+        self.provider.script(TOKEN, *before, answer(self.tokens(**tokens)))
+
+    # --- what we do ---
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(State(str(self.state)), self.keyring, note=self.notes.append)
+
+    @property
+    def tools(self) -> Tools:
+        return Tools(
+            sessions=self.sessions,
+            person=self.person,
+            interrupts=Interrupts(),
+            caller=self.caller,  # type: ignore[arg-type]
+            clock=self.clock,
+            note=self.notes.append,
+            client_secret=lambda _: Secret("the-client-secret"),
+        )
+
+    def obtain(self, mode: broker.Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:
+        errand = Errand(
+            profile=self.profile,
+            request=Request(tool=tool, **request),
+            mode=mode,
+            login="credential-helper login prod",
+        )
+        return obtain(errand, self.tools)
+
+    def token(self, mode: broker.Mode = "any", **request: Any) -> str:
+        return self.obtain(mode, **request).credential.token.reveal()
+
+    def stored(self) -> Stored | None:
+        return self.sessions.read(session_id(self.profile))
+
+    @property
+    def session(self) -> Session:
+        stored = self.stored()
+        assert stored is not None
+        return stored.session
+
+    def requests(self) -> list[str]:
+        return [one.path for one in self.provider.requests]
+
+    def grants(self) -> list[str | None]:
+        return [one.field("grant_type") for one in self.provider.to(TOKEN)]
+
+    def signed_in(self, **tokens: Any) -> None:
+        self.approves(**tokens)
+        self.obtain()
+        self.provider.requests.clear()
+        self.person.prompts.clear()
+        self.person.closings.clear()
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: FakeClock) -> Iterator[World]:
+    with HostileProvider(now=clock.now) as provider:
+        yield World(provider, tmp_path / "state", clock)
+
+
+def file_in(world: World, ending: str) -> Path:
+    return world.state / "sessions" / f"{session_id(world.profile)}.{ending}"
+
+
+# --- signing in ---
+
+
+def test_a_device_sign_in_is_asked_answered_and_kept(world: World) -> None:
+    world.approves(PENDING)
+    obtained = world.obtain()
+    assert obtained.credential.token.reveal() == "access-1"
+    assert obtained.stamp == world.sessions.stamp(obtained.session_id)
+    assert [prompt.user_code for prompt in world.person.prompts] == ["WDJB-MJHT"]
+    assert world.person.closings[0][0].identity is not None
+    assert world.session.identity is not None
+    assert world.session.identity.name == "ada@example.com"
+    assert not world.session.unverified
+    assert not file_in(world, "prompt").exists()
+
+
+def test_a_fresh_session_answers_without_a_request_a_lock_or_a_word(world: World) -> None:
+    world.signed_in()
+    file_in(world, "lock").unlink()
+    assert world.token() == "access-1"
+    assert world.requests() == []
+    assert world.person.prompts == []
+    assert not file_in(world, "lock").exists()
+
+
+def test_nobody_to_ask_is_66_with_the_command_that_signs_in(world: World) -> None:
+    world.person.there = False
+    with pytest.raises(InteractionRequired) as caught:
+        world.obtain()
+    assert caught.value.hint == "credential-helper login prod"
+    assert caught.value.profile == "prod"
+    assert world.provider.to(DEVICE) == []
+
+
+def test_kubectl_without_audience_gets_the_id_token(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, audience=None)
+    world.approves()
+    assert world.obtain().credential.kind == "id"
+    assert world.obtain(tool="credential-helper").credential.kind == "access"
+    assert world.obtain(tool="credential-helper", token="id").credential.kind == "id"
+
+
+def test_a_declined_sign_in_is_told_and_remembered(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError) as caught:
+        world.obtain()
+    assert caught.value.exit_code == 77
+    world.provider.requests.clear()
+    for _ in range(4):  # kubectl's other tries
+        with pytest.raises(RememberedError) as again:
+            world.obtain()
+        assert again.value.silent
+        assert again.value.exit_code == 77
+    assert world.requests() == []
+    world.caller = FakeCaller("parent-2")
+    with pytest.raises(RememberedError) as other:
+        world.obtain()
+    assert not other.value.silent
+    assert "credential-helper login prod asks again" in other.value.sentence
+    with pytest.raises(RememberedError) as repeated:
+        world.obtain()
+    assert repeated.value.silent
+    assert len(world.person.prompts) == 1
+
+
+def test_a_remembered_refusal_ends_by_itself(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    world.clock.advance(61)
+    world.approves()
+    assert world.token() == "access-1"
+    assert not file_in(world, "failure").exists()
+
+
+def test_login_asks_again_at_once_and_forgets_the_refusal(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    world.approves()
+    assert world.token("sign-in") == "access-1"
+    assert world.token() == "access-1"
+
+
+def test_a_newer_config_file_voids_the_refusal(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    world.approves()
+    errand = Errand(profile=world.profile, request=Request(tool="kubectl"), config_changed_at=world.clock.now() + 1)
+    assert obtain(errand, world.tools).credential.token.reveal() == "access-1"
+
+
+@pytest.mark.parametrize("shift", [-10.0, 3700.0])
+def test_a_refusal_from_the_future_or_for_too_long_is_ignored(world: World, shift: float) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    failure = world.sessions.failure(session_id(world.profile))
+    assert failure is not None
+    changed = (
+        msgspec.structs.replace(failure, made=world.clock.now() + 10)
+        if shift < 0
+        else msgspec.structs.replace(failure, until=failure.made + shift)
+    )
+    world.sessions.remember(session_id(world.profile), changed)
+    world.approves()
+    assert world.token() == "access-1"
+
+
+def test_login_always_signs_in_anew(world: World) -> None:
+    world.signed_in()
+    world.approves()
+    assert world.token("sign-in") == "access-2"
+    assert world.token() == "access-2"
+    assert len(world.person.prompts) == 1
+
+
+def test_another_person_at_a_new_sign_in_is_told(world: World) -> None:
+    world.signed_in()
+    body = world.tokens()
+    body["id_token"] = world.id_token(sub="bob", preferred_username="bob@example.com")
+    world.provider.script(TOKEN, answer(body))
+    world.obtain("sign-in")
+    assert any("bob@example.com" in warning and "ada@example.com" in warning for warning in world.person.warnings)
+
+
+def test_the_wrong_account_is_refused_and_nothing_is_kept(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, account="grace@example.com")
+    world.provider.script("/revoke", answer({}))
+    world.approves()
+    with pytest.raises(AuthorizationError, match=r"signed in as ada@example\.com, but profile prod is for grace@"):
+        world.obtain()
+    assert world.stored() is None
+    assert world.keyring.records == {}
+    assert [one.field("token") for one in world.provider.to("/revoke")] == ["refresh-1"]
+
+
+def test_the_right_account_is_accepted_without_its_case(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, account="Ada@Example.com")
+    world.approves()
+    assert world.token() == "access-1"
+
+
+def test_an_id_token_without_openid_is_a_configuration_error(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="id", scope=("profile",))
+    with pytest.raises(ConfigurationError, match="openid"):
+        world.obtain()
+    assert world.requests() == []
+
+
+def test_an_id_token_that_never_came_is_remembered_and_not_asked_for_in_a_storm(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="id")
+    world.approves(id_token=False)
+    with pytest.raises(AuthorizationError, match="sent no ID token"):
+        world.obtain()
+    with pytest.raises(CredentialHelperError):
+        world.obtain()
+    assert len(world.person.prompts) == 1
+
+
+# --- a machine ---
+
+
+def machine(world: World) -> None:
+    secret = Source(kind="env", value=("CI_SECRET",), origin="test")
+    world.profile = msgspec.structs.replace(world.profile, flow="client-credentials", client_secret=secret)
+    world.person.there = False
+
+
+def test_a_machine_signs_in_by_itself_and_is_cached(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False)))
+    assert world.token() == "access-1"
+    assert world.token() == "access-1"
+    assert world.grants() == ["client_credentials"]
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False)))
+    assert world.token() == "access-2"
+
+
+def test_a_machines_wrong_secret_is_remembered_for_30_s(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, oauth_error("invalid_client", 401))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    before = len(world.requests())
+    with pytest.raises(RememberedError):
+        world.obtain()
+    assert len(world.requests()) == before
+    world.clock.advance(31)
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    assert len(world.requests()) > before
+
+
+def test_a_rate_limit_is_remembered_for_as_long_as_it_lasts(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, rate_limited(1800))
+    with pytest.raises(RateLimited):
+        world.obtain()
+    before = len(world.requests())
+    world.clock.advance(1790)
+    with pytest.raises(RememberedError) as caught:
+        world.obtain()
+    assert caught.value.exit_code == 75
+    assert len(world.requests()) == before
+
+
+def test_a_machine_gets_no_id_token(world: World) -> None:
+    machine(world)
+    with pytest.raises(ConfigurationError):
+        world.obtain(token="id")
+
+
+# --- renewing ---
+
+
+def test_an_expired_token_is_renewed_with_exactly_one_request(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+    assert world.requests() == [TOKEN]
+    assert world.grants() == ["refresh_token"]
+    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.person.prompts == []
+    assert world.person.closings == []
+
+
+def test_an_answer_without_a_refresh_token_keeps_the_old_one(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens(refresh=False)))
+    world.obtain()
+    assert list(world.keyring.records.values()) == ["refresh-1"]
+
+
+def test_a_refused_refresh_token_is_dropped_and_a_person_is_asked(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.approves(oauth_error("invalid_grant"))
+    assert world.token() == "access-2"
+    assert len(world.person.prompts) == 1
+
+
+def test_a_refused_refresh_token_without_a_person_is_77_once_and_66_then(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.person.there = False
+    world.provider.script(TOKEN, oauth_error("invalid_grant", 403, "Unknown or invalid refresh token"))
+    with pytest.raises(AuthorizationError, match="refused the refresh token"):
+        world.obtain(tool="credential-helper")
+    assert not world.session.refreshable
+    assert world.keyring.records == {}
+    with pytest.raises(InteractionRequired):
+        world.obtain(tool="credential-helper")
+
+
+@pytest.mark.parametrize("trouble", [html(502), reset(), rate_limited(600)])
+def test_trouble_keeps_the_refresh_token(world: World, trouble: Any) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, trouble)
+    with pytest.raises(CredentialHelperError) as caught:
+        world.obtain()
+    assert caught.value.exit_code in (69, 75)
+    assert world.session.refreshable
+    assert list(world.keyring.records.values()) == ["refresh-1"]
+
+
+@pytest.mark.parametrize("trouble", [html(502), reset(), rate_limited(600)])
+def test_trouble_answers_a_token_that_is_still_valid(world: World, trouble: Any) -> None:
+    world.signed_in()
+    world.clock.advance(3600 - 30)
+    world.provider.script(TOKEN, trouble)
+    obtained = world.obtain()
+    assert obtained.credential.token.reveal() == "access-1"
+    assert obtained.stamp is None
+    assert world.token() == "access-1"  # remembered, and answered all the same
+    assert len(world.provider.to(TOKEN)) == 1
+
+
+def test_a_transport_failure_is_remembered_for_the_same_parent_only(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, html(502))
+    with pytest.raises(TransportError):
+        world.obtain()
+    with pytest.raises(RememberedError):
+        world.obtain()
+    world.clock.advance(1)
+    world.caller = FakeCaller("parent-2")
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+
+
+def test_refresh_renews_a_fresh_token_and_never_asks(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(10)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token("renew") == "access-2"
+    world.clock.advance(10)
+    world.provider.script(TOKEN, oauth_error("invalid_grant"))
+    with pytest.raises(AuthorizationError):
+        world.obtain("renew")
+    assert world.person.prompts == []
+    with pytest.raises(InteractionRequired):
+        world.obtain("renew")
+
+
+def test_minimum_validity_renews(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(1800)
+    assert world.token(minimum_validity=1700) == "access-1"
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token(minimum_validity=1900) == "access-2"
+
+
+def test_a_refused_token_is_renewed_but_not_more_than_once_a_minute(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(100)
+    world.provider.script(TOKEN, answer(world.tokens()), answer(world.tokens()))
+    first = world.session.access
+    assert first is not None
+    assert world.token(refused=first.sha256()) == "access-2"
+    second = world.session.access
+    assert second is not None
+    assert world.token(refused=second.sha256()) == "access-2"
+    assert world.token(refused=first.sha256()) == "access-2"
+    world.clock.advance(61)
+    assert world.token(refused=second.sha256()) == "access-3"
+
+
+def test_another_subject_at_a_refresh_is_77_and_wiped(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    body = world.tokens()
+    body["id_token"] = world.id_token(sub="mallory")
+    world.provider.script(TOKEN, answer(body))
+    with pytest.raises(AuthorizationError, match="another person"):
+        world.obtain()
+    assert world.session.access is None
+    assert world.session.revoke_only
+    assert list(world.keyring.records.values()) == ["refresh-2"]
+
+
+def test_a_refresh_without_an_id_token_keeps_the_old_one_until_its_end(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="id")
+    world.signed_in()
+    old = world.session.id
+    assert old is not None
+    world.clock.advance(3600 - 30)
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False)))
+    assert world.token() == old.value.reveal()
+    world.provider.requests.clear()
+    assert world.token() == old.value.reveal()
+    assert world.requests() == []  # no refresh that would bring none
+    world.clock.advance(31)
+    world.person.there = False
+    with pytest.raises(CredentialHelperError, match="new sign-in"):
+        world.obtain(tool="credential-helper")
+
+
+# --- saved before verified, answered only when verified ---
+
+
+def forged(world: World) -> dict[str, object]:
+    body = world.tokens()
+    body["id_token"] = world.id_token(signing_key("RS256", "k1", 3072))
+    return body
+
+
+def test_a_forged_id_token_is_never_answered_not_by_the_second_call_either(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, answer(forged(world)))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    assert world.session.access is None
+    assert world.session.id is None
+    world.person.there = False
+    with pytest.raises(InteractionRequired):
+        world.obtain(tool="credential-helper")
+    assert list(world.keyring.records.values()) == ["refresh-1"]  # for logout to revoke
+
+
+def test_a_forged_id_token_at_a_refresh_is_never_answered(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(forged(world)))
+    assert world.token() == "access-2"  # the access token does not depend on it
+    with pytest.raises(AuthorizationError):
+        world.obtain(token="id")
+    assert world.session.id is None
+    assert world.session.access is None
+
+
+def test_keys_that_cannot_be_had_leave_the_mark_and_answer_the_access_token_with_a_warning(world: World) -> None:
+    world.approves()
+    world.provider.script("/jwks", html(502))
+    obtained = world.obtain()
+    assert obtained.credential.token.reveal() == "access-1"
+    assert obtained.stamp is None
+    assert world.session.unverified
+    assert any("not verified" in warning for warning in world.person.warnings)
+
+
+def test_the_next_process_repeats_the_check_first_and_makes_no_new_grant(world: World) -> None:
+    world.approves()
+    world.provider.script("/jwks", html(502))
+    world.obtain()
+    world.clock.advance(11)
+    world.provider.serve_keys(world.key)
+    world.provider.requests.clear()
+    obtained = world.obtain()
+    assert obtained.credential.token.reveal() == "access-1"
+    assert obtained.stamp is not None
+    assert world.grants() == []
+    assert not world.session.unverified
+
+
+def test_an_id_token_that_cannot_be_checked_is_not_answered(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="id")
+    world.approves()
+    world.provider.script("/jwks", html(502))
+    with pytest.raises(TransportError):
+        world.obtain()
+    with pytest.raises(CredentialHelperError) as caught:
+        world.obtain()
+    assert caught.value.exit_code == 69
+
+
+def test_two_requests_when_the_id_token_names_a_key_that_is_not_on_disk(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="id")
+    world.signed_in()
+    world.clock.advance(3600)
+    world.key = signing_key("RS256", "k2", 3072)
+    world.provider.serve_keys(world.key)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    world.obtain()
+    assert world.requests() == [TOKEN, "/jwks"]
+
+
+def test_a_wrong_clock_keeps_the_mark_and_the_check_is_repeated_when_it_is_right(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    body = world.tokens()
+    world.clock.advance(600)  # the provider's time, at which it signs and which its Date header tells
+    body["id_token"] = world.id_token()
+    world.clock.time -= 600
+    world.provider.now = lambda: world.clock.now() + 600
+    world.provider.script(TOKEN, answer(body))
+    with pytest.raises(ClockError, match="10 min behind"):
+        world.obtain()
+    assert world.session.unverified
+    with pytest.raises(RememberedError):
+        world.obtain()
+    world.clock.advance(600)
+    world.provider.requests.clear()
+    assert world.token() == "access-1"
+    assert world.grants() == []
+
+
+def test_what_was_never_verified_and_has_expired_is_renewed_and_verified(world: World) -> None:
+    world.approves()
+    world.provider.script("/jwks", html(502))
+    world.obtain()
+    world.clock.advance(3700)
+    world.provider.serve_keys(world.key)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+    assert not world.session.unverified
+
+
+# --- the keyring ---
+
+
+def test_a_locked_keyring_does_not_fail_what_can_be_answered(world: World) -> None:
+    world.signed_in()
+    world.keyring.works = False
+    assert world.token() == "access-1"
+    world.clock.advance(3600 - 30)
+    assert world.token() == "access-1"
+    assert world.requests() == []
+
+
+def test_a_locked_keyring_asks_a_person_and_drops_nothing(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.keyring.works = False
+    world.approves()
+    assert world.token() == "access-2"
+    assert len(world.person.prompts) == 1
+
+
+def test_a_locked_keyring_and_nobody_to_ask_is_74(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.keyring.works = False
+    world.person.there = False
+    with pytest.raises(StoreError) as caught:
+        world.obtain()
+    assert caught.value.hint == "unlock the keyring"
+    assert world.session.in_keyring
+    world.keyring.works = True
+    world.clock.advance(10)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+
+
+def test_two_homes_with_one_keyring_keep_two_sessions_apart(world: World, tmp_path: Path) -> None:
+    world.signed_in()
+    world.state = tmp_path / "another-home"
+    world.approves()
+    assert world.token() == "access-2"
+    assert sorted(world.keyring.records.values()) == ["refresh-1", "refresh-2"]
+
+
+# --- the disk ---
+
+
+def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(world: World) -> None:
+    world.state.mkdir(mode=0o777)
+    world.state.chmod(0o777)
+    world.approves()
+    obtained = world.obtain()
+    assert obtained.credential.token.reveal() == "access-1"
+    assert obtained.stamp is None
+    assert list(world.state.iterdir()) == []
+    (warning,) = world.person.warnings
+    assert "writable by others" in warning
+    assert "CREDENTIAL_HELPER_STATE_DIR" in warning
+
+
+def test_a_full_disk_before_the_request_answers_what_is_valid_and_spends_nothing(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600 - 30)
+    file_in(world, "json.new").mkdir()  # nothing can be written there
+    assert world.token() == "access-1"
+    assert world.requests() == []
+
+
+def test_a_full_disk_with_nothing_valid_signs_in_without_spending_the_refresh_token(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    file_in(world, "json.new").mkdir()
+    world.approves()
+    assert world.token() == "access-2"
+    assert "refresh_token" not in world.grants()
+    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert len(world.person.warnings) == 1
+
+
+# --- interrupted, cancelled, taken over ---
+
+
+def test_a_prompt_that_logout_removed_cancels_the_sign_in(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, PENDING)
+    world.person.on_waiting = lambda: file_in(world, "prompt").unlink(missing_ok=True)
+    with pytest.raises(AuthorizationError, match="cancelled"):
+        world.obtain()
+    assert not file_in(world, "prompt").exists()
+
+
+def test_a_dead_holders_code_is_polled_on_without_a_new_one(world: World) -> None:
+    leave_a_prompt(world)
+    world.approves()
+    assert world.token() == "access-1"
+    assert world.provider.to(DEVICE) == []
+    assert world.provider.to(TOKEN)[0].field("device_code") == "left-behind"
+    assert not file_in(world, "prompt").exists()
+
+
+def test_a_dead_holders_code_may_be_redeemed_by_one_who_may_not_ask(world: World) -> None:
+    leave_a_prompt(world)
+    world.person.there = False
+    world.approves()
+    assert world.token() == "access-1"
+    assert world.person.prompts == []
+
+
+def test_one_who_may_not_ask_waits_five_seconds_and_leaves_the_code_to_the_next(world: World) -> None:
+    leave_a_prompt(world)
+    world.person.there = False
+    world.provider.script(TOKEN, PENDING)
+    began = world.clock.now()
+    with pytest.raises(InteractionRequired, match="under way"):
+        world.obtain()
+    assert 5 <= world.clock.now() - began <= 7
+    assert file_in(world, "prompt").exists()
+
+
+@pytest.mark.parametrize(("made", "expires"), [(-1000.0, -1.0), (100.0, 900.0)])
+def test_a_prompt_that_is_expired_or_from_the_future_means_nothing(world: World, made: float, expires: float) -> None:
+    leave_a_prompt(world, made=made, expires=expires)
+    world.approves()
+    assert world.token() == "access-1"
+    assert len(world.provider.to(DEVICE)) == 1
+
+
+def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) -> None:
+    now = world.clock.now()
+    prompt = Prompt(
+        tool="kubectl",
+        profile="prod",
+        issuer=world.provider.issuer,
+        target=None,
+        scope=("openid",),
+        device_code=Secret("left-behind"),
+        user_code="LEFT-BEHIND",
+        verification_uri=world.provider.url + "/activate",
+        verification_uri_complete=None,
+        interval=5.0,
+        next_poll=now + 1,
+        made_at=now + made,
+        expires_at=now + expires,
+    )
+    world.sessions.keep_prompt(session_id(world.profile), prompt)
+
+
+# --- back to nothing ---
+
+
+def forget(world: World) -> broker.Farewell | None:
+    return broker.forget(session_id(world.profile), lambda _: world.profile, lambda _: world.tools)
+
+
+def test_logout_erases_here_and_revokes_there(world: World) -> None:
+    world.signed_in()
+    world.provider.script("/revoke", answer({}))
+    farewell = forget(world)
+    assert farewell is not None
+    assert farewell.revoked
+    assert farewell.had_access
+    assert [one.field("token") for one in world.provider.to("/revoke")] == ["refresh-1"]
+    assert world.stored() is None
+    assert world.keyring.records == {}
+    assert forget(world) is None
+
+
+def test_logout_erases_even_where_revoking_fails(world: World) -> None:
+    world.signed_in()
+    world.provider.script("/revoke", html(503))
+    farewell = forget(world)
+    assert farewell is not None
+    assert isinstance(farewell.error, TransportError)
+    assert world.stored() is None
+
+
+def test_logout_with_a_locked_keyring_forgets_the_tokens_and_says_so(world: World) -> None:
+    world.signed_in()
+    world.keyring.works = False
+    with pytest.raises(StoreError):
+        forget(world)
+    assert world.session.access is None
+    assert not world.session.refreshable
+    world.keyring.works = True
+    world.provider.script("/revoke", answer({}))
+    farewell = forget(world)
+    assert farewell is not None
+    assert farewell.revoked
+
+
+# --- secrets ---
+
+
+def test_no_secret_is_in_a_note_a_warning_or_an_error(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, oauth_error("invalid_grant", 400, "you sent refresh-1 and the-client-secret"))
+    world.person.there = False
+    with pytest.raises(AuthorizationError) as caught:
+        world.obtain()
+    said = " ".join(
+        [*world.notes, *world.person.warnings, str(caught.value), repr(caught.value), str(caught.value.hint)]
+    )
+    for secret in ("refresh-1", "access-1", "the-device-code"):
+        assert secret not in said
