@@ -1,0 +1,1 @@
+"""One file a wire format: read a request, render an answer, decline."""

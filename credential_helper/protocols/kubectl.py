@@ -1,0 +1,134 @@
+"""kubectl's exec-credential protocol: KUBERNETES_EXEC_INFO in, an ExecCredential on stdout.
+
+The other side is client-go's plugin/pkg/client/auth/exec/exec.go; the types are client.authentication.k8s.io's.
+
+- The version that kubectl is configured with is echoed, or kubectl refuses the answer. Without KUBERNETES_EXEC_INFO
+  (run by hand, or by a client that is not Go's) everything is left to the profile.
+- stdin is not read here: it belongs to ``kubectl apply -f -``.
+- Of spec.cluster only ``server`` and ``config`` concern us. ``config`` is the cluster's extension
+  client.authentication.k8s.io/exec, where one user entry that clusters share says what differs between them.
+- An expirationTimestamp in the past makes kubectl call us for every HTTP request (kubernetes/kubernetes#106768); none
+  makes it keep the token until the API server answers 401. So when in doubt, none.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError, foreign
+from credential_helper.model import Credential, Request
+from credential_helper.protocols.generic import json_object, read_keys, rfc3339, token_text
+
+GROUP = "client.authentication.k8s.io"
+V1 = f"{GROUP}/v1"
+V1BETA1 = f"{GROUP}/v1beta1"
+VERSIONS = (V1, V1BETA1)
+
+EXTENSION = f"{GROUP}/exec"
+CONFIG_KEYS = ("profile", "audience", "resource", "scope", "token")
+
+SOON = 5.0  # seconds; an expiry as close as that is past before the answer is used
+CLOCK_TOLERANCE = 60.0  # seconds that a token may come from the future
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked, and the version to answer in."""
+
+    request: Request
+    api_version: str
+
+
+def read(info: str | bytes | None, *, default_version: str = V1BETA1, where: str = "KUBERNETES_EXEC_INFO") -> Exchange:
+    """Return what an ExecCredential asks for: the value of KUBERNETES_EXEC_INFO, or what came on stdin.
+
+    ``default_version`` (``v1``, or with its group) is for a caller that says none; ``where`` names the source in
+    messages.
+
+    Raises ProtocolError when it is not an ExecCredential that we can answer, or when the cluster's extension has a key
+    or a value that it may not have; UsageError when ``default_version`` is not a version that we speak.
+    """
+    if info is None or not info.strip():
+        return Exchange(request=Request(tool="kubectl"), api_version=_version(default_version))
+    # The environment's undecodable bytes arrive as lone surrogates; they are not UTF-8 again after this.
+    data = info if isinstance(info, bytes) else info.encode(errors="surrogatepass")
+    document = json_object(data, where)
+    api_version = _api_version(document, where)
+    cluster = _object(_object(document, "spec", where), "spec.cluster", where)
+    server = cluster.get("server")
+    if not isinstance(server, str | None):
+        raise ProtocolError(f"{where}: spec.cluster.server should be a string")
+    wishes = {}
+    if cluster.get("config") is not None:
+        config = cluster["config"]
+        extension = f"the cluster extension {EXTENSION}"
+        if not isinstance(config, dict):
+            raise ProtocolError(f"{extension} should be an object with {', '.join(CONFIG_KEYS)}")
+        wishes = read_keys(config, CONFIG_KEYS, extension)
+    return Exchange(request=Request(tool="kubectl", target=server or None, **wishes), api_version=api_version)
+
+
+def _version(name: str) -> str:
+    full = name if "/" in name else f"{GROUP}/{name}"
+    if full not in VERSIONS:
+        raise UsageError("--api-version should be v1 or v1beta1")
+    return full
+
+
+def _api_version(document: dict[str, object], where: str) -> str:
+    if document.get("kind", "ExecCredential") != "ExecCredential":
+        raise ProtocolError(f"{where} is of another kind than ExecCredential")
+    version = document.get("apiVersion")
+    if not isinstance(version, str):
+        raise ProtocolError(f"{where} has no apiVersion; expected {V1} or {V1BETA1}")
+    if version not in VERSIONS:
+        raise ProtocolError(
+            f"{where} is of version {foreign(version, 60)}; expected {V1} or {V1BETA1}",
+            hint=f"write apiVersion: {V1} in the kubeconfig's exec section",
+        )
+    return version
+
+
+def _object(parent: dict[str, object], path: str, where: str) -> dict[str, object]:
+    """Return the member that the path's last name is; an empty object where it is absent or null."""
+    value = parent.get(path.rpartition(".")[2])
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{where}: {path} should be an object")
+    return value
+
+
+def render(credential: Credential, api_version: str, *, now: float) -> bytes:
+    """Return the ExecCredential for kubectl: one JSON document and a newline.
+
+    Raises TokenResponseError when the token cannot stand in an Authorization header.
+    """
+    status: dict[str, str] = {"token": token_text(credential)}
+    expiration = expiration_timestamp(credential, now=now)
+    if expiration is not None:
+        status["expirationTimestamp"] = expiration
+    return msgspec.json.encode({"kind": "ExecCredential", "apiVersion": api_version, "status": status}) + b"\n"
+
+
+def expiration_timestamp(credential: Credential, *, now: float) -> str | None:
+    """Return until when kubectl may keep the token, in the one form that every client takes; None: until a 401.
+
+    It is when we would renew the token, not its expiry: kubectl takes no margin off. None when the expiry is unknown,
+    when that moment is past or about to be, and when the token seems to come from the future (clocks disagree).
+    """
+    if credential.expires_at is None or credential.received_at > now + CLOCK_TOLERANCE:
+        return None
+    until = credential.expires_at
+    if credential.fresh_until is not None:
+        until = min(until, credential.fresh_until)
+    # Compared after rounding down; NaN, should it ever come, is later than nothing.
+    if not math.isfinite(until) or math.floor(until) <= now + SOON:
+        return None
+    return rfc3339(until)
+
+
+def decline(error: CredentialHelperError) -> tuple[bytes, int]:
+    """Return stdout and the exit code for a request that fails: kubectl ignores one and shows the other."""
+    return b"", error.exit_code
