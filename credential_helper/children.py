@@ -1,0 +1,156 @@
+"""Child processes: the commands that secrets are read from, ``git config``, the browser.
+
+- A program is started by the absolute path found on PATH's absolute entries: never through a shell, never from the
+  current directory (git runs us inside other people's checkouts).
+- stdin is /dev/null; stdout is a pipe, never ours, read up to a limit; stderr is ours, so that ``op`` can say that it
+  wants to be unlocked.
+- It runs in a session of its own, without a controlling terminal: it cannot stop in the background to wait for keys.
+- Past the deadline, past the limit, or when we are interrupted, the child's whole process group is killed.
+- It does not see our secret variables, nor any that the config names as the source of a secret.
+- Nothing that it wrote to stdout, and none of its arguments, is ever part of a message.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+from credential_helper import places
+from credential_helper.errors import ConfigurationError, foreign
+
+if TYPE_CHECKING:
+    import subprocess
+
+DEADLINE = 60.0  # seconds
+LIMIT = 65536  # bytes of stdout
+GRACE = 1.0  # seconds for stdout's end once the child has ended: something that it left behind may hold it open
+SLICE = 0.05  # seconds between two looks whether the child has ended
+
+
+def find(program: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program: itself, where it is one already, or what PATH's absolute entries have.
+
+    None when there is none. On Windows only .exe and .com are found: CreateProcess hands a .bat to a shell.
+    """
+    endings = ("",) if not places.WINDOWS or program.lower().endswith((".exe", ".com")) else (".exe", ".com")
+    if os.path.dirname(program) or os.path.splitdrive(program)[0]:
+        folders = [""] if os.path.isabs(program) else []
+    else:
+        folders = [entry for entry in environ.get("PATH", "").split(os.pathsep) if os.path.isabs(entry)]
+    for folder in folders:
+        for ending in endings:
+            path = os.path.join(folder, program + ending)
+            if _executable(path):
+                return path
+    return None
+
+
+def _executable(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
+    except (OSError, ValueError):  # ValueError: a NUL
+        return False
+
+
+def environment(environ: Mapping[str, str], hidden: Collection[str] = ()) -> dict[str, str]:
+    """Return the environment of a child: ours without our secret variables and without ``hidden`` ones."""
+    unseen = {_comparable(name) for name in (*places.SECRET_VARIABLES, *hidden)}
+    return {name: value for name, value in environ.items() if _comparable(name) not in unseen}
+
+
+def _comparable(name: str) -> str:
+    return name.upper() if places.WINDOWS else name
+
+
+def run(
+    words: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    hidden: Collection[str] = (),
+    deadline: float = DEADLINE,
+    limit: int = LIMIT,
+) -> bytes:
+    """Run a command and return what it wrote to stdout, at most ``limit`` bytes; ``deadline`` is in seconds.
+
+    Raises ConfigurationError when it is not found, cannot be started, takes or says too much, or fails.
+    """
+    import subprocess  # 10 ms, and most requests start no child
+
+    name = foreign(os.path.basename(words[0]), 60)
+    path = find(words[0], environ)
+    if path is None:
+        raise ConfigurationError(f"the command {name} was not found on PATH", hint="write its absolute path")
+    try:
+        process = subprocess.Popen(  # noqa: S603 - an absolute path, no shell
+            [path, *words[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=environment(environ, hidden),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be started"
+        raise ConfigurationError(f"the command {name} cannot be started: {reason}") from None
+    output = bytearray()
+    try:
+        ended = _follow(process, output, deadline, limit)
+    except BaseException:  # Ctrl-C above all
+        _kill(process)
+        raise
+    if not ended:
+        _kill(process)
+        what = f"wrote more than {limit // 1024} KiB" if len(output) > limit else f"did not end within {deadline:g} s"
+        raise ConfigurationError(f"the command {name} {what}")
+    if process.returncode:
+        status = process.returncode
+        how = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise ConfigurationError(f"the command {name} {how}", hint="run it by hand, what it says is not shown here")
+    return bytes(output)
+
+
+def _follow(process: subprocess.Popen[bytes], output: bytearray, deadline: float, limit: int) -> bool:
+    """Collect stdout until the child has ended; False when it must be killed."""
+    import threading  # a pipe cannot be waited for with a deadline on Windows
+
+    assert process.stdout is not None
+    reader = threading.Thread(target=_drain, args=(process.stdout, output, limit), daemon=True)
+    ends = time.monotonic() + deadline
+    reader.start()
+    while reader.is_alive() and process.poll() is None and time.monotonic() < ends:
+        reader.join(SLICE)
+    if process.returncode is not None:
+        reader.join(GRACE)
+    if len(output) > limit:
+        return False
+    import subprocess
+
+    try:
+        process.wait(max(0.0, ends - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _drain(pipe: BinaryIO, output: bytearray, limit: int) -> None:
+    with pipe:
+        while len(output) <= limit:
+            chunk = os.read(pipe.fileno(), limit + 1 - len(output))
+            if not chunk:
+                return
+            output += chunk
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the child's process group, and wait for the child."""
+    if process.poll() is None:  # once reaped, its number may be somebody else's
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            import signal
+
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

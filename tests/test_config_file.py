@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from credential_helper import config_file, places
+from credential_helper.errors import ConfigurationError
+
+
+def write(path: Path, content: str | bytes, mode: int = 0o600) -> str:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.chmod(mode)
+    return str(path)
+
+
+def refused(path: str) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        config_file.read("user", path)
+    return caught.value
+
+
+# --- which file may be read
+
+
+def test_an_absent_file_is_a_stamp_of_its_own(tmp_path: Path) -> None:
+    file, document = config_file.read("user", str(tmp_path / "config.toml"))
+    assert document is None
+    assert (file.stamp, file.place, file.path) == (places.ABSENT, "user", str(tmp_path / "config.toml"))
+    (tmp_path / "file").write_text("")
+    assert config_file.read("system", str(tmp_path / "file" / "config.toml"))[1] is None
+
+
+def test_an_absent_file_that_the_variable_names_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        config_file.read("named", str(tmp_path / "config.toml"))
+    assert caught.value.sentence == (
+        f"{tmp_path}/config.toml: there is no such file, and CREDENTIAL_HELPER_CONFIG names it"
+    )
+
+
+def test_the_stamp_is_that_of_the_descriptor(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", "a = 1")
+    file, document = config_file.read("user", path)
+    assert document == {"a": 1}
+    assert file.stamp == places.stamp(os.stat(path))
+
+
+def test_the_stamp_is_taken_before_reading(tmp_path: Path) -> None:
+    """A file that grows while it is read has, after it, another stamp than the one that was kept."""
+    path = write(tmp_path / "config.toml", "a = 1\n")
+    data, status = config_file.read_bytes(path, 100)
+    with open(path, "ab") as more:
+        more.write(b"b = 2\n")
+    assert data == b"a = 1\n"
+    assert places.stamp(status) != places.stamp(os.stat(path))
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o664])
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    error = refused(write(tmp_path / "config.toml", "", mode))
+    assert error.sentence == f"{tmp_path}/config.toml: others may write to it"
+    assert error.hint == f"chmod go-w {tmp_path}/config.toml"
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o444, 0o755])
+def test_a_file_that_others_may_read_is_fine(tmp_path: Path, mode: int) -> None:
+    assert config_file.read("user", write(tmp_path / "config.toml", "", mode))[1] == {}
+
+
+@pytest.mark.skipif(places.WINDOWS or os.geteuid() != 0, reason="needs root to give a file away")
+def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", "")
+    os.chown(path, 12345, -1)
+    assert refused(path).sentence == f"{path}: belongs to somebody else"
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="symlinks")
+def test_a_symlink_is_followed_and_its_target_judged(tmp_path: Path) -> None:
+    target = write(tmp_path / "dotfiles.toml", "a = 1")
+    (tmp_path / "config.toml").symlink_to(target)
+    assert config_file.read("user", str(tmp_path / "config.toml"))[1] == {"a": 1}
+    os.chmod(target, 0o666)
+    assert "others may write" in refused(str(tmp_path / "config.toml")).sentence
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="FIFOs")
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    assert refused(str(tmp_path / "fifo")).sentence == f"{tmp_path}/fifo: is not a regular file"
+    assert refused(str(tmp_path)).sentence == f"{tmp_path}: is not a regular file"
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", b"#" * (config_file.LIMIT + 1))
+    assert refused(path).sentence == f"{path}: is larger than 1024 KiB"
+
+
+def test_a_relative_path_is_refused() -> None:
+    assert refused("config.toml").sentence == "CREDENTIAL_HELPER_CONFIG: expected an absolute path or ~/…"
+
+
+# --- what may stand in it
+
+
+def test_a_bom_is_accepted(tmp_path: Path) -> None:
+    assert config_file.read("user", write(tmp_path / "config.toml", b"\xef\xbb\xbfa = 1\r\n"))[1] == {"a": 1}
+
+
+SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
+KEY_VALUE = "TOML writes key = value, and [profiles.NAME] above a profile's keys"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence", "hint"),
+    [
+        ("a = 1\n".encode("utf-16"), "found UTF-16, expected UTF-8", "save it as UTF-8"),
+        ("a = 1\n".encode("utf-16-le"), "found UTF-16, expected UTF-8", "save it as UTF-8"),
+        ("a = 1\n".encode("utf-16-be"), "found UTF-16, expected UTF-8", "save it as UTF-8"),
+        (b"a = 1\nb = '\xe9'\n", "line 2: is not UTF-8", "save it as UTF-8"),
+        ("issuer: x", "line 1: expected '=' after a key in a key/value pair", KEY_VALUE),
+        ("profiles:\n  prod:\n", "line 1: expected '=' after a key in a key/value pair", KEY_VALUE),
+        ("[profiles.prod]\nissuer: 'x'\n", "line 2: expected '=' after a key in a key/value pair", KEY_VALUE),
+        ('x = 1\nca = "C:\\corp\\ca.pem"\n', "line 2: unescaped '\\' in a string", SINGLE_QUOTES),
+        ('ca = "C:\\Users\\x"', "line 1: invalid hex value", SINGLE_QUOTES),
+        ("issuer = https://x", "line 1: invalid value", 'a string stands in quotes: issuer = "https://…"'),
+        ("[a]\n[a]\n", "line 2: cannot declare ('a',) twice", None),
+        ("a = 'x", 'line 1: expected "\'"', None),
+        ("a", "line 1: expected '=' after a key in a key/value pair", None),
+    ],
+)
+def test_what_is_no_toml_is_told_with_file_line_and_a_hint(
+    tmp_path: Path, content: str | bytes, sentence: str, hint: str | None
+) -> None:
+    path = write(tmp_path / "config.toml", content)
+    error = refused(path)
+    assert error.sentence.startswith(f"{path}: {sentence}")
+    assert error.hint == hint
+    assert error.__cause__ is None
+
+
+def test_a_syntax_error_shows_nothing_of_the_file(tmp_path: Path) -> None:
+    error = refused(write(tmp_path / "config.toml", "client_secret = hunter2hunter2\n"))
+    assert "hunter2" not in f"{error.sentence}{error.hint}{error!r}"
+
+
+def test_deep_nesting_is_an_error_like_any_other(tmp_path: Path) -> None:
+    assert "nested" in refused(write(tmp_path / "config.toml", "a = " + "[" * 5000)).sentence
+
+
+def test_a_number_too_long_for_python_is_told_as_what_it_is(tmp_path: Path) -> None:
+    assert "limit" in refused(write(tmp_path / "config.toml", "a = " + "1" * 5000)).sentence

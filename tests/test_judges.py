@@ -1,0 +1,411 @@
+"""What a value may be. Where it matters how a value is written, it comes from TOML."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from credential_helper import judges, places
+from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
+from credential_helper.judges import Place, Written
+from credential_helper.model import DockerEntry, GitEntry, Source
+
+HOME = {"HOME": "/home/ada"}
+REMARKS: list[str] = []
+
+FILE = Place(kind="user", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
+SYSTEM = Place(kind="system", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
+FLAG = Place(kind="flag", expand=lambda path: places.expand(path, HOME))
+VARIABLE = Place(kind="variable", expand=lambda path: places.expand(path, HOME))
+REQUEST = Place(kind="request")
+
+
+def in_file(value: Any, key: str = "key") -> Written:
+    return Written(value, "f.toml:", FILE).part(key, value)
+
+
+def refused(judge: Callable[[Written], object], written: Written) -> CredentialHelperError:
+    with pytest.raises(CredentialHelperError) as caught:
+        judge(written)
+    return caught.value
+
+
+# --- which error, and what it shows
+
+
+def test_where_a_value_stands_decides_which_error_it_is() -> None:
+    kinds = {FILE: ConfigurationError, FLAG: UsageError, VARIABLE: ConfigurationError, REQUEST: ProtocolError}
+    for place, kind in kinds.items():
+        assert type(refused(judges.text, Written(1, "here", place))) is kind
+
+
+def test_what_is_impossible_is_78_in_a_flag_too() -> None:
+    error = refused(judges.issuer, Written("http://example.com", "--issuer", FLAG))
+    assert type(error) is ConfigurationError
+    assert error.sentence.startswith("--issuer: is http")
+
+
+def test_a_value_is_never_part_of_a_repr() -> None:
+    assert repr(in_file("hunter2", "client_secret")) == "<Written f.toml: client_secret>"
+
+
+@pytest.mark.parametrize(
+    ("toml", "found"),
+    [
+        *(("1", "a number"), ("1.5", "a number"), ("true", "true or false"), ("[1]", "a list"), ("{a = 1}", "a table")),
+        *(("1979-05-27", "a date or time"), ("07:32:00", "a date or time")),
+    ],
+)
+def test_a_wrong_type_is_told_with_what_was_found_and_expected(toml: str, found: str) -> None:
+    written = in_file(tomllib.loads(f"key = {toml}")["key"])
+    assert refused(judges.text, written).sentence == f"f.toml: key: found {found}, expected a string"
+
+
+# --- strings
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\tb", "\x1b[31m", "a\x7f", "a\x9b", "\0"])
+def test_a_control_character_is_refused(value: str) -> None:
+    error = refused(judges.text, in_file(value))
+    assert error.sentence == "f.toml: key: has a control character in it"
+    assert error.hint == judges.SINGLE_QUOTES
+
+
+def test_a_windows_path_whose_escapes_are_valid_is_told_by_its_control_characters() -> None:
+    written = in_file(tomllib.loads(r'ca_file = "C:\new\table.pem"')["ca_file"], "ca_file")
+    assert refused(judges.path, written).hint == judges.SINGLE_QUOTES
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        *(("", "found an empty string"), (" x", "has spaces around it"), ("x ", "has spaces around it")),
+        (os.fsdecode(b"caf\xe9"), "is not UTF-8"),
+    ],
+)
+def test_an_empty_padded_or_undecodable_string_is_refused(value: str, sentence: str) -> None:
+    assert refused(judges.text, Written(value, "--account", FLAG)).sentence == f"--account: {sentence}"
+
+
+# --- words of a list
+
+WORD = judges.choice("auto", "device", "client-credentials", also={"device-code": "device"}, later=("password",))
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        *(("device", "device"), ("client-credentials", "client-credentials")),
+        *(("client_credentials", "client-credentials"), ("device_code", "device"), ("device-code", "device")),
+    ],
+)
+def test_in_values_hyphen_and_underscore_are_equal(value: str, word: str) -> None:
+    assert WORD(in_file(value)) == word
+
+
+def test_a_word_that_is_not_allowed_is_shown_with_those_that_are() -> None:
+    expected = 'f.toml: flow: found "devcie", expected auto, device or client-credentials'
+    assert refused(WORD, in_file("devcie", "flow")).sentence == expected
+
+
+@pytest.mark.parametrize("written", [in_file("eyJ" * 20, "token"), Written("hunter2", "--token", FLAG)])
+def test_what_may_be_a_secret_is_not_shown(written: Written) -> None:
+    assert refused(WORD, written).sentence == f"{written.where}: expected auto, device or client-credentials"
+
+
+def test_a_word_that_is_shown_can_do_nothing_to_a_terminal() -> None:
+    assert 'found "[31mx"' in refused(WORD, in_file("\x1b[31mx")).sentence
+
+
+def test_what_is_planned_says_so_and_names_what_works() -> None:
+    error = refused(WORD, in_file("password", "flow"))
+    assert (type(error), error.sentence) == (ConfigurationError, 'f.toml: flow: "password" is not supported yet')
+    assert error.hint == "auto, device or client-credentials can be used"
+    assert type(refused(WORD, Written("password", "--flow", FLAG))) is ConfigurationError
+
+
+# --- paths
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [("~/ca.pem", "/home/ada/ca.pem"), ("/ca.pem", "/ca.pem"), ("ca.pem", "/etc/x/ca.pem"), ("../ca", "/etc/x/../ca")],
+)
+def test_in_a_file_a_path_is_relative_to_that_file(value: str, path: str) -> None:
+    assert judges.path(in_file(value)) == path
+
+
+@pytest.mark.parametrize("place", [FLAG, VARIABLE])
+def test_in_a_flag_or_a_variable_a_path_is_absolute_or_of_the_home(place: Place) -> None:
+    assert judges.path(Written("~/ca.pem", "--ca-file", place)) == "/home/ada/ca.pem"
+    assert judges.path(Written("/ca.pem", "--ca-file", place)) == "/ca.pem"
+    for value in ("ca.pem", "./ca.pem", "../ca.pem", "~bob/ca.pem"):
+        error = refused(judges.path, Written(value, "--ca-file", place))
+        assert error.sentence == "--ca-file: expected an absolute path or ~/…"
+
+
+def test_somebody_else_s_home_is_not_expanded() -> None:
+    assert "~NAME" in refused(judges.path, in_file("~bob/ca.pem")).sentence
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("https://example.eu.auth0.com/", "https://example.com", "https://example.com/realms/a", "https://x:8443"),
+        *("http://127.0.0.1:9000", "http://[::1]:9000/", "http://localhost/", "https://Example.com/"),
+    ],
+)
+def test_an_issuer_is_https_or_loopback_and_kept_as_written(value: str) -> None:
+    assert judges.issuer(in_file(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "http://example.com",
+            "http://127.0.0.2",
+            "http://localhost.example.com",
+            "ftp://x",
+            "example.com",
+            "https:/x",
+        ),
+        *("https://example.com/?a=b", "https://example.com?", "https://example.com/#f", "https://ada@example.com/"),
+        *("https://example.com/a b", "https://example.com/ä", "https://exämple.com", 'https://example.com/"'),
+        *("https://example.com\\@evil.example/", "https://example.com:0", "https://example.com:99999", "https://"),
+    ],
+)
+def test_any_other_issuer_is_78(value: str) -> None:
+    assert type(refused(judges.issuer, Written(value, "--issuer", FLAG))) is ConfigurationError
+
+
+def test_an_address_that_is_refused_is_not_shown() -> None:
+    error = refused(judges.issuer, in_file("https://ada:hunter2@example.com/", "issuer"))
+    assert error.sentence.startswith("f.toml: issuer: has a user name in it")
+    assert "hunter2" not in error.sentence
+
+
+def test_an_endpoint_may_have_a_query() -> None:
+    assert judges.endpoint(in_file("https://example.com/token?p=1")) == "https://example.com/token?p=1"
+    assert type(refused(judges.endpoint, in_file("https://example.com/token#x"))) is ConfigurationError
+
+
+# --- scope and resource
+
+
+@pytest.mark.parametrize(
+    ("value", "scopes"),
+    [
+        ("openid  email ", ("openid", "email")),
+        (["openid", "email"], ("openid", "email")),
+        (["openid email", "x"], ("openid", "email", "x")),
+        ("b a b", ("b", "a", "b")),
+        ("", ()),
+        ([], ()),
+    ],
+)
+def test_scope_is_a_string_or_a_list_and_kept_in_order(value: object, scopes: tuple[str, ...]) -> None:
+    assert judges.scope(in_file(value)) == scopes
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\\b", "ä", "a\tb", "a\nb"])
+def test_a_scope_has_the_characters_of_rfc_6749(value: str) -> None:
+    assert isinstance(refused(judges.scope, in_file(value)), ConfigurationError)
+    assert isinstance(refused(judges.scope, Written([value], "--scope", FLAG)), UsageError)
+
+
+def test_an_item_that_is_no_string_is_named_by_its_index() -> None:
+    sentence = "f.toml: scope[1]: found a number, expected a string or a list of strings"
+    assert refused(judges.scope, in_file(["openid", 1], "scope")).sentence == sentence
+    assert refused(judges.resource, in_file(5, "resource")).sentence.startswith("f.toml: resource: found a number")
+
+
+@pytest.mark.parametrize(
+    ("value", "resources"),
+    [("https://a.example/x", ("https://a.example/x",)), (["urn:a:b", "https://x"], ("urn:a:b", "https://x"))],
+)
+def test_resource_is_an_absolute_uri_or_a_list_of_them(value: object, resources: tuple[str, ...]) -> None:
+    assert judges.resource(in_file(value)) == resources
+
+
+@pytest.mark.parametrize("value", ["x", "/x", "https://x/#f", "https://x y", "", ":x", "ä:x"])
+def test_any_other_resource_is_refused(value: str) -> None:
+    assert isinstance(refused(judges.resource, in_file(value)), ConfigurationError)
+
+
+# --- parameters
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "audience"),
+        *("resource", "code", "code_verifier", "device_code", "refresh_token", "username", "password"),
+        *("redirect_uri", "state", "nonce"),
+    ],
+)
+def test_a_parameter_that_this_program_sets_is_78(name: str) -> None:
+    for place in (FILE, FLAG, VARIABLE):
+        with pytest.raises(ConfigurationError, match=f"this program sets {name} itself"):
+            judges.check_parameter_name(Written("x", "parameters", place), name)
+
+
+@pytest.mark.parametrize("name", ["organization", "login_hint", "connection", "State", "prompt"])
+def test_any_other_parameter_is_fine(name: str) -> None:
+    judges.check_parameter_name(in_file("x"), name)
+
+
+def test_a_parameter_is_a_string_that_may_be_empty() -> None:
+    assert judges.parameter(in_file("")) == ""
+    assert judges.parameter(in_file("a=b, c")) == "a=b, c"
+    assert "found a number" in refused(judges.parameter, in_file(1)).sentence
+    assert "control character" in refused(judges.parameter, in_file("a\nb")).sentence
+
+
+# --- where a secret is read
+
+
+def test_a_secret_s_source_says_where_it_was_written() -> None:
+    assert judges.source_env(in_file("CI_SECRET")) == Source(kind="env", value=("CI_SECRET",), origin="f.toml: key")
+    assert judges.source_file(in_file("key.txt")).value == ("/etc/x/key.txt",)
+    assert judges.source_command(in_file(["op", "read", "op://x y/$z"])).value == ("op", "read", "op://x y/$z")
+
+
+def test_a_command_with_a_path_is_of_the_home_or_relative_to_the_file() -> None:
+    assert judges.source_command(in_file(["~/bin/op", "~/x"])).value == ("/home/ada/bin/op", "~/x")
+    assert judges.source_command(in_file(["bin/op"])).value == ("/etc/x/bin/op",)
+
+
+@pytest.mark.parametrize("value", ["op read", [], [""], ["op", 1], ["op", ""], {"a": "b"}])
+def test_a_command_is_a_list_of_words(value: object) -> None:
+    assert isinstance(refused(judges.source_command, in_file(value)), ConfigurationError)
+
+
+def test_what_is_no_variable_s_name_is_refused_and_not_shown() -> None:
+    for value in ("hunter2-hunter2", "$CI_SECRET", "1A", "A B", "A="):
+        error = refused(judges.source_env, Written(value, "--client-secret-env", FLAG))
+        assert error.sentence == "--client-secret-env: expected the name of a variable"
+
+
+# --- git, docker, kubernetes
+
+
+def test_a_git_entry_is_a_url_or_a_table() -> None:
+    table = {
+        "url": "https://GIT.example.com./group/",
+        "username": "ada",
+        "scheme": "bearer",
+        "audience": "api",
+        "scope": "a b",
+    }
+    assert judges.git(in_file(["https://git.example.com", table])) == (
+        GitEntry(url="https://git.example.com:443"),
+        GitEntry(
+            url="https://git.example.com:443/group", username="ada", scheme="bearer", audience="api", scope=("a", "b")
+        ),
+    )
+
+
+def test_a_docker_entry_is_a_server_or_a_table() -> None:
+    table = {"server": "https://index.docker.io/v1/", "username": "<token>", "audience": "api", "scope": ["a"]}
+    assert judges.docker(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
+        DockerEntry(server="https://registry.example.com:5000"),
+        DockerEntry(server="https://localhost:5000"),
+        DockerEntry(server="https://index.docker.io:443/v1", username="<token>", audience="api", scope=("a",)),
+    )
+
+
+def test_the_usual_user_names_are_the_default() -> None:
+    assert judges.git(in_file(["https://x"]))[0].username == "oauth2"
+    assert judges.git(in_file(["https://x"]))[0].scheme == "auto"
+    assert judges.docker(in_file(["x"]))[0].username == "oauth2accesstoken"
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://git.example.com", "is http, which is for loopback"),
+        ("http://127.0.0.1", "is loopback, expected its port, too"),
+        ("https://localhost/x", "is loopback, expected its port, too"),
+        ("http://[::1]", "is loopback, expected its port, too"),
+        ("https://git.example.com/?x", "has a query"),
+        ("https://git.example.com/a%20b", "has a % in its path"),
+        ("https://git.example.com/a//b", "has an empty, . or .. segment"),
+        ("https://git.example.com/../b", "has an empty, . or .. segment"),
+        ("https://git.example.com//", "has an empty, . or .. segment"),
+        ("https://ada@git.example.com", "has a user name in it"),
+        ("https://*.example.com", "has no valid host[:port]"),
+        ("git@git.example.com:group/repo", "does not begin with https://"),
+        ("git.example.com", "does not begin with https://"),
+    ],
+)
+def test_a_listed_url_is_https_or_loopback_with_its_port(url: str, sentence: str) -> None:
+    for judge, value in ((judges.git, [url]), (judges.kubernetes, [url]), (judges.git, [{"url": url}])):
+        assert sentence in refused(judge, in_file(value)).sentence
+
+
+def test_loopback_with_its_port_may_be_http() -> None:
+    assert judges.git(in_file(["http://127.0.0.1:3000/x"]))[0].url == "http://127.0.0.1:3000/x"
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("https://x", "f.toml: git: found a string, expected a list of URLs or tables"),
+        (
+            [1],
+            "f.toml: git[0]: found a number, expected a string or a table with url, username, scheme, audience, scope",
+        ),
+        ([{"username": "x"}], "f.toml: git[0]: url is missing"),
+        (
+            ["https://x", {"url": "https://y", "usrname": "x"}],
+            "f.toml: git[1].usrname: unknown key; did you mean username?",
+        ),
+        (
+            [{"url": "https://y", "scheme": "digest"}],
+            'f.toml: git[0].scheme: found "digest", expected auto, basic or bearer',
+        ),
+        ([{"url": "https://y", "username": "a\nhost=evil"}], "f.toml: git[0].username: has a control character in it"),
+    ],
+)
+def test_a_wrong_git_entry_is_named_by_its_place(value: object, sentence: str) -> None:
+    assert refused(judges.git, in_file(value, "git")).sentence == sentence
+
+
+def test_kubernetes_servers_are_normalised() -> None:
+    assert judges.kubernetes(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
+        "https://api.example.com:443",
+        "https://x:6443/k8s",
+    )
+
+
+# --- unknown keys
+
+
+def test_an_unknown_key_names_the_one_that_was_probably_meant() -> None:
+    table = {"clientid": 1, "Client-ID": 1, "zzz": 1, "client_id": 1}
+    errors = judges.check_keys(Written(table, "f.toml:", FILE), table, ("issuer", "client_id"))
+    assert [error.sentence for error in errors] == [
+        "f.toml: clientid: unknown key; did you mean client_id?",
+        "f.toml: Client-ID: unknown key; did you mean client_id?",
+        "f.toml: zzz: unknown key, expected one of issuer, client_id",
+    ]
+
+
+def test_an_unknown_key_in_the_system_file_is_only_remarked() -> None:
+    REMARKS.clear()
+    assert judges.check_keys(Written({}, "f.toml:", SYSTEM), {"clientid": 1}, ("client_id",)) == []
+    assert REMARKS == ["f.toml: clientid: unknown key; did you mean client_id?"]
+
+
+def test_a_hostile_key_is_harmless_in_a_message() -> None:
+    (error,) = judges.check_keys(Written({}, "f.toml:", FILE), {"a\x1b]0;x\nb" + "c" * 100: 1}, ())
+    assert error.sentence.isprintable()
+    assert len(error.sentence) < 130

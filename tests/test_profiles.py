@@ -1,0 +1,803 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from credential_helper import places, profiles, settings
+from credential_helper.errors import (
+    AuthorizationError,
+    ConfigurationError,
+    CredentialHelperError,
+    ProtocolError,
+    UsageError,
+)
+from credential_helper.model import Profile, Request, Source, session_id
+
+Environ = dict[str, str]
+
+KUBECTL = Request(tool="kubectl")
+GIT = Request(tool="git")
+DOCKER = Request(tool="docker")
+
+ONE = """
+[profiles.prod]
+issuer = "https://example.eu.auth0.com/"
+client_id = "Xyz"
+"""
+TWO = """
+[profiles.prod]
+issuer = "https://example.eu.auth0.com/"
+client_id = "Xyz"
+audience = "https://kubernetes.example.com"
+git = ["https://git.example.com", { url = "https://git.example.com/big", audience = "big", scope = "read" }]
+docker = ["registry.example.com:5000"]
+
+[profiles.dev]
+issuer = "https://dev.eu.auth0.com/"
+client_id = "Dev"
+git = ["https://git.example.com/dev", "http://127.0.0.1:3000"]
+docker = ["registry.example.com:5000/dev", { server = "https://index.docker.io/v1/", username = "<token>" }]
+"""
+
+
+def put(path: Path, content: str) -> str:
+    path.write_text(content)
+    path.chmod(0o600)
+    return str(path)
+
+
+def write(environ: Environ, content: str) -> str:
+    path = Path(environ["HOME"], ".config", "credential-helper", "config.toml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return put(path, content)
+
+
+def choose(
+    environ: Mapping[str, str], request: Request = KUBECTL, flags: Mapping[str, object] | None = None
+) -> Profile:
+    return profiles.choose(request, flags or {}, environ).profile
+
+
+def refused(call: Callable[[], object]) -> CredentialHelperError:
+    with pytest.raises(CredentialHelperError) as caught:
+        call()
+    return caught.value
+
+
+# --- the files
+
+
+def test_the_user_s_profile_replaces_the_system_s_as_a_whole(environ: Environ, tmp_path: Path) -> None:
+    system = put(
+        tmp_path / "system.toml",
+        'default_profile = "prod"\npassword_storage = "file"\n'
+        '[profiles.prod]\nissuer = "https://s"\nclient_id = "s"\naudience = "s"\n'
+        '[profiles.corp]\nissuer = "https://s"\nclient_id = "s"\n',
+    )
+    user = write(environ, 'password_storage = "off"\n[profiles.prod]\nissuer = "https://u"\nclient_id = "u"\n')
+    configuration = profiles.Configuration(environ)
+    configuration.add("system", system)
+    configuration.add("user", user)
+    assert configuration.names() == ("prod", "corp")
+    assert configuration.profile("prod").audience is None
+    assert configuration.profile("prod").issuer == "https://u"
+    assert configuration.profile("corp").issuer == "https://s"
+    assert (configuration.default_profile, configuration.password_storage) == ("prod", "off")
+    assert [(file.place, file.path) for file in configuration.files] == [("system", system), ("user", user)]
+
+
+def test_the_system_s_file_comes_before_the_user_s(environ: Environ) -> None:
+    user = write(environ, ONE)
+    files = profiles.load(environ).files
+    assert [file.place for file in files] == ["system", "user"]
+    assert (files[1].path, files[1].stamp) == (user, places.stamp(os.stat(user)))
+
+
+def test_the_variable_names_the_only_file_that_is_read(environ: Environ, tmp_path: Path) -> None:
+    write(environ, "this is no TOML")
+    named = put(tmp_path / "named.toml", ONE)
+    environ["CREDENTIAL_HELPER_CONFIG"] = named
+    configuration = profiles.load(environ)
+    assert configuration.names() == ("prod",)
+    assert [(file.place, file.path) for file in configuration.files] == [("named", named)]
+
+
+def test_a_relative_path_in_the_variable_is_refused(environ: Environ) -> None:
+    environ["CREDENTIAL_HELPER_CONFIG"] = "config.toml"
+    assert refused(lambda: profiles.load(environ)).exit_code == 78
+
+
+def test_an_absent_file_is_part_of_what_was_read(environ: Environ) -> None:
+    assert [file.stamp for file in profiles.load(environ).files][-1] == places.ABSENT
+
+
+def test_each_file_is_told_under_verbose(environ: Environ) -> None:
+    path = write(environ, TWO)
+    notes: list[str] = []
+    profiles.load(environ, note=notes.append)
+    assert notes[-1] == f"read {path}: prod, dev"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence", "hint"),
+    [
+        ("defalt_profile = 'x'", "defalt_profile: unknown key; did you mean default_profile?", None),
+        ("issuer = 'x'", "issuer: unknown key, expected one of", "a profile's keys stand below [profiles.NAME]"),
+        ("[prod]\nissuer = 'x'", "prod: unknown key, expected one of", "write [profiles.prod]"),
+        ("[profile.prod]\nissuer = 'x'", "profile: unknown key; did you mean profiles?", None),
+        ("default_profile = 1", "default_profile: found a number, expected a string", None),
+        ("password_storage = 'x'", 'password_storage: found "x", expected auto, keyring, file or off', None),
+        ("profiles = 1", "profiles: found a number, expected tables [profiles.NAME]", None),
+        ("[profiles]\nissuer = 'x'", "profiles.issuer: found a string, expected a table [profiles.NAME]", None),
+    ],
+)
+def test_three_keys_are_all_that_stands_at_the_top(
+    environ: Environ, content: str, sentence: str, hint: str | None
+) -> None:
+    path = write(environ, content)
+    error = refused(lambda: profiles.load(environ))
+    assert error.exit_code == 78
+    assert error.sentence.startswith(f"{path}: {sentence}")
+    assert error.hint == hint
+
+
+def test_an_unknown_key_in_the_system_file_is_told_and_stops_nothing(environ: Environ, tmp_path: Path) -> None:
+    wrong = "clientid = 1\nendpoints = { tokn = 1 }\ngit = [{ url = 'https://x', new = 1 }]\n"
+    system = put(tmp_path / "system.toml", "new = 1\n" + ONE + wrong)
+    notes: list[str] = []
+    configuration = profiles.Configuration(environ, note=notes.append)
+    configuration.add("system", system)
+    assert configuration.profile("prod").client_id == "Xyz"
+    assert configuration.problems() == []
+    assert [remark.removeprefix(f"{system}: ").partition(":")[0] for remark in configuration.remarks] == [
+        *("new", "profiles.prod.clientid", "profiles.prod.endpoints.tokn", "profiles.prod.git[0].new")
+    ]
+    assert set(configuration.remarks) < set(notes)
+
+
+def test_a_wrong_type_in_the_system_file_is_78(environ: Environ, tmp_path: Path) -> None:
+    configuration = profiles.Configuration(environ)
+    configuration.add("system", put(tmp_path / "system.toml", ONE + "flow = 1\n"))
+    assert refused(lambda: configuration.profile("prod")).exit_code == 78
+
+
+def test_a_profile_s_name_has_letters_digits_hyphen_and_underscore(environ: Environ) -> None:
+    write(environ, ONE.replace("profiles.prod", "profiles.Prod-1_a"))
+    assert choose(environ).name == "Prod-1_a"
+    write(environ, ONE.replace("profiles.prod", 'profiles."prod.eu"'))
+    assert "letters, digits, - and _ only" in refused(lambda: choose(environ)).sentence
+
+
+def test_what_is_heavy_is_imported_only_where_it_is_needed() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.profiles; print(*sys.modules)"
+    command = [sys.executable, "-I", "-c", code, str(Path(profiles.__file__).parents[1])]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "credential_helper.children" in loaded
+    assert not loaded & {"tomllib", "difflib", "subprocess", "argparse", "json", "dataclasses", "pathlib"}
+
+
+# --- only the profile in use is judged
+
+
+def test_only_the_profile_in_use_is_judged(environ: Environ) -> None:
+    path = write(environ, TWO + "[profiles.bad]\nisuer = 1\nflow = 'x'\n")
+    assert choose(environ, flags={"profile": "prod"}).name == "prod"
+    assert profiles.choose_git(GIT, "https", "git.example.com", None, {}, environ)
+    error = refused(lambda: choose(environ, flags={"profile": "bad"}))
+    assert error.sentence == f"{path}: profiles.bad.isuer: unknown key; did you mean issuer?"
+
+
+def test_status_judges_all(environ: Environ) -> None:
+    path = write(
+        environ,
+        'default_profile = "prd"\n' + TWO + "[profiles.bad]\nflow = 'x'\ngit = ['https://git.example.com', 'x']\n",
+    )
+    problems = [problem.sentence.removeprefix(f"{path}: ") for problem in profiles.load(environ).problems()]
+    assert problems == [
+        'profiles.bad.flow: found "x", expected auto, device or client-credentials',
+        "profiles.bad.git[1]: does not begin with https://, expected https://HOST[:PORT][/PATH]",
+        "profiles.bad: issuer is missing",
+        "profiles.bad: client_id is missing",
+        'default_profile: there is no profile "prd"; did you mean prod?',
+    ]
+
+
+def test_a_fine_configuration_has_no_problems(environ: Environ) -> None:
+    write(environ, TWO)
+    assert profiles.load(environ).problems() == []
+
+
+@pytest.mark.parametrize(("missing", "rest"), [("issuer", 'client_id = "x"'), ("client_id", 'issuer = "https://x"')])
+def test_issuer_and_client_id_are_required(environ: Environ, missing: str, rest: str) -> None:
+    path = write(environ, f"[profiles.prod]\n{rest}\n")
+    assert refused(lambda: choose(environ)).sentence == f"{path}: profiles.prod: {missing} is missing"
+
+
+# --- a profile comes whole from one place
+
+
+def test_the_request_s_profile_comes_first(environ: Environ) -> None:
+    write(environ, 'default_profile = "prod"\n' + TWO)
+    environ["CREDENTIAL_HELPER_PROFILE"] = "prod"
+    request = Request(tool="kubectl", profile="dev")
+    assert choose(environ, request, {"profile": "prod"}).name == "dev"
+
+
+def test_then_the_flag(environ: Environ) -> None:
+    write(environ, 'default_profile = "prod"\n' + TWO)
+    environ["CREDENTIAL_HELPER_PROFILE"] = "prod"
+    environ["CREDENTIAL_HELPER_ISSUER"] = "https://ignored"
+    assert choose(environ, flags={"profile": "dev"}).name == "dev"
+    assert choose(environ, flags={"issuer": "https://i", "client_id": "c"}).issuer == "https://i"
+
+
+def test_then_the_variable(environ: Environ) -> None:
+    write(environ, 'default_profile = "prod"\n' + TWO)
+    assert choose(environ | {"CREDENTIAL_HELPER_PROFILE": "dev"}).name == "dev"
+    ad_hoc = {"CREDENTIAL_HELPER_ISSUER": "https://i", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
+    assert choose(environ | ad_hoc).issuer == "https://i"
+
+
+def test_then_the_default(environ: Environ) -> None:
+    write(environ, 'default_profile = "dev"\n' + TWO)
+    assert choose(environ).name == "dev"
+    assert choose(environ | {"CREDENTIAL_HELPER_PROFILE": "", "CREDENTIAL_HELPER_ISSUER": ""}).name == "dev"
+
+
+def test_then_the_only_one(environ: Environ) -> None:
+    write(environ, ONE)
+    assert choose(environ).name == "prod"
+
+
+def test_of_several_without_a_default_one_has_to_be_named(environ: Environ) -> None:
+    write(environ, TWO)
+    error = refused(lambda: choose(environ))
+    assert (error.exit_code, error.sentence) == (64, "which profile? there are prod, dev")
+
+
+def test_without_any_the_hint_is_the_smallest_config_that_works(environ: Environ) -> None:
+    error = refused(lambda: choose(environ))
+    assert (error.exit_code, error.sentence) == (78, "no profile is configured")
+    assert error.hint is not None
+    path = f"{environ['HOME']}/.config/credential-helper/config.toml"
+    lead, _, config = error.hint.partition(": ")
+    assert lead == f"write into {path}"
+    assert "\n" not in config
+    write(environ, config)
+    assert choose(environ).issuer == "https://example.eu.auth0.com/"
+
+
+def test_the_smallest_config_can_grow(environ: Environ) -> None:
+    config = (refused(lambda: choose(environ)).hint or "").partition(": ")[2]
+    write(environ, config + "\n" + ONE.replace("prod", "dev"))
+    assert profiles.load(environ).names() == ("prod", "dev")
+
+
+def test_two_of_one_level_are_64(environ: Environ) -> None:
+    write(environ, TWO)
+    flags = {"profile": "prod", "issuer": "https://i"}
+    error = refused(lambda: choose(environ, flags=flags))
+    assert (error.exit_code, error.sentence) == (64, "--profile and --issuer are both given")
+    environ |= {"CREDENTIAL_HELPER_PROFILE": "prod", "CREDENTIAL_HELPER_ISSUER": "https://i"}
+    error = refused(lambda: choose(environ))
+    assert error.exit_code == 64
+    assert error.sentence == "CREDENTIAL_HELPER_PROFILE and CREDENTIAL_HELPER_ISSUER are both given"
+
+
+@pytest.mark.parametrize(
+    ("request_", "flags", "variables", "named_by"),
+    [
+        (Request(tool="kubectl", profile="prd"), {}, {}, "spec.cluster.config.profile"),
+        (Request(tool="credential-helper", profile="prd"), {}, {}, "the request's profile"),
+        (KUBECTL, {"profile": "prd"}, {}, "--profile"),
+        (KUBECTL, {}, {"CREDENTIAL_HELPER_PROFILE": "prd"}, "CREDENTIAL_HELPER_PROFILE"),
+    ],
+)
+def test_a_profile_that_is_not_there_is_told_with_who_names_it(
+    environ: Environ, request_: Request, flags: Mapping[str, object], variables: Environ, named_by: str
+) -> None:
+    write(environ, TWO)
+    error = refused(lambda: choose(environ | variables, request_, flags))
+    assert error.sentence == f'{named_by}: there is no profile "prd"; did you mean prod?'
+    assert (error.exit_code, error.hint) == (78, "there are prod, dev")
+
+
+def test_a_default_that_is_not_there_says_so(environ: Environ) -> None:
+    write(environ, 'default_profile = "zzz"\n' + TWO)
+    assert refused(lambda: choose(environ)).sentence == 'default_profile: there is no profile "zzz"'
+
+
+def test_a_dotted_name_gets_a_hint(environ: Environ) -> None:
+    write(environ, ONE.replace("profiles.prod", "profiles.prod.eu"))
+    hint = "a dot makes a table inside a table: write [profiles.prod-eu]"
+    assert refused(lambda: choose(environ, flags={"profile": "prod.eu"})).hint == hint
+    assert refused(lambda: choose(environ)).hint == hint
+
+
+# --- a name: from the file
+
+
+def test_variables_never_change_a_named_profile(environ: Environ) -> None:
+    write(environ, ONE)
+    expected = choose(environ)
+    names = {setting.variable for setting in settings.SETTINGS if setting.variable} - {"CREDENTIAL_HELPER_ISSUER"}
+    environ |= dict.fromkeys([*names, "CREDENTIAL_HELPER_CLIENT_SECRET"], "https://evil.example")
+    assert choose(environ, flags={"profile": "prod"}) == expected
+    assert choose(environ) == expected
+
+
+def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
+    write(environ, TWO + "parameters = { a = '1', b = '2' }\n")
+    flags = {
+        "profile": "dev",
+        "audience": "api",
+        "resource": ["https://r"],
+        "scope": ["a b"],
+        "token": "id",
+        "account": "ada",
+        "flow": "device",
+        "interactive": "never",
+        "store": "none",
+        "parameters": ["b=3", "c=4"],
+        "kubernetes": ["https://k"],
+    }
+    profile = choose(environ, flags=flags)
+    assert (profile.name, profile.issuer, profile.audience) == ("dev", "https://dev.eu.auth0.com/", "api")
+    assert (profile.resource, profile.scope, profile.token) == (("https://r",), ("a", "b"), "id")
+    assert (profile.account, profile.flow, profile.interactive, profile.store) == ("ada", "device", "never", "none")
+    assert profile.parameters == (("a", "1"), ("b", "3"), ("c", "4"))
+    assert profile.kubernetes == ("https://k:443",)
+    assert dict(profile.origins)["audience"] == "--audience"
+    assert dict(profile.origins)["issuer"].endswith("config.toml: profiles.dev.issuer")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(setting.name for setting in settings.SETTINGS if setting.fixed and setting.name != "issuer")
+)
+def test_flags_may_not_change_who_is_asked_and_with_what(environ: Environ, name: str) -> None:
+    write(environ, ONE)
+    flag = settings.BY_NAME[name].flag
+    for flags in ({"profile": "prod", name: "https://evil.example"}, {name: "https://evil.example"}):
+        error = refused(lambda flags=flags: choose(environ, flags=flags))  # type: ignore[misc]
+        assert type(error) is UsageError
+        assert error.sentence.startswith(f"{flag} cannot change profile prod")
+        assert "evil" not in f"{error.sentence}{error.hint}"
+
+
+def test_an_issuer_flag_cannot_change_the_profile_that_the_request_names(environ: Environ) -> None:
+    write(environ, ONE)
+    request = Request(tool="kubectl", profile="prod")
+    error = refused(lambda: choose(environ, request, {"issuer": "https://evil.example", "client_id": "c"}))
+    assert error.exit_code == 64
+
+
+def test_a_flag_s_value_is_judged_as_the_file_s(environ: Environ) -> None:
+    write(environ, ONE)
+    error = refused(lambda: choose(environ, flags={"flow": "hunter2"}))
+    assert (error.exit_code, error.sentence) == (64, "--flow: expected auto, device or client-credentials")
+
+
+def test_the_files_that_were_read_come_along(environ: Environ) -> None:
+    path = write(environ, ONE)
+    chosen = profiles.choose(KUBECTL, {}, environ)
+    assert chosen.files[-1].path == path
+    assert chosen.files[-1].stamp == places.stamp(os.stat(path))
+
+
+def test_every_variable_that_the_config_takes_a_secret_from_is_hidden_from_children(environ: Environ) -> None:
+    write(
+        environ,
+        TWO
+        + 'client_secret = { env = "DEV_SECRET" }\n'
+        + '[profiles.later]\nprivate_key = { env = "LATER_KEY" }\npassword = { deep = { env = "DEEP" } }\nenv = "x"\n',
+    )
+    assert profiles.choose(KUBECTL, {"profile": "prod"}, environ).hidden >= {"DEV_SECRET", "LATER_KEY", "DEEP"}
+
+
+# --- an issuer: ad hoc
+
+
+AD_HOC = {"issuer": "https://Example.com:8443/realm/", "client_id": "c"}
+
+
+def test_for_an_ad_hoc_profile_no_file_is_read(environ: Environ) -> None:
+    write(environ, "this is no TOML")
+    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    assert chosen.files == ()
+    assert chosen.profile.ad_hoc
+
+
+def test_an_ad_hoc_profile_is_named_after_its_host_and_session(environ: Environ) -> None:
+    profile = choose(environ, flags=AD_HOC)
+    assert profile.name == f"example.com:8443/{session_id(profile)[:8]}"
+    other = choose(environ, Request(tool="kubectl", audience="api"), AD_HOC)
+    assert other.name == f"example.com:8443/{session_id(other)[:8]}"
+    assert other.name != profile.name
+
+
+def test_an_ad_hoc_profile_is_made_of_flags_then_variables(environ: Environ) -> None:
+    environ |= {
+        "CREDENTIAL_HELPER_ISSUER": "https://ignored",
+        "CREDENTIAL_HELPER_CLIENT_ID": "ignored",
+        "CREDENTIAL_HELPER_AUDIENCE": "api",
+        "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2",
+    }
+    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    profile = chosen.profile
+    assert (profile.client_id, profile.audience) == ("c", "api")
+    assert profile.client_secret == Source(
+        kind="env", value=("CREDENTIAL_HELPER_CLIENT_SECRET",), origin="CREDENTIAL_HELPER_CLIENT_SECRET"
+    )
+    assert "hunter2" not in repr(chosen)
+    assert dict(profile.origins) == {
+        "issuer": "--issuer",
+        "client_id": "--client-id",
+        "audience": "CREDENTIAL_HELPER_AUDIENCE",
+        "client_secret.env": "CREDENTIAL_HELPER_CLIENT_SECRET",
+    }
+
+
+def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_CLIENT_SECRET": "x", "CREDENTIAL_HELPER_CLIENT_SECRET_FILE": "/x"}
+    error = refused(lambda: choose(environ, flags=AD_HOC))
+    assert (error.exit_code, error.hint) == (78, "give one source of a secret")
+    chosen = profiles.choose(KUBECTL, AD_HOC | {"client_secret.env": "CI_SECRET"}, environ)
+    assert chosen.profile.client_secret is not None
+    assert chosen.profile.client_secret.value == ("CI_SECRET",)
+    assert chosen.hidden == {"CI_SECRET"}
+
+
+def test_an_ad_hoc_profile_without_a_client_id_says_how_to_give_one(environ: Environ) -> None:
+    error = refused(lambda: choose(environ, flags={"issuer": "https://i"}))
+    assert (error.exit_code, error.sentence) == (
+        64,
+        "--issuer needs --client-id ID (or CREDENTIAL_HELPER_CLIENT_ID), too",
+    )
+    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_ISSUER": "https://i"}))
+    assert (error.exit_code, error.sentence.split()[0]) == (78, "CREDENTIAL_HELPER_ISSUER")
+
+
+def test_a_variable_with_an_impossible_value_is_78_and_not_shown(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_ISSUER": "https://i", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
+    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_TOKEN": "hunter2"}))
+    assert (error.exit_code, error.sentence) == (78, "CREDENTIAL_HELPER_TOKEN: expected auto, access or id")
+
+
+def test_variables_of_other_tools_are_ignored(environ: Environ) -> None:
+    write(environ, ONE)
+    names = ("CONFIG_FILE", "LOGGING", "BIN", "STANDALONE", "IDLE_TIMEOUT", "AGENT_SOCKET", "UNKNOWN")
+    assert choose(environ | {f"CREDENTIAL_HELPER_{name}": "x" for name in names}) == choose(environ)
+
+
+# --- the request first, then flags, then the profile
+
+
+def test_the_request_s_wishes_come_before_the_flags_and_these_before_the_profile(environ: Environ) -> None:
+    write(environ, ONE + 'audience = "file"\nresource = "https://file"\nscope = "file"\ntoken = "access"\n')
+    assert choose(environ).audience == "file"
+    flags = {"audience": "flag", "resource": ["https://flag"], "scope": ["flag"], "token": "id"}
+    profile = choose(environ, flags=flags)
+    assert (profile.audience, profile.resource, profile.scope) == ("flag", ("https://flag",), ("flag",))
+    assert profile.token == "id"
+    request = Request(tool="kubectl", audience="r", resource=("https://r",), scope=("r",), token="access")
+    profile = choose(environ, request, flags)
+    assert (profile.audience, profile.resource, profile.scope) == ("r", ("https://r",), ("r",))
+    assert profile.token == "access"
+    assert dict(profile.origins)["scope"] == "spec.cluster.config.scope"
+
+
+def test_what_a_request_leaves_out_is_the_profile_s(environ: Environ) -> None:
+    write(environ, ONE + 'audience = "file"\nscope = "a"\n')
+    profile = choose(environ, Request(tool="kubectl", scope=()))
+    assert (profile.audience, profile.scope, profile.token) == ("file", (), "auto")
+
+
+def test_a_request_s_wish_that_cannot_be_is_65(environ: Environ) -> None:
+    write(environ, ONE)
+    for request in (Request(tool="kubectl", audience="a\nb"), Request(tool="kubectl", resource=("x#y",))):
+        assert type(refused(lambda request=request: choose(environ, request))) is ProtocolError  # type: ignore[misc]
+
+
+def test_the_hint_makes_the_session_that_the_request_asked_for(environ: Environ) -> None:
+    write(environ, ONE)
+    profile = choose(environ, Request(tool="kubectl", audience="my api", token="id"))
+    assert profiles.hint_flags(profile) == ["prod", "--audience", "my api"]
+    assert session_id(choose(environ, flags={"profile": "prod", "audience": "my api"})) == session_id(profile)
+
+
+# --- who gets a token: git
+
+
+def git(environ: Environ, host: str, path: str | None = None, scheme: str = "https", **flags: object) -> str | None:
+    found = profiles.choose_git(GIT, scheme, host, path, flags, environ)
+    return None if found is None else f"{found[0].profile.name} {found[1].url}"
+
+
+def test_git_is_served_by_the_longest_match(environ: Environ) -> None:
+    write(environ, TWO)
+    assert git(environ, "git.example.com") == "prod https://git.example.com:443"
+    assert git(environ, "git.example.com", "dev") == "dev https://git.example.com:443/dev"
+    assert git(environ, "git.example.com", "dev/repo.git") == "dev https://git.example.com:443/dev"
+    assert git(environ, "git.example.com", "devs/repo.git") == "prod https://git.example.com:443"
+    assert git(environ, "GIT.example.com.:443", "big/x") == "prod https://git.example.com:443/big"
+
+
+def test_an_unlisted_host_is_not_mine_and_never_the_default_profile_s(environ: Environ) -> None:
+    write(environ, 'default_profile = "prod"\n' + TWO)
+    for host in ("github.com", "git.example.com:8443", "git.example.com.attacker.example", "x@git.example.com", ""):
+        assert git(environ, host) is None
+    assert git(environ, "git.example.com", scheme="http") is None
+    write(environ, ONE)
+    assert git(environ, "git.example.com") is None
+
+
+def test_loopback_may_be_http_with_the_port_that_is_listed(environ: Environ) -> None:
+    write(environ, TWO)
+    assert git(environ, "127.0.0.1:3000", scheme="http") == "dev http://127.0.0.1:3000"
+    for host in ("127.0.0.1", "127.0.0.1:3001", "localhost:3000", "[::1]:3000"):
+        assert git(environ, host, scheme="http") is None
+    assert git(environ, "127.0.0.1:3000") is None
+
+
+def test_a_name_narrows_to_its_own_hosts_and_never_widens(environ: Environ) -> None:
+    write(environ, TWO)
+    assert git(environ, "git.example.com", "dev/x", profile="prod") == "prod https://git.example.com:443"
+    assert git(environ, "git.example.com", profile="dev") is None
+    assert git(environ, "github.com", profile="dev") is None
+    assert git(environ | {"CREDENTIAL_HELPER_PROFILE": "dev"}, "git.example.com") is None
+    assert refused(lambda: git(environ, "git.example.com", profile="nope")).exit_code == 78
+
+
+def test_an_entry_with_a_path_without_a_path_in_the_request_is_told_under_verbose(environ: Environ) -> None:
+    write(environ, ONE + 'git = ["https://git.example.com/group"]\n')
+    notes: list[str] = []
+    assert profiles.choose_git(GIT, "https", "git.example.com", None, {}, environ, note=notes.append) is None
+    assert "credential.useHttpPath" in notes[-1]
+    notes.clear()
+    assert profiles.choose_git(GIT, "https", "other.example.com", None, {}, environ, note=notes.append) is None
+    assert "credential.useHttpPath" not in "".join(notes)
+
+
+def test_a_listed_url_may_ask_for_another_audience_and_scope(environ: Environ) -> None:
+    write(environ, TWO)
+    found = profiles.choose_git(GIT, "https", "git.example.com", "big/x", {}, environ)
+    assert found is not None
+    profile = found[0].profile
+    assert (profile.audience, profile.scope) == ("big", ("read",))
+    assert profiles.hint_flags(profile) == ["prod", "--audience", "big", "--scope", "read"]
+    found = profiles.choose_git(GIT, "https", "git.example.com", "big/x", {"audience": "flag"}, environ)
+    assert found is not None
+    assert (found[0].profile.audience, found[0].profile.scope) == ("flag", ("read",))
+
+
+def test_an_ad_hoc_profile_serves_the_hosts_of_its_flags(environ: Environ) -> None:
+    write(environ, TWO)
+    flags = AD_HOC | {"git": ["https://git.other.example/x"]}
+    found = profiles.choose_git(GIT, "https", "git.other.example", "x/y", flags, environ)
+    assert found is not None
+    assert found[0].profile.name.startswith("example.com:8443/")
+    assert profiles.choose_git(GIT, "https", "git.example.com", None, flags, environ) is None
+    assert profiles.choose_git(GIT, "https", "git.example.com", None, AD_HOC, environ) is None
+
+
+def test_a_list_by_flag_is_that_of_the_profile_that_is_named(environ: Environ) -> None:
+    write(environ, TWO)
+    assert git(environ, "git.other.example", profile="dev", git=["https://git.other.example"]) is not None
+    assert git(environ, "127.0.0.1:3000", scheme="http", profile="dev", git=["https://git.other.example"]) is None
+    assert refused(lambda: git(environ, "git.other.example", git=["https://git.other.example"])).exit_code == 64
+
+
+def test_two_profiles_that_list_the_same_are_78(environ: Environ) -> None:
+    path = write(environ, TWO + '[profiles.x]\ngit = ["https://GIT.example.com:443/"]\n')
+    error = refused(lambda: git(environ, "git.example.com"))
+    assert error.sentence == f"{path}: profiles.x.git: https://git.example.com:443 is listed by profile prod, too"
+    assert error.exit_code == 78
+    assert error.sentence in [problem.sentence for problem in profiles.load(environ).problems()]
+    write(environ, TWO + '[profiles.x]\ndocker = ["https://registry.example.com:5000"]\n')
+    assert refused(lambda: docker(environ, "registry.example.com")).exit_code == 78
+    assert git(environ, "git.example.com")
+
+
+def test_a_host_listed_twice_by_one_profile_is_78(environ: Environ) -> None:
+    write(environ, ONE + 'docker = ["a.example", { server = "A.example" }]\n')
+    assert "is listed twice" in refused(lambda: docker(environ, "b.example")).sentence
+
+
+def test_another_profile_s_wrong_host_is_78(environ: Environ) -> None:
+    write(environ, TWO + '[profiles.x]\ngit = ["git.example.org"]\n')
+    assert refused(lambda: git(environ, "git.example.com")).exit_code == 78
+    assert choose(environ, flags={"profile": "prod"}).name == "prod"
+
+
+def test_a_broken_profile_that_lists_the_host_is_an_error_and_not_not_mine(environ: Environ) -> None:
+    write(environ, ONE + 'git = ["https://git.example.com"]\nflow = "x"\n')
+    assert refused(lambda: git(environ, "git.example.com")).exit_code == 78
+    assert git(environ, "other.example.com") is None
+
+
+# --- who gets a token: docker
+
+
+def docker(environ: Environ, server: str, **flags: object) -> str | None:
+    found = profiles.choose_docker(DOCKER, server, flags, environ)
+    return None if found is None else f"{found[0].profile.name} {found[1].server} {found[1].username}"
+
+
+def test_docker_is_served_by_the_longest_match(environ: Environ) -> None:
+    write(environ, TWO)
+    for server in ("registry.example.com:5000", "https://Registry.example.com:5000/", "registry.example.com:5000/team"):
+        assert docker(environ, server) == "prod https://registry.example.com:5000 oauth2accesstoken"
+    assert docker(environ, "registry.example.com:5000/dev/x") == (
+        "dev https://registry.example.com:5000/dev oauth2accesstoken"
+    )
+    assert docker(environ, "https://index.docker.io/v1/") == "dev https://index.docker.io:443/v1 <token>"
+
+
+def test_any_other_registry_is_not_mine(environ: Environ) -> None:
+    write(environ, TWO)
+    for server in (
+        *("registry.example.com", "http://registry.example.com:5000", "https://index.docker.io/", "index.docker.io"),
+        *("https://index.docker.io/v1/access-token/../..", "docker.io", "", "registry.example.com:5000@evil.example"),
+        *("https://a\n.evil", "evil.example/registry.example.com:5000", "xregistry.example.com:5000"),
+    ):
+        assert docker(environ, server) is None
+    assert docker(environ, "registry.example.com:5000", profile="dev") is None
+
+
+def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) -> None:
+    write(environ, TWO)
+    configuration = profiles.load(environ)
+    found = profiles.match_docker(configuration, "registry.example.com:5000")
+    assert found is not None
+    assert (found[0].name, found[1].server) == ("prod", "https://registry.example.com:5000")
+    assert profiles.match_docker(configuration, "registry.example.com:5000", only="dev") is None
+    assert profiles.match_docker(configuration, "@") is None
+    listed = profiles.match_git(configuration, "https", "git.example.com", "dev/x")
+    assert listed is not None
+    assert (listed[0].name, listed[1].url) == ("dev", "https://git.example.com:443/dev")
+    assert profiles.match_git(configuration, "https", "git.example.com", None, only="dev") is None
+    assert [name for name, _ in configuration.docker_entries()] == ["prod", "dev", "dev"]
+
+
+# --- who gets a token: kubernetes
+
+
+def test_without_a_list_every_cluster_is_served(environ: Environ) -> None:
+    write(environ, ONE)
+    profiles.serves(choose(environ), None)
+    profiles.serves(choose(environ), "https://anything")
+
+
+def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
+    write(environ, ONE + 'kubernetes = ["https://API.example.com:6443", "https://rancher.example.com/k8s/a"]\n')
+    profile = choose(environ)
+    for server in (
+        *("https://api.example.com:6443", "https://API.example.com.:6443/", "https://rancher.example.com:443/k8s/a"),
+    ):
+        profiles.serves(profile, server)
+    for server in (
+        *("https://api.example.com", "http://api.example.com:6443", "https://api.example.com:6443.evil.example"),
+        *(
+            "https://api.example.com:6443@evil.example",
+            "https://rancher.example.com/k8s/b",
+            "https://rancher.example.com",
+        ),
+        *("https://rancher.example.com/k8s/a/b", "https://rancher.example.com/k8s/a?x", "api.example.com:6443", ""),
+    ):
+        with pytest.raises(AuthorizationError, match="does not list the cluster"):
+            profiles.serves(profile, server)
+
+
+def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: Environ) -> None:
+    write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
+    with pytest.raises(AuthorizationError) as caught:
+        profiles.serves(choose(environ), None)
+    assert caught.value.exit_code == 77
+    assert caught.value.profile == "prod"
+    assert "provideClusterInfo: true" in (caught.value.hint or "")
+
+
+def test_a_cluster_that_is_not_listed_is_told_with_the_profile_and_its_list(environ: Environ) -> None:
+    write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
+    with pytest.raises(AuthorizationError) as caught:
+        profiles.serves(choose(environ), "https://other.example.com")
+    assert caught.value.profile == "prod"
+    assert caught.value.hint == "it serves https://api.example.com:6443 (its kubernetes says so)"
+
+
+# --- secrets
+
+
+def source(kind: str, *value: str) -> Source:
+    return Source(kind=kind, value=value, origin="here")  # type: ignore[arg-type]
+
+
+def test_a_source_is_not_read_before_it_is_asked_for(environ: Environ) -> None:
+    write(environ, ONE + 'client_secret = { command = ["no-such-command"] }\n')
+    assert choose(environ).client_secret is not None
+
+
+def test_a_secret_comes_from_a_variable_as_it_is(environ: Environ) -> None:
+    assert profiles.read_secret(source("env", "CI"), environ | {"CI": "s3cr3t\n"}).reveal() == "s3cr3t\n"
+
+
+@pytest.mark.parametrize("variables", [{}, {"CI_SECRET": ""}])
+def test_a_variable_that_is_not_there_is_named_unless_it_may_be_the_secret(
+    environ: Environ, variables: Environ
+) -> None:
+    error = refused(lambda: profiles.read_secret(source("env", "CI_SECRET"), environ | variables))
+    assert (error.exit_code, error.sentence) == (78, "here: the variable CI_SECRET is not set, or empty")
+    assert "s3cr3t" not in refused(lambda: profiles.read_secret(source("env", "s3cr3t"), environ)).sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [(b"x", "x"), (b"x\n", "x"), (b"x\r\n", "x"), (b"x\n\n", "x\n"), (b" x\r", " x\r"), (b"\n\n", "\n")],
+)
+def test_one_trailing_newline_is_cut(environ: Environ, tmp_path: Path, content: bytes, secret: str) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    assert profiles.read_secret(source("file", str(path)), environ).reveal() == secret
+    command = source("command", "cat", str(path))
+    assert profiles.read_secret(command, environ).reveal() == secret
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
+def test_an_empty_secret_is_an_error(environ: Environ, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    for asked in (source("file", str(path)), source("command", "cat", str(path))):
+        error = refused(lambda asked=asked: profiles.read_secret(asked, environ))  # type: ignore[misc]
+        assert (error.exit_code, error.sentence) == (78, "here: the secret is empty")
+
+
+def test_a_secret_that_is_not_utf8_is_an_error_that_does_not_hold_it(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(b"s3cr3t\xff")
+    error = refused(lambda: profiles.read_secret(source("file", str(path)), environ))
+    assert error.sentence == "here: the secret is not UTF-8"
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="modes are not judged")
+def test_a_secret_s_file_that_others_may_read_is_told_under_verbose(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("s3cr3t")
+    for mode, told in ((0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o644, 1)):
+        notes: list[str] = []
+        path.chmod(mode)
+        assert profiles.read_secret(source("file", str(path)), environ, note=notes.append)
+        assert len(notes) == told, stat.filemode(mode)
+        assert "s3cr3t" not in "".join(notes)
+
+
+def test_a_secret_s_file_that_cannot_be_read_says_why(environ: Environ, tmp_path: Path) -> None:
+    error = refused(lambda: profiles.read_secret(source("file", str(tmp_path / "x")), environ))
+    assert error.sentence == f"here: {tmp_path}/x cannot be read: no such file or directory"
+    error = refused(lambda: profiles.read_secret(source("file", str(tmp_path)), environ))
+    assert error.sentence == f"here: {tmp_path} is not a regular file"
+
+
+def test_a_command_does_not_see_the_secrets_of_others(environ: Environ) -> None:
+    environ |= {"DEV_SECRET": "s3cr3t", "CREDENTIAL_HELPER_CLIENT_SECRET": "s3cr3t", "OTHER": "x"}
+    output = profiles.read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"}).reveal()
+    assert "s3cr3t" not in output
+    assert "OTHER=x" in output
+
+
+def test_a_command_s_failure_says_where_it_was_written(environ: Environ) -> None:
+    error = refused(lambda: profiles.read_secret(source("command", "false"), environ))
+    assert (error.exit_code, error.sentence) == (78, "here: the command false exited with status 1")
+    assert type(error) is ConfigurationError
+
+
+def test_a_keyring_source_is_not_supported_yet(environ: Environ) -> None:
+    error = refused(lambda: profiles.read_secret(source("keyring", "NAME"), environ))
+    assert (error.exit_code, error.sentence) == (78, "here: a keyring source is not supported yet")
