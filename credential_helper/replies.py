@@ -1,0 +1,256 @@
+"""The hot path: ready-made answers, kept and replayed.
+
+Imports os, time and places only: each other module costs more than the whole answer. A reply holds a head of one
+value a line, then the whole request, then the finished bytes of stdout. It is replayed while its time has not passed
+and every file that the answer was made from is, by its stamp, the file that was read; so validity needs no
+bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the slow path
+answers. Only a profile's token from a verified session on disk is kept here.
+"""
+
+import os
+import time
+from _collections_abc import Mapping, Sequence
+
+from credential_helper import __version__, places
+
+_FORMAT = "credential-helper reply 1"
+LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
+_BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_PREFIX = "CREDENTIAL_HELPER_"
+_PRIME = 2**61 - 1
+
+
+def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: bytes) -> bytes | None:
+    """Join all that an answer depends on; None: too long, or not to be written anywhere.
+
+    The base name of argv[0], the arguments, the protocol's own input, the config paths, the state directory and every
+    variable of ours but the secret ones.
+    """
+    if len(tool_input) > LARGEST:
+        return None
+    parts = [os.path.basename(argv[0]), *argv[1:], "", *(path for _, path in places.config_files(environ))]
+    parts += [
+        f"{name}={environ[name]}"
+        for name in sorted(environ)
+        if name.startswith(_PREFIX) and name not in places.SECRET_VARIABLES
+    ]
+    text = "\0".join(parts)
+    if len(text) > LARGEST:
+        return None
+    return os.fsencode(text) + b"\0\0" + tool_input
+
+
+def _name(request: bytes) -> str:
+    """Name a reply by the request's length and a cheap checksum; the whole request is compared afterwards."""
+    return f"{len(request)}-{int.from_bytes(request, 'little') % _PRIME:x}"
+
+
+def _stamp_now(path: str) -> str | None:
+    """Return the stamp of a file as it is now; None: it cannot be told."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC | _BINARY)
+    except (FileNotFoundError, NotADirectoryError):
+        return places.ABSENT
+    except OSError:
+        return None
+    try:
+        return places.stamp(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
+    """Return the answer that was given to an identical request, if every reason for it still holds."""
+    state = places.state_directory(environ)
+    if state is None:
+        return None
+    try:
+        folder = os.path.join(state, "replies")
+        if not (_private_folder(state) and _private_folder(folder)):
+            return None
+        descriptor = os.open(os.path.join(folder, _name(request)), os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _BINARY)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not places.private(status) or status.st_size > 4 * 1024 * 1024:
+            return None
+        content = os.read(descriptor, status.st_size + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return _judge(content, request, state, environ) if len(content) == status.st_size else None
+
+
+def _private_folder(path: str) -> bool:
+    status = os.lstat(path)
+    return places.private(status) and (status.st_mode & 0o170000) == 0o040000
+
+
+def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str]) -> bytes | None:
+    """Return the answer in a reply's content if the head allows it."""
+    head, separator, body = content.partition(b"\n\n")
+    lines = head.split(b"\n")
+    files = places.config_files(environ)
+    if not separator or len(lines) != 8 + len(files):
+        return None
+    if lines[0] != _FORMAT.encode() or lines[1] != __version__.encode():
+        return None
+    try:
+        made, until = float(lines[2]), float(lines[3])
+        length, answer_length = int(lines[4]), int(lines[5])
+    except ValueError:
+        return None
+    if not made - _BACKWARDS <= time.time() < until:
+        return None
+    if len(body) != length + answer_length or body[:length] != request:
+        return None
+    paths = [os.path.join(state, "sessions", os.fsdecode(lines[6])), *(path for _, path in files)]
+    if b"/" in lines[6] or any(_stamp_now(path) != line.decode() for path, line in zip(paths, lines[7:], strict=True)):
+        return None
+    return body[length:]
+
+
+def keep(
+    request: bytes,
+    answer: bytes,
+    *,
+    until: float,
+    session_file: str,
+    session_stamp: str,
+    config_stamps: Sequence[str] | None,
+    environ: Mapping[str, str],
+) -> None:
+    """Keep an answer for the next identical request, or don't: this is never an error.
+
+    ``until`` is the end of its life in seconds since the epoch. The stamps were taken by fstat of the very
+    descriptors that were read (or written); ``config_stamps`` is None where no config file was read. They are compared
+    once more afterwards: whoever changed one in between emptied the folder before this reply was in it.
+    """
+    state = places.state_directory(environ)
+    if state is None:
+        return
+    now = time.time()
+    files = [path for _, path in places.config_files(environ)]
+    stamps = list(config_stamps) if config_stamps is not None else [_stamp_now(path) or "" for path in files]
+    if len(stamps) != len(files) or "" in stamps or until <= now:
+        return
+    head = [
+        _FORMAT,
+        __version__,
+        repr(now),
+        repr(until),
+        str(len(request)),
+        str(len(answer)),
+        session_file,
+        session_stamp,
+        *stamps,
+    ]
+    content = "\n".join(head).encode() + b"\n\n" + request + answer
+    folder = os.path.join(state, "replies")
+    path = os.path.join(folder, _name(request))
+    try:
+        if not _private_folder(state):
+            return
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            if not _private_folder(folder):
+                return
+        _remove_past(folder, now)
+        _write(path, content)
+        sources = [os.path.join(state, "sessions", session_file), *files]
+        if [_stamp_now(source) for source in sources] != [session_stamp, *stamps]:
+            os.unlink(path)
+    except OSError:
+        return
+
+
+def _write(path: str, content: bytes) -> None:
+    """Write beside and replace; two writers of one reply write the same, and the size in the head tells a torn one."""
+    new = f"{path}.{os.getpid()}"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
+    try:
+        written = os.write(descriptor, content)
+    except OSError:
+        written = -1
+    finally:
+        os.close(descriptor)
+    if written == len(content):
+        os.replace(new, path)
+    else:
+        os.unlink(new)
+
+
+def _remove_past(folder: str, now: float) -> None:
+    """Remove replies whose time has passed, and what a killed writer left."""
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        try:
+            if "." in name:
+                stale = os.lstat(path).st_mtime < now - 60
+            else:
+                with open(path, "rb") as file:
+                    stale = float(file.read(256).split(b"\n")[3]) <= now
+        except (OSError, ValueError, IndexError):
+            stale = True
+        if stale:
+            try:
+                os.unlink(path)
+            except OSError:
+                continue
+
+
+def write_out(answer: bytes) -> None:
+    """Write a whole answer to stdout; OSError where it cannot be, and nothing may follow then."""
+    while answer:
+        answer = answer[os.write(1, answer) :]
+
+
+def standard_descriptors() -> bool:
+    """Open descriptors 0 to 2 that are closed on /dev/null, before a file takes their place; False: stdout was."""
+    open_stdout = True
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            open_stdout = open_stdout and descriptor != 1
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    return open_stdout
+
+
+def read_input(limit: int = LARGEST) -> bytes:
+    """Read stdin to its end, or one byte more than ``limit``; a terminal is never read."""
+    if os.isatty(0):
+        return b""
+    heard = b""
+    while len(heard) <= limit and (piece := os.read(0, limit + 1 - len(heard))):
+        heard += piece
+    return heard
+
+
+def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes | None]:
+    """Answer from a kept reply if there is one: (answered, what was read from stdin; None: it was not touched).
+
+    OSError: the answer was begun and cannot be finished.
+    """
+    command = argv[1] if len(argv) > 1 else ""
+    if places.WINDOWS or command not in ("kubectl", "get", "token", ""):
+        return False, None
+    heard = None
+    if command == "token":
+        tool_input = b""
+    elif (info := environ.get("KUBERNETES_EXEC_INFO")) is not None or command == "kubectl":
+        tool_input = os.fsencode(info or "")
+    else:
+        tool_input = heard = read_input()
+    request = request_of(argv, environ, tool_input)
+    answer = find(request, environ) if request is not None else None
+    if answer is None:
+        return False, heard
+    write_out(answer)
+    return True, heard

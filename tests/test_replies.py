@@ -1,0 +1,329 @@
+"""The hot path: what is replayed, and every reason why it is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from credential_helper import __version__, places, replies
+
+ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
+INFO = b'{"kind":"ExecCredential"}'
+ANSWER = b'{"token":"the-token"}\n'
+SESSION = "a" * 64 + ".json"
+
+
+class World:
+    """A state directory, a config file and a session, and one reply that stands on them."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self.environ = environ
+        home = Path(environ["HOME"])
+        self.config = home / ".config" / "credential-helper" / "config.toml"
+        self.config.parent.mkdir(parents=True)
+        self.config.write_text("[profiles.prod]\n")
+        self.state = home / ".local" / "state" / "credential-helper"
+        self.session = self.state / "sessions" / SESSION
+        self.session.parent.mkdir(parents=True)
+        self.state.chmod(0o700)
+        self.session.write_text("{}")
+        self.session.chmod(0o600)
+
+    @property
+    def request(self) -> bytes:
+        request = replies.request_of(ARGV, self.environ, INFO)
+        assert request is not None
+        return request
+
+    @property
+    def folder(self) -> Path:
+        return self.state / "replies"
+
+    @property
+    def reply(self) -> Path:
+        (only,) = self.folder.iterdir()
+        return only
+
+    def keep(self, until: float = 600.0, **other: str) -> None:
+        replies.keep(
+            self.request,
+            ANSWER,
+            until=time.time() + until,
+            session_file=SESSION,
+            session_stamp=other.get("session_stamp") or places.stamp(self.session.stat()),
+            config_stamps=[places.ABSENT, other.get("config_stamp") or places.stamp(self.config.stat())],
+            environ=self.environ,
+        )
+
+    def find(self) -> bytes | None:
+        return replies.find(self.request, self.environ)
+
+
+@pytest.fixture
+def world(environ: dict[str, str]) -> World:
+    return World(environ)
+
+
+def test_what_is_kept_is_found(world: World) -> None:
+    world.keep()
+    assert world.find() == ANSWER
+    assert world.reply.stat().st_mode & 0o777 == 0o600
+    assert world.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_absent_config_file_is_a_stamp_too(world: World) -> None:
+    stamp = places.stamp(world.config.stat())
+    world.config.unlink()
+    world.keep(config_stamp=stamp)
+    assert list(world.folder.iterdir()) == []
+    world.keep(config_stamp=places.ABSENT)
+    assert world.find() == ANSWER
+    world.config.write_text("")
+    assert world.find() is None
+
+
+def test_without_config_stamps_the_files_are_looked_at_now(world: World) -> None:
+    stamp = places.stamp(world.session.stat())
+    replies.keep(
+        world.request,
+        ANSWER,
+        until=time.time() + 60,
+        session_file=SESSION,
+        session_stamp=stamp,
+        config_stamps=None,
+        environ=world.environ,
+    )
+    assert world.find() == ANSWER
+
+
+def replace_session(world: World) -> None:
+    world.session.unlink()
+    world.session.write_text("{}")
+
+
+def link_reply(world: World) -> None:
+    moved = world.reply.rename(world.state / "moved")
+    (world.folder / replies._name(world.request)).symlink_to(moved)
+
+
+BREAKS: dict[str, Callable[[World], object]] = {
+    "the config file is rewritten": lambda w: w.config.write_text("[profiles.test]\n"),
+    "the config file is touched": lambda w: os.utime(w.config, ns=(1, 1)),
+    "the config file becomes writable by others": lambda w: w.config.chmod(0o666),
+    "the config file is gone": lambda w: w.config.unlink(),
+    "the session is rewritten with the same length": lambda w: w.session.write_text("[]"),
+    "the session is replaced": replace_session,
+    "the session is gone": lambda w: w.session.unlink(),
+    "the reply is open to others": lambda w: w.reply.chmod(0o640),
+    "the replies folder is open to others": lambda w: w.folder.chmod(0o750),
+    "the state directory is open to others": lambda w: w.state.chmod(0o755),
+    "the reply is cut short": lambda w: os.truncate(w.reply, w.reply.stat().st_size - 1),
+    "the reply is longer than it says": lambda w: w.reply.write_bytes(w.reply.read_bytes() + b"x"),
+    "the reply is of another format": lambda w: w.reply.write_bytes(
+        w.reply.read_bytes().replace(b"reply 1", b"reply 2")
+    ),
+    "the reply is of another version": lambda w: w.reply.write_bytes(
+        w.reply.read_bytes().replace(__version__.encode(), b"9.9.9", 1)
+    ),
+    "the reply is not one": lambda w: w.reply.write_bytes(b"\xff\x00\n\n"),
+    "the reply is empty": lambda w: w.reply.write_bytes(b""),
+    "the reply is a link": link_reply,
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_the_slow_path_answers_when(world: World, what: str) -> None:
+    world.keep()
+    assert world.find() == ANSWER
+    BREAKS[what](world)
+    assert world.find() is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "variables", "tool_input"),
+    [
+        (("/x/credential-helper", "kubectl", "--profile", "test"), {}, INFO),
+        (("/x/git-credential-helper", *ARGV[1:]), {}, INFO),
+        (ARGV, {"CREDENTIAL_HELPER_PROFILE": "other"}, INFO),
+        (ARGV, {"CREDENTIAL_HELPER_INTERACTIVE": "never"}, INFO),
+        (ARGV, {"XDG_CONFIG_HOME": "/elsewhere"}, INFO),
+        (ARGV, {}, INFO + b" "),
+        ((*ARGV, ""), {}, INFO),
+    ],
+)
+def test_another_request_is_another_one(
+    world: World, argv: tuple[str, ...], variables: dict[str, str], tool_input: bytes
+) -> None:
+    world.keep()
+    request = replies.request_of(argv, {**world.environ, **variables}, tool_input)
+    assert request is not None
+    assert request != world.request
+    assert replies.find(request, world.environ) is None
+
+
+def test_the_folder_that_holds_the_executable_does_not_matter(world: World) -> None:
+    assert replies.request_of(("credential-helper", *ARGV[1:]), world.environ, INFO) == world.request
+
+
+def test_words_cannot_be_shifted_into_each_other(environ: dict[str, str]) -> None:
+    assert replies.request_of(("a", "b", "c"), environ, b"") != replies.request_of(("a", "b"), environ, b"c")
+    assert replies.request_of(("a", "b c"), environ, b"") != replies.request_of(("a", "b", "c"), environ, b"")
+
+
+@pytest.mark.parametrize("name", places.SECRET_VARIABLES)
+def test_a_secret_variable_is_never_written(world: World, name: str) -> None:
+    world.environ[name] = "the-secret"
+    world.keep()
+    assert b"the-secret" not in world.reply.read_bytes()
+
+
+def test_a_checksum_collision_is_no_answer(world: World) -> None:
+    world.keep()
+    content = world.reply.read_bytes()
+    world.reply.write_bytes(content.replace(b"--profile\0prod", b"--profile\0pred"))
+    assert world.find() is None
+
+
+def test_time(world: World, clock: object) -> None:
+    assert clock is not None
+    world.keep(until=-1)
+    assert not world.folder.exists()
+    world.keep(until=0.15)
+    assert world.find() == ANSWER
+    time.sleep(0.2)
+    assert world.find() is None
+
+
+@pytest.mark.parametrize(("shift", "answered"), [(-30, True), (30, True), (61 * 10, False), (-90, False)])
+def test_a_clock_that_was_set(world: World, shift: float, answered: bool) -> None:
+    # The reply's times are shifted instead of the clock: made in the future is a clock set back.
+    world.keep(until=600)
+    lines = world.reply.read_bytes().split(b"\n")
+    made, until = float(lines[2]) - shift, float(lines[3]) - shift
+    world.reply.write_bytes(b"\n".join([*lines[:2], repr(made).encode(), repr(until).encode(), *lines[4:]]))
+    assert (world.find() == ANSWER) is answered
+
+
+def test_a_session_that_changed_while_the_reply_was_kept_leaves_none(world: World) -> None:
+    stamp = places.stamp(world.session.stat())
+    world.session.write_text("[]")
+    world.keep(session_stamp=stamp)
+    assert list(world.folder.iterdir()) == []
+
+
+def test_replies_past_their_time_and_torn_ones_are_removed(world: World) -> None:
+    world.keep(until=0.05)
+    old = world.reply
+    torn = world.folder / "5-abc.1234"
+    torn.write_bytes(b"half")
+    os.utime(torn, (0, 0))
+    time.sleep(0.1)
+    world.environ["CREDENTIAL_HELPER_PROMPT"] = "plain"
+    world.keep()
+    assert not old.exists()
+    assert not torn.exists()
+    assert world.find() == ANSWER
+
+
+def test_input_that_is_too_long_is_neither_looked_up_nor_kept(environ: dict[str, str]) -> None:
+    assert replies.request_of(ARGV, environ, b"x" * 64 * 1024) is not None
+    assert replies.request_of(ARGV, environ, b"x" * (64 * 1024 + 1)) is None
+
+
+def test_an_unknown_state_directory_is_no_error(environ: dict[str, str]) -> None:
+    environ["CREDENTIAL_HELPER_STATE_DIR"] = "relative"
+    assert replies.find(b"x", environ) is None
+
+
+# --- the executable ---
+
+
+def test_only_these_modules_are_loaded(world: World) -> None:
+    world.environ["KUBERNETES_EXEC_INFO"] = INFO.decode()
+    world.keep()
+    program = (
+        "import sys; before = set(sys.modules)\n"
+        f"sys.argv = {list(ARGV)!r}\n"
+        "from credential_helper import __main__ as m, replies\n"
+        "assert m.replies.replay(sys.argv, m.os.environ) == (True, None)\n"
+        "sys.stderr.write(' '.join(sorted(set(sys.modules) - before)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=world.environ,
+        capture_output=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout == ANSWER
+    loaded = set(done.stderr.decode().split())
+    allowed = {"sys", "os", "time"} | {f"credential_helper{n}" for n in ("", ".__main__", ".replies", ".places")}
+    assert loaded <= allowed
+
+
+def test_the_executable_replays_without_a_socket_or_the_slow_path(world: World) -> None:
+    world.environ["KUBERNETES_EXEC_INFO"] = INFO.decode()
+    world.keep()
+    program = (
+        "import sys\n"
+        "sys.addaudithook(lambda event, _: event.startswith('socket.') and sys.exit('a socket'))\n"
+        f"sys.argv = {list(ARGV)!r}\n"
+        "from credential_helper.__main__ import main\n"
+        "sys.modules['credential_helper.cli'] = None\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=world.environ, capture_output=True, cwd=Path(__file__).parents[1]
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, ANSWER, b"")
+
+
+def _run(world: World, *redirections: str) -> subprocess.CompletedProcess[bytes]:
+    words = " ".join(redirections)
+    return subprocess.run(
+        ["/bin/sh", "-c", f'"$0" -m credential_helper kubectl --profile prod {words}', sys.executable],
+        env={**world.environ, "KUBERNETES_EXEC_INFO": INFO.decode()},
+        capture_output=True,
+        cwd=Path(__file__).parents[1],
+    )
+
+
+def _keep_for_module(world: World) -> None:
+    argv = ("__main__.py", *ARGV[1:])
+    request = replies.request_of(argv, world.environ, INFO)
+    assert request is not None
+    replies.keep(
+        request,
+        ANSWER,
+        until=time.time() + 60,
+        session_file=SESSION,
+        session_stamp=places.stamp(world.session.stat()),
+        config_stamps=None,
+        environ=world.environ,
+    )
+
+
+def test_a_closed_stdin_and_stderr_do_no_harm(world: World) -> None:
+    _keep_for_module(world)
+    done = _run(world, "<&-", "2>&-")
+    assert (done.returncode, done.stdout) == (0, ANSWER)
+
+
+def test_a_closed_stdout_is_refused(world: World) -> None:
+    _keep_for_module(world)
+    done = _run(world, ">&-")
+    assert done.returncode == 74
+    assert b"stdout is closed" in done.stderr
+
+
+def test_a_stdout_that_cannot_be_written_ends_with_74_and_no_second_try(world: World) -> None:
+    _keep_for_module(world)
+    done = _run(world, ">/dev/full")
+    assert done.returncode == 74
+    assert done.stderr == b"credential-helper: the answer cannot be written to stdout\n"
