@@ -1,0 +1,178 @@
+"""The command line: argv (or argv[0]) to a command, and the one place that turns an error into words and a code.
+
+What a tool asks for ends on stdout, written once when it is whole; everything else that is said goes to stderr or to
+the terminal. A command for people is in ``people``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from credential_helper import __version__, settings, tools
+from credential_helper.clock import SystemClock
+from credential_helper.context import PROGRAM, Context
+from credential_helper.errors import CredentialHelperError, UsageError
+from credential_helper.interrupts import Abandoned, Interrupted
+
+_DESCRIPTION = """\
+Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl and scripts from then on.
+
+A profile says who is asked: [profiles.NAME] in the config file, or --issuer and --client-id."""
+
+_EPILOG = """\
+exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 a defect,
+74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
+78 configuration, 130 interrupted"""
+
+# The names under which this one executable is reached, beside its own.
+_LATER = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours and echo no value: people paste tokens into the wrong place."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice" in message:
+            message = "there is no such command"
+        elif "ignored explicit argument" in message:
+            message = f"{message.partition(':')[0].removeprefix('argument ')} takes no value"
+        elif message.startswith("unrecognized arguments:"):
+            message = _without_values(message.partition(":")[2].split())
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
+        """Put help and version on stdout by the way that every answer takes: a full disk is told."""
+        tools.write(message.encode())
+
+
+def _without_values(words: list[str]) -> str:
+    flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+    return f"unknown option {' '.join(flags)}" if flags else "too many arguments"
+
+
+def _parser() -> _Parser:
+    shared = _Parser(add_help=False)
+    shared.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="tell each step on stderr")
+    parser = _Parser(
+        prog=PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[shared],
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_Parser)
+
+    def command(name: str, summary: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            allow_abbrev=False,
+            parents=[shared],
+            argument_default=argparse.SUPPRESS,
+        )
+        settings.add_flags(one)
+        return one
+
+    one = command("kubectl", "answer kubectl (an exec plugin of a kubeconfig)")
+    one.add_argument(
+        "--api-version",
+        metavar="VERSION",
+        help="v1 or v1beta1, where KUBERNETES_EXEC_INFO does not say (default: v1beta1)",
+    )
+    command("get", "answer a request on stdin: our JSON, or an ExecCredential")
+    one = command("token", "print a token and a newline, for curl and scripts")
+    one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
+    one = command("login", "sign in anew")
+    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to sign in to")
+    one.add_argument("--no-browser", action="store_true", help="open no browser")
+    one = command("refresh", "renew now, without asking anybody")
+    one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
+    one = command("logout", "erase what is kept here, and revoke it at the provider")
+    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to sign out of")
+    one.add_argument("--all", action="store_true", help="every session in the state directory")
+    one = command("status", "say who is signed in, and until when")
+    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to tell about (default: all)")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    return parser
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
+    """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already."""
+    context = Context(environ, clock=SystemClock(), verbose=False)
+    try:
+        context.interrupts.install()
+        return _dispatch(argv, heard, context)
+    except CredentialHelperError as error:
+        context.terminal.error(error)
+        return error.exit_code
+    except (Interrupted, Abandoned) as stop:
+        return stop.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        context.terminal.error(_defect(error))
+        return CredentialHelperError.exit_code
+    finally:
+        context.terminal.finish()
+
+
+def _defect(error: Exception) -> CredentialHelperError:
+    """Say where we failed; neither the error's text nor any value, which may be a secret."""
+    where = "somewhere"
+    step = error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if "credential_helper" in code.co_filename:
+            where = f"{os.path.basename(code.co_filename)}:{step.tb_lineno}"
+        step = step.tb_next
+    return CredentialHelperError(
+        f"a defect of ours: {type(error).__name__} at {where} of version {__version__}",
+        hint="please report this line, and what you did, to the project",
+    )
+
+
+def _dispatch(argv: Sequence[str], heard: bytes | None, context: Context) -> int:
+    words = list(argv[1:])
+    name = program_name(argv[0])
+    if name in _LATER:
+        return _comes_later(name, _LATER[name], words)
+    if words[:1] in (["git"], ["docker"]):
+        return _comes_later(PROGRAM, words[0], words[1:])
+    try:
+        given = vars(_parser().parse_args(words))
+    except SystemExit as done:  # --help and --version
+        return int(done.code or 0)
+    verbose = bool(given.pop("verbose", False))
+    command = given.pop("command", None)
+    if verbose or command == "login":
+        context.configure(verbose=verbose, login=command == "login", browser=not given.pop("no_browser", False))
+    call = tools.Call(argv=argv, heard=heard, context=context)
+    if command is None:
+        return tools.bare(call)
+    if command in tools.COMMANDS:
+        return tools.COMMANDS[command](call, given)
+    from credential_helper import people  # a tool's answer need not load what only people use
+
+    return people.COMMANDS[command](given, context)
+
+
+def program_name(path: str) -> str:
+    """Return argv[0] without its directory, its ``.exe`` and its case."""
+    name = path.replace("\\", "/").rpartition("/")[2].lower()
+    return name.removesuffix(".exe")
+
+
+def _comes_later(name: str, tool: str, words: Sequence[str]) -> int:
+    if words[:1] in (["--version"], ["-v"]):
+        tools.write(f"{name} {__version__}\n".encode())
+        return 0
+    raise UsageError(
+        f"{tool} is not served yet: it comes with a later version than {__version__}",
+        hint=f"remove this helper from {tool}'s configuration until then",
+    )

@@ -1,0 +1,107 @@
+"""What one run works with: the environment, the clock, the terminal and the stores, put together once."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from credential_helper import broker, children, places, profiles
+from credential_helper.clock import Clock
+from credential_helper.interrupts import Caller, Interrupts
+from credential_helper.model import Profile, Request, Secret
+from credential_helper.stores.files import State
+from credential_helper.stores.native import Keyring
+from credential_helper.stores.sessions import Sessions
+from credential_helper.terminal import Terminal
+
+PROGRAM = "credential-helper"
+_KEYRING_DEADLINE = 3.0  # seconds
+_KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
+
+
+class Context:
+    """One run."""
+
+    def __init__(self, environ: Mapping[str, str], *, clock: Clock, verbose: bool) -> None:
+        self.environ = environ
+        self.clock = clock
+        self.interrupts = Interrupts()
+        self.caller = Caller()
+        self.state = State(places.state_directory(environ))
+        self.hidden: set[str] = set(places.SECRET_VARIABLES)
+        self.configure(verbose=verbose)
+
+    def configure(self, *, verbose: bool, login: bool = False, browser: bool = True) -> None:
+        """Take in what the command line said about talking to people."""
+        self.verbose = verbose or bool(self.environ.get("CREDENTIAL_HELPER_VERBOSE"))
+        self.terminal = Terminal(
+            self.environ,
+            clock=self.clock,
+            tool_is_login=login,
+            browser=browser,
+            verbose=verbose,
+            children_find=children.find,
+            hidden=self.hidden,
+        )
+
+    def note(self, line: str) -> None:
+        """Tell a step under --verbose."""
+        self.terminal.note(line)
+
+    def keyring(self, profile: Profile | None = None) -> Keyring:
+        """Return the keyring that a profile means."""
+
+        def deadline() -> float:
+            asked = profile is not None and self.terminal.can_answer(profile, PROGRAM)
+            return _KEYRING_DEADLINE_PERSON if asked else _KEYRING_DEADLINE
+
+        return Keyring(
+            environ=self.environ,
+            deadline=deadline,
+            store="keyring" if profile is not None and profile.store == "keyring" else "auto",
+            note=self.note,
+        )
+
+    def sessions(self, profile: Profile | None = None) -> Sessions:
+        """Return the sessions, with the keyring that a profile means."""
+        return Sessions(self.state, self.keyring(profile), note=self.note)
+
+    def tools(self, profile: Profile | None) -> broker.Tools:
+        """Return what the broker works with."""
+        return broker.Tools(
+            sessions=self.sessions(profile),
+            person=self.terminal,
+            interrupts=self.interrupts,
+            caller=self.caller,
+            clock=self.clock,
+            note=self.note,
+            client_secret=self._client_secret,
+        )
+
+    def _client_secret(self, profile: Profile) -> Secret:
+        if profile.client_secret is None:
+            raise AssertionError("a secret was asked for where there is no source")
+        return profiles.read_secret(profile.client_secret, self.environ, hidden=self.hidden, note=self.note)
+
+    def obtain(self, chosen: profiles.Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
+        """Obtain a credential for a chosen profile."""
+        self.hidden |= chosen.hidden
+        errand = broker.Errand(
+            profile=chosen.profile,
+            request=request,
+            mode=mode,
+            login=login_command(chosen.profile),
+            config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
+        )
+        return broker.obtain(errand, self.tools(chosen.profile))
+
+
+def login_command(profile: Profile) -> str:
+    """Return the command that makes exactly this session, quoted for a POSIX shell."""
+    return shlex.join([PROGRAM, "login", *profiles.hint_flags(profile)])
+
+
+def _changed_at(stamp: str) -> float:
+    """Return when a file was last changed, from its stamp, in seconds since the epoch."""
+    parts = stamp.split()
+    return int(parts[2]) / 1e9 if len(parts) > 2 else 0.0

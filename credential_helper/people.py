@@ -1,0 +1,143 @@
+"""The commands that people type: login, refresh, logout, status. They talk on stderr; only status has a stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from credential_helper import broker, profiles, status
+from credential_helper.context import PROGRAM, Context
+from credential_helper.errors import CredentialHelperError, TransportError, UsageError, foreign
+from credential_helper.model import Profile, Request, Session, session_id
+from credential_helper.stores.sessions import Sessions
+from credential_helper.terminal import moment
+
+Given = dict[str, object]
+
+
+def _chosen(given: Given, context: Context) -> Iterator[profiles.Chosen]:
+    """Yield each profile that was named, or the one that is meant when none is."""
+    for flags in profiles.each_by_position(given):
+        yield profiles.choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+
+
+def login(given: Given, context: Context) -> int:
+    """Sign in anew, and say what that brought."""
+    for chosen in list(_chosen(given, context)):
+        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="sign-in")
+        if chosen.profile.session_kind == "client":
+            context.terminal.say(f"got {_what(obtained, context)}")
+    return 0
+
+
+def refresh(given: Given, context: Context) -> int:
+    """Renew now; nobody is asked."""
+    for chosen in _chosen(given, context):
+        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="renew")
+        context.terminal.say(f"renewed {_what(obtained, context)}")
+    return 0
+
+
+def _what(obtained: broker.Obtained, context: Context) -> str:
+    credential = obtained.credential
+    token = "the ID token" if credential.kind == "id" else "an access token"
+    expires_at = credential.expires_at
+    until = moment(expires_at, context.clock.now()) if expires_at is not None else None
+    end = f"until {until}" if until else "for as long as the provider lets it"
+    return f"{token} for {foreign(credential.profile)} {end}"
+
+
+# --- logout -----------------------------------------------------------------------------------------------------------
+
+
+def logout(given: Given, context: Context) -> int:
+    """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
+    sessions = context.sessions()
+    if given.pop("all", False):
+        if given:
+            raise UsageError("--all takes neither profiles nor their flags")
+        known = status.configured(profiles.load(context.environ, note=context.note), context)
+        ids = sessions.ids("json", "prompt", "failure")
+        codes = [_forget(one, lambda session: _profile_of(session, known), context) or 0 for one in ids]
+        if not ids:
+            context.terminal.say("nobody is signed in")
+        return next((code for code in codes if code), 0)
+    codes = [code for chosen in list(_chosen(given, context)) for code in _sign_out(chosen.profile, sessions, context)]
+    return next((code for code in codes if code), 0)
+
+
+def _sign_out(profile: Profile, sessions: Sessions, context: Context) -> list[int]:
+    """End every session of a profile's issuer, client and account; return the exit codes of those there were."""
+    ids = [session_id(profile)]
+    ids += [one for one in sessions.ids("json", "prompt") if one not in ids and _same(sessions, one, profile)]
+    ended = [_forget(one, lambda _session: profile, context) for one in ids]
+    codes = [code for code in ended if code is not None]
+    if not codes:
+        context.terminal.say(f"nobody was signed in to {foreign(profile.name)}")
+    return codes
+
+
+def _same(sessions: Sessions, identifier: str, profile: Profile) -> bool:
+    """Say whether a session, or a sign-in under way, is of the profile's issuer, client and account."""
+    stored = sessions.read(identifier)
+    if stored is None:
+        prompt = sessions.prompt(identifier)
+        return prompt is not None and prompt.profile == profile.name and prompt.issuer == profile.issuer
+    return same_account(stored.session, profile)
+
+
+def same_account(session: Session, profile: Profile) -> bool:
+    """Say whether a session is of a profile's issuer, client and account, whatever its audience and scope."""
+    mine = (profile.issuer.rstrip("/"), profile.client_id, profile.account, profile.session_kind)
+    return (session.issuer.rstrip("/"), session.client_id, session.account, session.kind) == mine
+
+
+def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
+    """Return the profile that knows how to revoke a session: a configured one, else what the session itself says."""
+    for profile in known:
+        if same_account(session, profile):
+            return profile
+    flow: Literal["client-credentials", "device"] = "client-credentials" if session.kind == "client" else "device"
+    return Profile(name=session.profile, ad_hoc=True, issuer=session.issuer, client_id=session.client_id, flow=flow)
+
+
+def _forget(identifier: str, profile_of: Callable[[Session], Profile], context: Context) -> int | None:
+    """End one session and say what stays; None: there was none."""
+    try:
+        farewell = broker.forget(identifier, profile_of, context.tools)
+    except CredentialHelperError as error:
+        context.terminal.error(error)
+        return error.exit_code
+    if farewell is None:
+        return None
+    who = f" ({foreign(farewell.identity.name or farewell.identity.subject, 100)})" if farewell.identity else ""
+    context.terminal.say(f"signed out of {foreign(farewell.profile)}{who}")
+    stays = list(_what_stays(farewell, context.clock.now()))
+    if stays:
+        context.terminal.say("; ".join(stays))
+    if farewell.error is not None:
+        farewell.error.profile = farewell.profile
+        farewell.error.sentence = f"the refresh token was erased here but not revoked: {farewell.error.sentence}"
+        context.terminal.error(farewell.error)
+        return TransportError.exit_code
+    return 0
+
+
+def _what_stays(farewell: broker.Farewell, now: float) -> Iterator[str]:
+    if farewell.revoked:
+        yield "the refresh token is revoked"
+    elif farewell.revoked is False:
+        yield f"{farewell.host} revokes no tokens: the refresh token ends by itself"
+    if farewell.had_access:
+        until = moment(farewell.accepted_until, now) if farewell.accepted_until is not None else None
+        yield f"the access token is accepted until {until}" if until else "the access token may still be accepted"
+    if farewell.kind == "person":
+        yield f"the browser stays signed in at {farewell.host}"
+
+
+COMMANDS: dict[str, Callable[[Given, Context], int]] = {
+    "login": login,
+    "refresh": refresh,
+    "logout": logout,
+    "status": status.show,
+}

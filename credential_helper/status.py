@@ -1,0 +1,192 @@
+"""Who is signed in, and until when: read without a lock, without a request, and never a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from credential_helper import __version__, freshness, places, profiles, tools
+from credential_helper.context import PROGRAM, Context
+from credential_helper.errors import (
+    ConfigurationError,
+    InteractionRequired,
+    StoreError,
+    foreign,
+)
+from credential_helper.model import Profile, Request, Session, TokenKind, session_id
+from credential_helper.protocols.generic import rfc3339
+from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.terminal import host_of
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the table; its fields are the keys of ``--json``."""
+
+    profile: str
+    issuer: str  # its host
+    ready: bool  # True: it answers without a person
+    audience: str | None = None
+    who: str | None = None
+    token: TokenKind | None = None
+    expires_at: str | None = None  # RFC 3339
+    expires_in: int | None = None  # seconds
+    refresh_token: str = "none"  # keyring, file, none, or not needed
+    last_failure: str | None = None
+
+
+def configured(configuration: profiles.Configuration, context: Context) -> list[Profile]:
+    """Return every profile of the config files that can be used."""
+    usable = []
+    for name in configuration.names():
+        try:
+            usable.append(configuration.profile(name))
+        except ConfigurationError as error:
+            context.note(error.sentence)
+    return usable
+
+
+def show(given: dict[str, object], context: Context) -> int:
+    """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
+    as_json = bool(given.pop("json", False))
+    problems: list[ConfigurationError] = []
+    if given or context.environ.get("CREDENTIAL_HELPER_ISSUER"):
+        subjects = [_choose(flags, context).profile for flags in profiles.each_by_position(given)]
+        others = False
+    else:
+        configuration = profiles.load(context.environ, note=context.note)
+        problems = configuration.problems()
+        subjects, others = configured(configuration, context), True
+    sessions = context.sessions()
+    rows = _rows(subjects, sessions, context, others=others)
+    if not rows and not problems:
+        _choose({}, context)  # says what the smallest configuration is
+    if as_json:
+        tools.write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
+    elif rows:
+        tools.write(_table(rows).encode())
+    if context.verbose:
+        _tell_more(subjects, context)
+    for problem in problems:
+        context.terminal.error(problem)
+    if problems:
+        return ConfigurationError.exit_code
+    return 0 if all(row.ready for row in rows) else InteractionRequired.exit_code
+
+
+def _choose(flags: Mapping[str, object], context: Context) -> profiles.Chosen:
+    return profiles.choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+
+
+def _rows(subjects: Iterable[Profile], sessions: Sessions, context: Context, *, others: bool) -> list[Row]:
+    """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc."""
+    rows, seen = [], set()
+    for profile in subjects:
+        identifier = session_id(profile)
+        if identifier not in seen:
+            seen.add(identifier)
+            rows.append(_row(profile, identifier, sessions, context))
+    names = {row.profile for row in rows}
+    for identifier in sessions.ids("json"):
+        stored = sessions.read(identifier)
+        if stored is None or identifier in seen or not (others or stored.session.profile in names):
+            continue
+        session = stored.session
+        profile = Profile(
+            name=session.profile,
+            issuer=session.issuer,
+            client_id=session.client_id,
+            audience=session.audience,
+            flow="client-credentials" if session.kind == "client" else "device",
+        )
+        rows.append(_row(profile, identifier, sessions, context))
+    return rows
+
+
+def _row(profile: Profile, identifier: str, sessions: Sessions, context: Context) -> Row:
+    now = context.clock.now()
+    try:
+        stored = sessions.read(identifier)
+        failure = sessions.failure(identifier)
+    except StoreError as error:
+        context.terminal.warn(error.sentence, hint=error.hint)
+        stored, failure = None, None
+    machine = profile.session_kind == "client"
+    session = stored.session if stored is not None else None
+    row = Row(
+        profile=profile.name,
+        issuer=host_of(profile.issuer),
+        ready=machine,
+        audience=profile.audience,
+        refresh_token="not needed" if machine else "none",
+        last_failure=_last_failure(failure, now),
+    )
+    return row if session is None else _with_session(row, profile, session, now)
+
+
+def _with_session(row: Row, profile: Profile, session: Session, now: float) -> Row:
+    kind: TokenKind = "id" if profile.token == "id" or session.access is None else "access"
+    token = freshness.token_of(session, kind)
+    expires_at = token.expires_at if token is not None else None
+    usable = freshness.valid(session, kind, Request(tool=PROGRAM), now) and not session.unverified
+    refresh_token = "keyring" if session.in_keyring else "file" if session.refresh_token is not None else "none"
+    return msgspec.structs.replace(
+        row,
+        ready=row.ready or usable or session.refreshable,
+        who=(session.identity.name or session.identity.subject) if session.identity is not None else None,
+        token=kind if token is not None else None,
+        expires_at=rfc3339(expires_at) if expires_at is not None else None,
+        expires_in=int(expires_at - now) if expires_at is not None else None,
+        refresh_token=row.refresh_token if session.kind == "client" else refresh_token,
+    )
+
+
+def _last_failure(failure: Failure | None, now: float) -> str | None:
+    if failure is None or failure.made > now:
+        return None
+    return f"{_duration(now - failure.made)} ago: {failure.sentence}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _table(rows: list[Row]) -> str:
+    head = ("profile", "issuer", "who", "token", "expires in", "refresh token")
+    lines = [head, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    text = ""
+    for line, row in zip(lines, [None, *rows], strict=True):
+        text += "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        if row is not None and row.audience is not None:
+            text += f"  for {foreign(row.audience)}\n"
+        if row is not None and row.last_failure is not None:
+            text += f"  last failure {foreign(row.last_failure, 500)}\n"
+    return text
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    if row.expires_in is None:
+        left = "unknown" if row.token is not None else "-"
+    else:
+        left = _duration(row.expires_in) if row.expires_in > 0 else "expired"
+    who = foreign(row.who, 60) if row.who else "-" if row.refresh_token == "not needed" else "nobody"
+    return (foreign(row.profile, 60), foreign(row.issuer, 80), who, row.token or "-", left, row.refresh_token)
+
+
+def _tell_more(subjects: Iterable[Profile], context: Context) -> None:
+    say = context.terminal.say
+    say(f"version: {__version__}")
+    configuration = profiles.load(context.environ)
+    for file in configuration.files:
+        say(f"{file.place} config file: {file.path}{' (not there)' if file.stamp == places.ABSENT else ''}")
+    for remark in configuration.remarks:
+        say(f"  {remark}")
+    say(f"state directory: {context.state.path or 'none'}")
+    say(f"keyring: {context.keyring().backend()}")
+    for profile in subjects:
+        for setting, origin in profile.origins:
+            say(f"{profile.name}: {setting} from {origin}")
