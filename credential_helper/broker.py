@@ -314,7 +314,7 @@ class _Work:
         try:
             self.refusals.recall(
                 config_changed_at=self.errand.config_changed_at,
-                again=self.errand.login if self.profile.session_kind == "person" else None,
+                again=self.errand.login,
                 quiet_repeats=self.tool == "kubectl",
             )
         except StoreError as error:
@@ -449,8 +449,7 @@ class _Work:
         machine = self.profile.session_kind == "client"
         may_ask = machine or (self.errand.mode != "renew" and self.tools.person.can_answer(self.profile, self.tool))
         if not may_ask and not self._someone_is_asked():
-            why = "there is nothing to renew" if self.errand.mode == "renew" else "nobody can be asked here"
-            raise InteractionRequired(f"nobody is signed in to {self.provider.host}: {why}", hint=self.errand.login)
+            raise self._nobody_to_ask()
         stage = SignIn(
             tool=self.tool,
             target=self.errand.request.target or self.profile.audience or ", ".join(self.profile.resource) or None,
@@ -477,9 +476,19 @@ class _Work:
         stored = self.settle(self.kept)
         found = self.answer(stored.session, stamp=stored.stamp or None)
         self._tell_new_person(session, stored.session)
-        if stage.asked or self.errand.mode == "sign-in":
+        if stage.asked or (self.errand.mode == "sign-in" and not machine):
             self.say_signed_in(found, took=self.clock.monotonic() - started)
         return found
+
+    def _nobody_to_ask(self) -> InteractionRequired:
+        host = self.provider.host
+        if self.errand.mode == "sign-in":
+            return InteractionRequired(
+                f"a person has to sign in to {host}, and none can be asked here",
+                hint="run it in a terminal, or set CREDENTIAL_HELPER_INTERACTIVE=always",
+            )
+        why = "there is nothing to renew" if self.errand.mode == "renew" else "nobody can be asked here"
+        return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=self.errand.login)
 
     def _someone_is_asked(self) -> bool:
         """Say whether a holder that died was asking a person: the code may have been approved since."""
@@ -655,6 +664,37 @@ def _is(account: str, claims: dict[str, object] | dict[str, str], subject: str) 
 
 
 _ACCOUNT_CLAIMS = ("preferred_username", "email", "upn", "unique_name")
+
+
+# --- a token that a server rejected ---
+
+
+def drop_rejected(session_id: str, rejected: Secret, tools: Tools) -> bool:
+    """Drop an access or ID token that a server rejected, and keep the refresh token; say whether it was dropped.
+
+    Only that very token goes: another process may have renewed it since. One that was made less than a minute ago
+    stays. StoreError and LockTimeout may come.
+    """
+    sessions = tools.sessions
+
+    def wait(waited: float) -> bool:
+        return waited < LOGOUT_DEADLINE
+
+    name = sessions.lock_name(session_id)
+    with lock.held(sessions.state, name, clock=tools.clock, waiting=wait) as mine:
+        if not mine:
+            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
+        stored = sessions.read(session_id)
+        if stored is None:
+            return False
+        session, now = stored.session, tools.clock.now()
+        for kind in ("access", "id"):
+            token: Token | None = getattr(session, kind)
+            if token is not None and token.value == rejected and not freshness.just_made(session, token, now):
+                changes: dict[str, object] = {kind: None, "forced_at": now}
+                sessions.save(session_id, msgspec.structs.replace(session, **changes))
+                return True
+        return False
 
 
 # --- back to nothing ---

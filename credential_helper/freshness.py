@@ -59,7 +59,12 @@ def valid(session: Session, kind: TokenKind, request: Request, now: float) -> bo
 
 def refused(session: Session, token: Token, request: Request, now: float) -> bool:
     """Say whether this very token was rejected, and is not one that was made a moment ago."""
-    if request.refused is None or token.sha256() != request.refused:
+    if request.refused is None or not token.sha256().startswith(request.refused):
         return False
+    return not just_made(session, token, now)
+
+
+def just_made(session: Session, token: Token, now: float) -> bool:
+    """Say whether a token is so young, or was so lately forced, that another one would not fare better."""
     made = max(session.forced_at or 0.0, token.received_at)
-    return not 0.0 <= now - made < _FORCED_PAUSE
+    return 0.0 <= now - made < _FORCED_PAUSE

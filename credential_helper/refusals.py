@@ -50,7 +50,7 @@ class Refusals:
         self._note = note
         self._began = clock.now()
 
-    def recall(self, *, config_changed_at: float, again: str | None, quiet_repeats: bool) -> None:
+    def recall(self, *, config_changed_at: float, again: str, quiet_repeats: bool) -> None:
         """Raise RememberedError if the provider refused a moment ago.
 
         ``again`` is the command that asks again at once; ``quiet_repeats`` says it once to one parent.
@@ -62,9 +62,8 @@ class Refusals:
         said = self._parent in failure.told
         if not said:
             self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
-        sentence = f"{failure.sentence}; that was {_ago(now - failure.made)} ago"
         error = RememberedError(
-            f"{sentence}, and {again} asks again" if again else sentence,
+            f"{failure.sentence}; that was {_ago(now - failure.made)} ago, and {again} asks again",
             exit_code=failure.exit_code,
             hint=failure.hint,
         )

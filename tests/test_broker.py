@@ -830,6 +830,27 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
     world.sessions.keep_prompt(session_id(world.profile), prompt)
 
 
+# --- a token that a server rejected ---
+
+
+def drop(world: World, token: str) -> bool:
+    return broker.drop_rejected(session_id(world.profile), Secret(token), world.tools)
+
+
+def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(100)
+    assert not drop(world, "access-0")
+    assert drop(world, "access-1")
+    assert world.session.access is None
+    assert not drop(world, "access-1")
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+    world.clock.advance(30)
+    assert not drop(world, "access-2")  # a minute has not passed
+    assert world.token() == "access-2"
+
+
 # --- back to nothing ---
 
 

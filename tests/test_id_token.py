@@ -239,7 +239,7 @@ def test_critical_headers_that_are_not_understood_are_refused(world: World, head
         (f"{encoded([])}.e30.", "is not a JWT"),
         (f"{encoded({'alg': 'ES256', 'kid': 7})}.e30.", "names its key with something that is no string"),
         (f"{encoded({'alg': 'ES256', 'kid': 'k1'})}.e30.", "has a signature that its key does not explain"),
-        (f"{encoded({'alg': 'ES256', 'kid': 'k1'})}.é.c2ln", "cannot be used (DecodeError)"),
+        (f"{encoded({'alg': 'ES256', 'kid': 'k1'})}.é.c2ln", "is not a JWT"),
     ],
 )
 def test_what_is_no_signed_token_is_refused(world: World, token: str, said: str) -> None:
@@ -325,6 +325,7 @@ def test_an_unknown_key_makes_the_keys_renewed_once(world: World) -> None:
 def test_a_key_that_is_not_published_is_refused_when_the_keys_are_new(world: World) -> None:
     assert "a key that the provider does not publish" in world.refuses(world.token(K2))
     assert world.asked() == 1, "they were new"
+    assert not any("again" in line for line in world.notes)
     world.clock.advance(301)
     assert "a key that the provider does not publish" in world.refuses(world.token(K2))
     assert world.asked() == 2
@@ -491,9 +492,16 @@ def test_times_within_the_leeway(world: World, changes: dict[str, float]) -> Non
 
 
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
-@pytest.mark.parametrize("value", ["1900000000", True, [1], float("nan"), float("inf"), 10**400])
-def test_times_are_finite_numbers(world: World, claim: str, value: object) -> None:
+@pytest.mark.parametrize("value", ["1900000000", True, [1], 10**400])
+def test_times_are_numbers(world: World, claim: str, value: object) -> None:
     assert world.refuses(world.token(**{claim: value})).endswith("has a time that is no number")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800"])
+@pytest.mark.parametrize("claim", ["exp", "nbf", "email", "nonce"])
+def test_claims_are_json_that_can_be_kept(world: World, claim: str, value: object) -> None:
+    """Python's json reads more than JSON: NaN passes every comparison, half a surrogate pair cannot be written."""
+    assert world.refuses(world.token(**{claim: value}), nonce="n-1").endswith("is not a JWT")
 
 
 def test_a_token_is_judged_by_the_time_it_was_received(world: World) -> None:

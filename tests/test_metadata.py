@@ -658,6 +658,20 @@ def test_keys_that_have_moved_are_found_through_new_metadata(keyed: World) -> No
     assert (keyed.asked(), keyed.asked("/jwks"), keyed.asked("/jwks2")) == (2, 1, 1)
 
 
+def test_keys_are_renewed_from_where_they_are_now(keyed: World) -> None:
+    """The address that was left may go on serving the old keys."""
+    keyed.process().keys()
+    keyed.hostile.serve_metadata(jwks_uri=f"{keyed.hostile.url}/jwks2")
+    keyed.hostile.script("/jwks2", answer({"keys": [signing_key("ES256", "k2").jwk()]}))
+    keyed.clock.advance(DAY - 1)
+    assert kids(keyed.process(), renew=True) == ["k1"]
+    keyed.clock.advance(301)
+    provider = keyed.process()
+    assert kids(provider, renew=True) == ["k2"]
+    assert provider.keys_are_new
+    assert (keyed.asked(), keyed.asked("/jwks"), keyed.asked("/jwks2")) == (2, 2, 1)
+
+
 def test_keys_that_are_nowhere_are_asked_for_once_more_only_where_they_moved(keyed: World) -> None:
     keyed.process().metadata()
     keyed.hostile.script("/jwks", empty(404))

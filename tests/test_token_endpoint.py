@@ -571,6 +571,17 @@ def test_a_provider_that_is_gone_altogether_is_told_as_the_first_failure(
     assert any("cannot be renewed" in note for note in notes)
 
 
+@pytest.mark.parametrize("behaviour", [html(502), reset()])
+def test_what_may_have_been_seen_is_not_sent_to_another_address(
+    hostile: HostileProvider, clock: FakeClock, behaviour: Behaviour
+) -> None:
+    documents = Memory()
+    provider_at(hostile, clock, documents=documents).metadata()
+    hostile.serve_metadata(token_endpoint=f"{hostile.url}/new/token")
+    failure(hostile, provider_at(hostile, clock, documents=documents), behaviour)
+    assert not hostile.to("/new/token")
+
+
 def test_an_oauth_error_with_404_says_nothing_about_the_address(hostile: HostileProvider, provider: Provider) -> None:
     provider.metadata()
     hostile.serve_metadata(token_endpoint=f"{hostile.url}/new/token")

@@ -453,6 +453,16 @@ def test_after_the_deadline_nothing_more_is_sent(clock: FakeClock) -> None:
     assert SECRET.encode() not in seen
 
 
+def test_after_a_deadline_the_next_exchange_is_like_the_first(clock: FakeClock) -> None:
+    """An exchange that was given up in the middle of a handshake holds nothing that another needs."""
+    with HostileProvider(tls="good") as secure, socket.create_server(("127.0.0.1", 0)) as mute:
+        secure.script("/token", answer({}))
+        transport = Transport(clock=clock, ca_file=secure.ca_file, deadline=0.5)
+        failure(transport, f"https://127.0.0.1:{mute.getsockname()[1]}/token")
+        assert transport.post(f"{secure.url}/token", FIELDS).status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse what their queue cannot hold")
 def test_a_host_that_does_not_take_the_connection(clock: FakeClock) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -473,6 +483,7 @@ def test_a_host_that_does_not_take_the_connection(clock: FakeClock) -> None:
     assert error.sentence == f"127.0.0.1:{address[1]} could not be reached within 0.2 s"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself Ctrl-C there")
 def test_ctrl_c_ends_the_exchange_at_once(provider: HostileProvider, transport: Transport) -> None:
     provider.script("/token", silence())
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

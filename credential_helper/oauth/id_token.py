@@ -11,7 +11,6 @@ metadata.py let it. A check that fails is an AuthorizationError; one that cannot
 from __future__ import annotations
 
 import binascii
-import hmac
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -135,8 +134,9 @@ def _signed(provider: Provider, token: str) -> dict[str, Any]:
 def _header(provider: Provider, token: str) -> tuple[str, str | None]:
     """Return the algorithm and the key's id, both as the token claims them (RFC 7515 §4.1)."""
     segments = token.split(".")
-    header = _json_object(segments[0]) if len(segments) == 3 else None
-    if header is None:
+    header = _json_object(segments[0])
+    # NOTE: json, which PyJWT reads with, lets NaN and half a surrogate pair pass; what is kept must be real JSON.
+    if header is None or claims_of(token) is None or not _BASE64URL.fullmatch(segments[2]):
         raise _Failed("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
     alg, kid = header.get("alg"), header.get("kid")
     supported = provider.metadata().id_token_signing_alg_values_supported
@@ -240,10 +240,8 @@ def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> Non
         raise _Failed("is for several clients and does not say for which (azp)")
     if azp is not None and azp != provider.profile.client_id:
         raise _Failed("was issued to another client (azp)")
-    if nonce is not None:
-        sent = claims.get("nonce")
-        if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), nonce.encode()):
-            raise _Failed("answers another request (nonce)")
+    if nonce is not None and claims.get("nonce") != nonce:
+        raise _Failed("answers another request (nonce)")
 
 
 def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None:
@@ -275,7 +273,7 @@ def _time_problem(claims: dict[str, Any], now: float) -> str | None:
 
 
 def _seconds(value: object) -> float | None:
-    """Return a NumericDate (RFC 7519 §2); NaN and infinity, which json reads, are none: they pass comparisons."""
+    """Return a NumericDate (RFC 7519 §2)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

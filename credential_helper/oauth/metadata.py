@@ -1,9 +1,9 @@
 """What a provider says of itself: its metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3) and its keys (RFC 7517).
 
 Metadata. A kept document serves whatever its age. A sign-in renews one that is older than 24 h, a refresh only after
-the addresses in it failed; either asks once a process. The document's issuer must be the configured one but for one
-final slash, whose form in the document is adopted. The profile's own endpoints are laid over; where they are all that
-is needed, nothing is asked.
+an address in it failed or its keys did not do; either asks once a process. The document's issuer must be the configured
+one but for one final slash, whose form in the document is adopted. The profile's own endpoints are laid over; where
+they are all that is needed, nothing is asked.
 
 Keys. Kept for 24 h; older ones serve while the provider cannot be reached. An unknown key makes them renewed: once a
 process, and at most once in 5 minutes by the time on disk.
@@ -300,7 +300,7 @@ class Provider:
         ``keys_are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
         TokenResponseError.
         """
-        jwks_uri = self.metadata().jwks_uri
+        jwks_uri = self.metadata(fresh=renew).jwks_uri  # old keys may go on at an address that was left
         if jwks_uri is None:
             raise TokenResponseError(
                 f"{self.host} publishes no keys (no jwks_uri in its metadata)", hint="endpoints.jwks can name them"

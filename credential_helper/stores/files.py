@@ -63,7 +63,7 @@ class State:
                 os.chmod(path, 0o700)
         except (FileNotFoundError, NotADirectoryError):
             if make:
-                raise StoreError(f"{path} cannot be made", hint=_HINT) from None
+                raise StoreError(f"{path} cannot be made: one of its parents is not a folder", hint=_HINT) from None
             return False
         except OSError as error:
             raise StoreError(f"{path} cannot be used: {_why(error)}", hint=_HINT) from None
@@ -71,14 +71,13 @@ class State:
         return True
 
     def _make(self, path: str) -> None:
-        if path == self.path:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         try:
+            if path == self.path:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             os.mkdir(path, 0o700)
         except FileExistsError:
-            pass
-        except FileNotFoundError:
-            raise StoreError(f"{path} cannot be made", hint=_HINT) from None
+            if not os.path.lexists(path):
+                raise NotADirectoryError from None  # a parent is a file
 
     def prepare(self, folder: str, *, make: bool = True) -> bool:
         """Judge the state directory and one folder in it, making them if asked; False: not there."""
