@@ -390,6 +390,7 @@ class _Work:
         except StoreError as error:  # a locked keyring
             self._not_now(session, error)
             return None
+        self._bring_secret()
         try:
             reservation = self.sessions.reserve(self.id)
         except StoreError as error:  # a full disk: what cannot be saved is not spent
@@ -425,6 +426,11 @@ class _Work:
             )
             return None
         return self.answer(stored.session, stamp=stored.stamp or None)
+
+    def _bring_secret(self) -> None:
+        """Read the client secret before signals are held: its command may take a minute, and Ctrl-C ends it."""
+        if self.provider.client_secret is not None and self.profile.client_authentication != "none":
+            self.provider.client_secret()
 
     def _not_now(self, session: Session, error: StoreError) -> None:
         """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
@@ -467,6 +473,7 @@ class _Work:
             give_back=self.give_back,
         )
         started = self.clock.monotonic()
+        self._bring_secret()
         try:
             grants.sign_in(self.provider, stage)
         finally:

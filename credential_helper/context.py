@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from credential_helper import broker, children, places, profiles
 from credential_helper.clock import Clock
 from credential_helper.interrupts import Caller, Interrupts
-from credential_helper.model import Profile, Request, Secret
+from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.stores.files import State
 from credential_helper.stores.native import Keyring
 from credential_helper.stores.sessions import Sessions
@@ -29,6 +29,7 @@ class Context:
         self.caller = Caller()
         self.state = State(places.state_directory(environ))
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
+        self._secrets: dict[Source, Secret] = {}
         self.configure(verbose=verbose)
 
     def configure(self, *, verbose: bool, login: bool = False, browser: bool = True) -> None:
@@ -79,9 +80,12 @@ class Context:
         )
 
     def _client_secret(self, profile: Profile) -> Secret:
-        if profile.client_secret is None:
-            raise AssertionError("a secret was asked for where there is no source")
-        return profiles.read_secret(profile.client_secret, self.environ, hidden=self.hidden, note=self.note)
+        """Read a secret once a run: a command source may ask a person each time."""
+        source = profile.client_secret
+        assert source is not None
+        if source not in self._secrets:
+            self._secrets[source] = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
+        return self._secrets[source]
 
     def obtain(self, chosen: profiles.Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
         """Obtain a credential for a chosen profile."""

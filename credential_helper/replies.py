@@ -21,6 +21,7 @@ _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
+_CONFIG = "config"  # stands in the head for a config file, whose path is not written there
 
 
 def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: bytes) -> bytes | None:
@@ -83,7 +84,10 @@ def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
-    return _judge(content, request, state, environ) if len(content) == status.st_size else None
+    try:
+        return _judge(content, request, state, environ) if len(content) == status.st_size else None
+    except ValueError:
+        return None  # a head that nobody of this version wrote
 
 
 def _private_folder(path: str) -> bool:
@@ -92,26 +96,28 @@ def _private_folder(path: str) -> bool:
 
 
 def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str]) -> bytes | None:
-    """Return the answer in a reply's content if the head allows it."""
+    """Return the answer in a reply's content if the head allows it. ValueError: the head is none."""
     head, separator, body = content.partition(b"\n\n")
     lines = head.split(b"\n")
-    files = places.config_files(environ)
-    if not separator or len(lines) != 8 + len(files):
+    if not separator or len(lines) < 6:
         return None
     if lines[0] != _FORMAT.encode() or lines[1] != __version__.encode():
         return None
-    try:
-        made, until = float(lines[2]), float(lines[3])
-        length, answer_length = int(lines[4]), int(lines[5])
-    except ValueError:
-        return None
+    made, until = float(lines[2]), float(lines[3])
+    length, answer_length = int(lines[4]), int(lines[5])
     if not made - _BACKWARDS <= time.time() < until:
         return None
     if len(body) != length + answer_length or body[:length] != request:
         return None
-    paths = [os.path.join(state, "sessions", os.fsdecode(lines[6])), *(path for _, path in files)]
-    if b"/" in lines[6] or any(_stamp_now(path) != line.decode() for path, line in zip(paths, lines[7:], strict=True)):
+    # What it was made from: the files of the state directory that the head names, and the config files as they are
+    # worked out now, which the head does not name.
+    named = [line.decode().split(" ", 1) for line in lines[6:]]
+    known = [path for _, path in places.config_files(environ)]
+    if [name for name, _ in named if name == _CONFIG] != [_CONFIG] * len(known):
         return None
+    for name, stamp in named:
+        if _stamp_now(known.pop(0) if name == _CONFIG else os.path.join(state, name)) != stamp:
+            return None
     return body[length:]
 
 
@@ -120,16 +126,16 @@ def keep(
     answer: bytes,
     *,
     until: float,
-    session_file: str,
-    session_stamp: str,
+    state_files: Sequence[tuple[str, str]],
     config_stamps: Sequence[str] | None,
     environ: Mapping[str, str],
 ) -> None:
     """Keep an answer for the next identical request, or don't: this is never an error.
 
-    ``until`` is the end of its life in seconds since the epoch. The stamps were taken by fstat of the very
-    descriptors that were read (or written); ``config_stamps`` is None where no config file was read. They are compared
-    once more afterwards: whoever changed one in between emptied the folder before this reply was in it.
+    ``until`` is the end of its life in seconds since the epoch. ``state_files`` are the files of the state directory
+    that it was made from (name, stamp). The stamps were taken by fstat of the very descriptors that were read (or
+    written); ``config_stamps`` is None where no config file was read. They are compared once more afterwards: whoever
+    changed one in between emptied the folder before this reply was in it.
     """
     state = places.state_directory(environ)
     if state is None:
@@ -146,9 +152,8 @@ def keep(
         repr(until),
         str(len(request)),
         str(len(answer)),
-        session_file,
-        session_stamp,
-        *stamps,
+        *(f"{name} {stamp}" for name, stamp in state_files),
+        *(f"{_CONFIG} {stamp}" for stamp in stamps),
     ]
     content = "\n".join(head).encode() + b"\n\n" + request + answer
     folder = os.path.join(state, "replies")
@@ -163,8 +168,8 @@ def keep(
                 return
         _remove_past(folder, now)
         _write(path, content)
-        sources = [os.path.join(state, "sessions", session_file), *files]
-        if [_stamp_now(source) for source in sources] != [session_stamp, *stamps]:
+        sources = [os.path.join(state, name) for name, _ in state_files] + files
+        if [_stamp_now(source) for source in sources] != [*(stamp for _, stamp in state_files), *stamps]:
             os.unlink(path)
     except OSError:
         return

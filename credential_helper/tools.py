@@ -107,8 +107,7 @@ def deliver(call: Call, tool_input: bytes, chosen: profiles.Chosen, request: Req
             key,
             answer,
             until=float("inf") if until is None else until - kubectl.SOON,
-            session_file=f"{obtained.session_id}.json",
-            session_stamp=obtained.stamp,
+            state_files=[(f"sessions/{obtained.session_id}.json", obtained.stamp)],
             config_stamps=[file.stamp for file in chosen.files] or None,
             environ=context.environ,
         )

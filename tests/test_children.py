@@ -82,7 +82,17 @@ def test_no_shell_reads_the_words(script: Script, environ: Environ) -> None:
 
 def test_stdin_is_dev_null(script: Script, environ: Environ) -> None:
     script("reads", "cat; echo end")
-    assert children.run(["reads"], environ=environ) == b"end\n"
+    ours = os.dup(0)
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"what git said\n")
+        os.close(writer)
+        os.dup2(reader, 0)
+        assert children.run(["reads"], environ=environ) == b"end\n"
+    finally:
+        os.dup2(ours, 0)
+        os.close(ours)
+        os.close(reader)
 
 
 def test_secrets_are_not_in_the_environment_of_a_child(script: Script, environ: Environ) -> None:
@@ -219,7 +229,7 @@ def test_an_interruption_kills_the_child_and_goes_on(script: Script, environ: En
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    script("interrupts", f"exec 3> '{fifo}'; kill -INT {os.getpid()}; sleep 300")
+    script("interrupts", f"exec 3> '{fifo}'; sleep 0.1; kill -INT {os.getpid()}; sleep 300")
     with pytest.raises(KeyboardInterrupt):
         children.run(["interrupts"], environ=environ)
     os.set_blocking(reader, True)

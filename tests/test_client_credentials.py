@@ -12,7 +12,7 @@ from credential_helper.oauth.metadata import Provider
 from integration.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
 from tests.conftest import FakeClock
 from tests.test_device_authorization import FakeStage
-from tests.test_token_endpoint import TOKENS, provider_at
+from tests.test_token_endpoint import TOKENS, Memory, provider_at
 
 
 @pytest.fixture
@@ -119,8 +119,11 @@ def test_a_used_up_quota_is_told_with_its_wait(hostile: HostileProvider, clock: 
 
 
 def test_old_metadata_is_renewed_at_a_sign_in(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
-    provider = machine(hostile, clock)
-    client_credentials.sign_in(provider, stage)
-    clock.advance(25 * 3600)
-    client_credentials.sign_in(provider_at(hostile, clock, secret="s3cr3t"), stage)
+    documents = Memory()
+    client_credentials.sign_in(machine(hostile, clock, documents=documents), stage)
+    clock.advance(23 * 3600)
+    client_credentials.sign_in(machine(hostile, clock, documents=documents), stage)
+    assert len(hostile.to("/.well-known/openid-configuration")) == 1
+    clock.advance(2 * 3600)
+    client_credentials.sign_in(machine(hostile, clock, documents=documents), stage)
     assert len(hostile.to("/.well-known/openid-configuration")) == 2

@@ -78,6 +78,20 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert refused(path).sentence == f"{path}: belongs to somebody else"
 
 
+@pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
+def test_a_file_of_root_is_fine_for_everybody() -> None:
+    path = "/etc/passwd"  # root's, readable by all, and no TOML
+    if os.geteuid() == 0:
+        os.seteuid(12345)
+        try:
+            error = refused(path)
+        finally:
+            os.seteuid(0)
+    else:
+        error = refused(path)
+    assert error.sentence.startswith(f"{path}: line 1: ")
+
+
 @pytest.mark.skipif(places.WINDOWS, reason="symlinks")
 def test_a_symlink_is_followed_and_its_target_judged(tmp_path: Path) -> None:
     target = write(tmp_path / "dotfiles.toml", "a = 1")

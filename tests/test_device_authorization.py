@@ -33,7 +33,7 @@ from integration.hostile_provider import (
     reset,
 )
 from tests.conftest import FakeClock
-from tests.test_token_endpoint import TOKENS, provider_at
+from tests.test_token_endpoint import TOKENS, Memory, provider_at
 
 DEVICE: dict[str, object] = {
     "device_code": "dc-s3cr3t-device-code",
@@ -259,6 +259,14 @@ def test_a_code_is_not_asked_for_again_when_the_answer_is_lost(
     assert len(hostile.to("/device/code")) == 1
 
 
+def test_old_metadata_is_renewed_at_a_sign_in(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+    documents = Memory()
+    provider_at(hostile, clock, documents=documents).metadata()
+    clock.advance(25 * 3600)
+    device_authorization.sign_in(provider_at(hostile, clock, documents=documents), stage)
+    assert len(hostile.to("/.well-known/openid-configuration")) == 2
+
+
 # --- what is in the answer --------------------------------------------------------------------------------------------
 
 
@@ -365,7 +373,6 @@ def test_c13_http_on_loopback_only_where_the_issuer_is_there(clock: FakeClock) -
 def provider_over_tls(hostile: HostileProvider, clock: FakeClock) -> Provider:
     from credential_helper.model import Profile
     from credential_helper.oauth.transport import Transport
-    from tests.test_token_endpoint import Memory
 
     profile = Profile(name="prod", issuer=hostile.issuer, client_id="cli", ca_file=hostile.ca_file)
     transport = Transport(clock=clock, ca_file=hostile.ca_file)
@@ -507,9 +514,9 @@ def test_a_rate_limited_device_authorization_is_told(
 def test_the_pace_is_handed_to_the_stage_for_whoever_takes_over(
     hostile: HostileProvider, provider: Provider, stage: FakeStage
 ) -> None:
-    hostile.script("/token", oauth_error("slow_down"), PENDING, SUCCESS)
+    hostile.script("/token", oauth_error("slow_down"), PENDING, reset(), PENDING, SUCCESS)
     device_authorization.sign_in(provider, stage)
-    assert [prompt.interval for prompt in stage.paused] == [5.0, 10.0, 10.0]
+    assert [prompt.interval for prompt in stage.paused] == [5.0, 10.0, 10.0, 20.0, 10.0]
     assert [prompt.next_poll for prompt in stage.paused] == stage.polled
     assert {prompt.expires_at for prompt in stage.paused} == {stage.asked[0].expires_at}
 
@@ -719,6 +726,17 @@ def test_a_dead_process_s_code_that_runs_out_leads_to_a_new_one(
     stage = FakeStage(clock, left_behind(hostile, clock, expires_at=clock.now() + 1))
     device_authorization.sign_in(provider, stage)
     assert [poll.field("device_code") for poll in hostile.to("/token")] == ["dc-s3cr3t-device-code"]
+
+
+def test_a_dead_process_s_code_is_not_polled_for_longer_than_thirty_minutes(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock
+) -> None:
+    stage = FakeStage(clock, left_behind(hostile, clock, expires_at=clock.now() + 86400, interval=60.0))
+    hostile.script("/token", PENDING)
+    started = clock.monotonic()
+    assert ends(provider, stage).error == "expired_token"
+    assert [prompt.user_code for prompt in stage.asked] == ["WDJB-MJHT"]
+    assert clock.monotonic() - started <= 1860 + 905
 
 
 @pytest.mark.parametrize("code", ["access_denied", "invalid_client"])

@@ -400,6 +400,13 @@ def test_every_variable_that_the_config_takes_a_secret_from_is_hidden_from_child
     assert profiles.choose(KUBECTL, {"profile": "prod"}, environ).hidden >= {"DEV_SECRET", "LATER_KEY", "DEEP"}
 
 
+def test_a_variable_named_by_any_file_is_hidden(environ: Environ, tmp_path: Path) -> None:
+    configuration = profiles.Configuration(environ)
+    configuration.add("system", put(tmp_path / "system.toml", ONE + 'client_secret = { env = "SYSTEM_SECRET" }\n'))
+    configuration.add("user", write(environ, ONE + 'client_secret = { env = "USER_SECRET" }\n'))
+    assert configuration.hidden == {"SYSTEM_SECRET", "USER_SECRET"}
+
+
 # --- an issuer: ad hoc
 
 

@@ -16,7 +16,7 @@ from credential_helper import __version__, places, replies
 ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
 INFO = b'{"kind":"ExecCredential"}'
 ANSWER = b'{"token":"the-token"}\n'
-SESSION = "a" * 64 + ".json"
+SESSION = "sessions/" + "a" * 64 + ".json"
 
 
 class World:
@@ -29,7 +29,7 @@ class World:
         self.config.parent.mkdir(parents=True)
         self.config.write_text("[profiles.prod]\n")
         self.state = home / ".local" / "state" / "credential-helper"
-        self.session = self.state / "sessions" / SESSION
+        self.session = self.state / SESSION
         self.session.parent.mkdir(parents=True)
         self.state.chmod(0o700)
         self.session.write_text("{}")
@@ -55,8 +55,7 @@ class World:
             self.request,
             ANSWER,
             until=time.time() + until,
-            session_file=SESSION,
-            session_stamp=other.get("session_stamp") or places.stamp(self.session.stat()),
+            state_files=[(SESSION, other.get("session_stamp") or places.stamp(self.session.stat()))],
             config_stamps=[places.ABSENT, other.get("config_stamp") or places.stamp(self.config.stat())],
             environ=self.environ,
         )
@@ -88,14 +87,25 @@ def test_an_absent_config_file_is_a_stamp_too(world: World) -> None:
     assert world.find() is None
 
 
+def test_a_reply_may_stand_on_several_files_and_on_one_that_is_not_there(world: World) -> None:
+    index = world.state / "passwords" / "index.json"
+    files = [(SESSION, places.stamp(world.session.stat())), ("passwords/index.json", places.ABSENT)]
+    replies.keep(
+        world.request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=world.environ
+    )
+    assert world.find() == ANSWER
+    index.parent.mkdir()
+    index.write_text("{}")
+    assert world.find() is None
+
+
 def test_without_config_stamps_the_files_are_looked_at_now(world: World) -> None:
     stamp = places.stamp(world.session.stat())
     replies.keep(
         world.request,
         ANSWER,
         until=time.time() + 60,
-        session_file=SESSION,
-        session_stamp=stamp,
+        state_files=[(SESSION, stamp)],
         config_stamps=None,
         environ=world.environ,
     )
@@ -132,6 +142,9 @@ BREAKS: dict[str, Callable[[World], object]] = {
         w.reply.read_bytes().replace(__version__.encode(), b"9.9.9", 1)
     ),
     "the reply is not one": lambda w: w.reply.write_bytes(b"\xff\x00\n\n"),
+    "a time is no number": lambda w: w.reply.write_bytes(w.reply.read_bytes().replace(b"\n1", b"\nx", 1)),
+    "a stamp is missing": lambda w: w.reply.write_bytes(w.reply.read_bytes().replace(b"\nconfig absent", b"\nconfig")),
+    "a name is not UTF-8": lambda w: w.reply.write_bytes(w.reply.read_bytes().replace(b"sessions/", b"sessions\xff")),
     "the reply is empty": lambda w: w.reply.write_bytes(b""),
     "the reply is a link": link_reply,
 }
@@ -302,8 +315,7 @@ def _keep_for_module(world: World) -> None:
         request,
         ANSWER,
         until=time.time() + 60,
-        session_file=SESSION,
-        session_stamp=places.stamp(world.session.stat()),
+        state_files=[(SESSION, places.stamp(world.session.stat()))],
         config_stamps=None,
         environ=world.environ,
     )
