@@ -32,6 +32,14 @@ def foreign(text: str, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def span(seconds: float) -> str:
+    """Say a span of time in its largest unit that it has two of: ``14 min``."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 class CredentialHelperError(Exception):
     """A defect of ours; every expected failure is one of the classes below."""
 

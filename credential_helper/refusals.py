@@ -16,6 +16,7 @@ from credential_helper.errors import (
     RememberedError,
     StoreError,
     TransportError,
+    span,
 )
 from credential_helper.stores.sessions import Failure, Note, Sessions
 
@@ -63,7 +64,7 @@ class Refusals:
         if not said:
             self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
         error = RememberedError(
-            f"{failure.sentence}; that was {_ago(now - failure.made)} ago, and {again} asks again",
+            f"{failure.sentence}; that was {span(now - failure.made)} ago, and {again} asks again",
             exit_code=failure.exit_code,
             hint=failure.hint,
         )
@@ -120,7 +121,3 @@ def _memory(error: CredentialHelperError, *, machine: bool) -> float:
     if isinstance(error, RateLimited):
         return min(error.retry_after, _LONGEST)
     return _TRANSPORT if isinstance(error, TransportError) else 0.0
-
-
-def _ago(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

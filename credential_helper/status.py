@@ -13,6 +13,7 @@ from credential_helper.errors import (
     InteractionRequired,
     StoreError,
     foreign,
+    span,
 )
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
 from credential_helper.protocols.generic import rfc3339
@@ -144,14 +145,7 @@ def _with_session(row: Row, profile: Profile, session: Session, now: float) -> R
 def _last_failure(failure: Failure | None, now: float) -> str | None:
     if failure is None or failure.made > now:
         return None
-    return f"{_duration(now - failure.made)} ago: {failure.sentence}"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{span(now - failure.made)} ago: {failure.sentence}"
 
 
 def _table(rows: list[Row]) -> str:
@@ -172,7 +166,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.expires_in is None:
         left = "unknown" if row.token is not None else "-"
     else:
-        left = _duration(row.expires_in) if row.expires_in > 0 else "expired"
+        left = span(row.expires_in) if row.expires_in > 0 else "expired"
     who = foreign(row.who, 60) if row.who else "-" if row.refresh_token == "not needed" else "nobody"
     return (foreign(row.profile, 60), foreign(row.issuer, 80), who, row.token or "-", left, row.refresh_token)
 

@@ -25,6 +25,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
     foreign,
+    span,
 )
 from credential_helper.model import Identity, Secret
 
@@ -253,7 +254,7 @@ def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None
     if skew is not None and abs(skew) > LEEWAY and _time_problem(claims, now + skew) is None:
         way = "behind" if skew > 0 else "ahead of"
         raise ClockError(
-            f"this machine's clock is {_span(abs(skew))} {way} {provider.host}",
+            f"this machine's clock is {span(abs(skew))} {way} {provider.host}",
             hint="set the clock, then try again",
         )
     raise _Failed(problem)
@@ -264,11 +265,11 @@ def _time_problem(claims: dict[str, Any], now: float) -> str | None:
     if exp is None or iat is None or (nbf is None and claims.get("nbf") is not None):
         return "has a time that is no number"
     if exp + LEEWAY <= now:
-        return f"expired {_span(now - exp)} ago"
+        return f"expired {span(now - exp)} ago"
     if iat - LEEWAY > now:
-        return f"was issued {_span(iat - now)} in the future"
+        return f"was issued {span(iat - now)} in the future"
     if nbf is not None and nbf - LEEWAY > now:
-        return f"is not valid before {_span(nbf - now)} from now"
+        return f"is not valid before {span(nbf - now)} from now"
     return None
 
 
@@ -280,13 +281,6 @@ def _seconds(value: object) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _identity(claims: dict[str, Any]) -> Identity:

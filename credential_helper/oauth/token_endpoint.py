@@ -29,6 +29,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
     foreign,
+    span,
 )
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import client_authentication
@@ -167,7 +168,7 @@ def _exchange(
         reply = _send(provider, address, fields, method)
         wait = _retry_after(provider, reply) if reply.answer.status in busy and reply.unavailable else None
         if wait is not None and wait <= LONGEST_WAIT:
-            provider.note(f"{reply.answer.host} asks for a pause of {_span(wait)}")
+            provider.note(f"{reply.answer.host} asks for a pause of {span(wait)}")
             provider.clock.sleep(wait)
             reply = _send(provider, address, fields, method)
         if not reply.refuses_client or method == methods[-1]:
@@ -331,7 +332,7 @@ def _verdict(
         return None
     if status >= 500 or status in (408, 425):  # request timeout, too early: nobody has looked at the request
         wait = _retry_after(provider, reply)
-        later = f"; it asks to come back in {_span(wait)}" if wait else ""
+        later = f"; it asks to come back in {span(wait)}" if wait else ""
         return TransportError(f"{host} answered {status} {reply.phrase}".rstrip() + reply.details + later)
     if status == 404:
         path = foreign(urlsplit(reply.address).path)
@@ -412,7 +413,7 @@ def _words(code: str, grant_type: str, *, confidential: bool) -> tuple[str, str 
 
 def _too_many(provider: Provider, reply: _Reply) -> RateLimited:
     wait = _retry_after(provider, reply)
-    when = f"; it asks to come back in {_span(wait)}" if wait else ""
+    when = f"; it asks to come back in {span(wait)}" if wait else ""
     return RateLimited(
         f"{reply.answer.host} gets too many requests{reply.details}{when}",
         retry_after=wait or UNKNOWN_WAIT,
@@ -441,13 +442,6 @@ def _http_date(text: str) -> float | None:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 # --- a successful answer ----------------------------------------------------------------------------------------------
