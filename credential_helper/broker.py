@@ -239,7 +239,11 @@ class _Work:
         """Go on without the state directory, and say so once."""
         if self.disk:
             self.disk = False
-            self.tools.person.warn(f"nothing is remembered: {error.sentence}", hint=error.hint)
+            sentence = "; ".join(filter(None, (f"nothing is remembered: {error.sentence}", error.hint)))
+            if self.tool in ("git", "docker"):  # they show it over and over, or mix it into what they draw
+                self.tools.note(sentence)
+            else:
+                self.tools.person.warn(sentence)
 
     def fresh(self, stored: Stored | None) -> Obtained | None:
         """Return what is stored if it may be answered without any work."""
