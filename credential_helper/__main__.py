@@ -20,13 +20,20 @@ def main() -> None:
     except OSError as error:  # an answer was begun and cannot be finished: nothing may follow it on stdout
         code = 74
         if not isinstance(error, BrokenPipeError):
-            os.write(2, b"credential-helper: the answer cannot be written to stdout\n")
+            _say("the answer cannot be written to stdout")
+    except Exception as error:  # a package that is broken, say: its text may hold anything
+        code = 70
+        _say(f"a defect of ours, or of what we are installed with: {type(error).__name__}")
     os._exit(code)
+
+
+def _say(sentence: str) -> None:
+    os.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
 
 
 def _answer() -> int:
     if not replies.standard_descriptors():
-        os.write(2, b"credential-helper: stdout is closed: there is nowhere to write the answer to\n")
+        _say("stdout is closed: there is nowhere to write the answer to")
         return 74
     answered, heard = replies.replay(sys.argv, os.environ)
     if answered:

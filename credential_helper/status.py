@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -59,7 +59,11 @@ def show(given: dict[str, object], context: Context) -> int:
         problems = configuration.problems()
         subjects, others = configured(configuration, context), True
     sessions = context.sessions()
-    rows = _rows(subjects, sessions, context, others=others)
+    try:
+        rows = _rows(subjects, sessions, context, others=others)
+    except StoreError as error:
+        context.terminal.warn(f"nothing is known of any sign-in: {error.sentence}", hint=error.hint)
+        rows = _rows(subjects, None, context, others=False)
     if not rows and not problems:
         _choose({}, context)  # says what the smallest configuration is
     if as_json:
@@ -79,39 +83,46 @@ def _choose(flags: Mapping[str, object], context: Context) -> profiles.Chosen:
     return profiles.choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
 
 
-def _rows(subjects: Iterable[Profile], sessions: Sessions, context: Context, *, others: bool) -> list[Row]:
-    """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc."""
+def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: Context, *, others: bool) -> list[Row]:
+    """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc.
+
+    ``sessions`` is None where the state directory cannot be used. Raises StoreError.
+    """
     rows, seen = [], set()
     for profile in subjects:
         identifier = session_id(profile)
         if identifier not in seen:
             seen.add(identifier)
             rows.append(_row(profile, identifier, sessions, context))
-    names = {row.profile for row in rows}
-    for identifier in sessions.ids("json"):
-        stored = sessions.read(identifier)
-        if stored is None or identifier in seen or not (others or stored.session.profile in names):
-            continue
-        session = stored.session
-        profile = Profile(
-            name=session.profile,
-            issuer=session.issuer,
-            client_id=session.client_id,
-            audience=session.audience,
-            flow="client-credentials" if session.kind == "client" else "device",
-        )
-        rows.append(_row(profile, identifier, sessions, context))
+    if sessions is not None:
+        names = None if others else {row.profile for row in rows}
+        rows += [_row(profile, one, sessions, context) for one, profile in _others(sessions, seen, names)]
     return rows
 
 
-def _row(profile: Profile, identifier: str, sessions: Sessions, context: Context) -> Row:
-    now = context.clock.now()
-    try:
+def _others(sessions: Sessions, seen: set[str], names: set[str] | None) -> Iterator[tuple[str, Profile]]:
+    """Yield the other sessions on disk, of these names only or of any, with what they themselves say of a profile."""
+    for identifier in sessions.ids("json"):
         stored = sessions.read(identifier)
-        failure = sessions.failure(identifier)
-    except StoreError as error:
-        context.terminal.warn(error.sentence, hint=error.hint)
-        stored, failure = None, None
+        if stored is None or identifier in seen or (names is not None and stored.session.profile not in names):
+            continue
+        session = stored.session
+        yield (
+            identifier,
+            Profile(
+                name=session.profile,
+                issuer=session.issuer,
+                client_id=session.client_id,
+                audience=session.audience,
+                flow="client-credentials" if session.kind == "client" else "device",
+            ),
+        )
+
+
+def _row(profile: Profile, identifier: str, sessions: Sessions | None, context: Context) -> Row:
+    now = context.clock.now()
+    stored = sessions.read(identifier) if sessions is not None else None
+    failure = sessions.failure(identifier) if sessions is not None else None
     machine = profile.session_kind == "client"
     session = stored.session if stored is not None else None
     row = Row(
