@@ -496,7 +496,7 @@ class _Work:
         if self.errand.mode == "sign-in":
             return InteractionRequired(
                 f"a person has to sign in to {host}, and none can be asked here",
-                hint="run it in a terminal, or set CREDENTIAL_HELPER_INTERACTIVE=always",
+                hint="run it in a terminal; --verbose says what is in the way",
             )
         why = "there is nothing to renew" if self.errand.mode == "renew" else "nobody can be asked here"
         return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=self.errand.login)

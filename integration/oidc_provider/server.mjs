@@ -14,7 +14,7 @@
 
 console.info = console.error; // oidc-provider writes its notices there, and stdout is ours
 
-import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -125,9 +125,18 @@ class Store {
 
 const now = () => Math.floor(Date.now() / 1000);
 
+// By way of PEM: while a generated key object is exported as JWK, a garbage collection may destroy the job that made it,
+// and node 20 waits for ever for a lock that it holds itself (ExportJWKRsaKey, ~KeyGenJob).
+function newKey(type, options) {
+  const publicKeyEncoding = { type: 'spki', format: 'pem' };
+  const privateKeyEncoding = { type: 'pkcs8', format: 'pem' };
+  const { privateKey } = generateKeyPairSync(type, { ...options, publicKeyEncoding, privateKeyEncoding });
+  return createPrivateKey(privateKey).export({ format: 'jwk' });
+}
+
 function newKeys() {
-  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+  const rsa = newKey('rsa', { modulusLength: 2048 });
+  const ec = newKey('ec', { namedCurve: 'P-256' });
   const stamp = randomUUID().slice(0, 8);
   return [
     { ...rsa, kid: `rsa-${stamp}`, use: 'sig', alg: 'RS256' },
