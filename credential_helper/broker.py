@@ -595,7 +595,6 @@ class _Waiting:
     def __init__(self, work: _Work) -> None:
         self._work = work
         self._alone_since = 0.0
-        self._asked_since: float | None = None
         self.showed = False
 
     def go_on(self, waited: float) -> bool:
@@ -610,7 +609,7 @@ class _Waiting:
         prompt = current_prompt(work.sessions, work.id, work.clock.now())
         if prompt is not None:
             self._alone_since = waited
-            self._with_person(prompt, waited)
+            self._with_person(prompt)
         elif waited - self._alone_since > LOCK_DEADLINE:
             raise LockTimeout(
                 f"another process has held the session for {LOCK_DEADLINE:.0f} s",
@@ -618,17 +617,18 @@ class _Waiting:
             )
         return True
 
-    def _with_person(self, prompt: Prompt, waited: float) -> None:
+    def _with_person(self, prompt: Prompt) -> None:
         work = self._work
         if work.errand.mode != "renew" and work.tools.person.can_answer(work.profile, work.tool):
             if not self.showed:
                 terminal = work.tools.person.show(prompt)
                 self.showed = terminal is not None and terminal not in prompt.shown_on
             return
-        if self._asked_since is None:
-            self._asked_since = waited
-        if waited - self._asked_since > OTHERS_PROMPT:
-            raise under_way(work.profile.name)
+        # The prompt's own age counts: each of kubectl's five tries would wait anew.
+        if work.clock.now() - prompt.made_at > OTHERS_PROMPT:
+            error = under_way(work.profile.name)
+            error.silent = work.tool == "kubectl" and work.refusals.heard()
+            raise error
 
 
 # --- small helpers ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from credential_helper.errors import (
     ConfigurationError,
     CredentialHelperError,
     InteractionRequired,
+    LockTimeout,
     RateLimited,
     RememberedError,
     StoreError,
     TransportError,
 )
-from credential_helper.interrupts import Interrupts
-from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, Source, session_id
+from credential_helper.interrupts import Abandoned, Interrupts
+from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, Source, Token, session_id
+from credential_helper.stores import lock
 from credential_helper.stores.files import State
 from credential_helper.stores.sessions import Sessions, Stored
 from integration.hostile_provider import (
@@ -849,6 +852,81 @@ def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: Worl
     world.clock.advance(30)
     assert not drop(world, "access-2")  # a minute has not passed
     assert world.token() == "access-2"
+
+
+# --- behind another process's lock ---
+
+
+def held_by_another(world: World) -> AbstractContextManager[bool]:
+    state = State(str(world.state))
+    name = world.sessions.lock_name(session_id(world.profile))
+    return lock.held(state, name, clock=world.clock, waiting=lambda _: False)
+
+
+def test_who_may_not_ask_waits_five_seconds_of_the_prompts_life_and_kubectl_is_told_once(world: World) -> None:
+    leave_a_prompt(world, made=0.0)
+    world.person.there = False
+    with held_by_another(world):
+        began = world.clock.now()
+        with pytest.raises(InteractionRequired, match="under way in another terminal") as first:
+            world.obtain()
+        assert 5 <= world.clock.now() - began <= 6
+        began = world.clock.now()
+        for _ in range(4):
+            with pytest.raises(InteractionRequired) as again:
+                world.obtain()
+            assert again.value.silent
+        assert world.clock.now() - began < 1
+        world.caller = FakeCaller("parent-2")
+        with pytest.raises(InteractionRequired) as other:
+            world.obtain()
+    assert not first.value.silent
+    assert not other.value.silent
+    assert world.requests() == []
+
+
+def test_who_may_ask_shows_the_same_code_and_waits_for_what_it_brings(world: World) -> None:
+    leave_a_prompt(world, made=0.0)
+    session = Session(
+        profile="prod",
+        issuer=world.provider.issuer,
+        client_id="client",
+        kind="person",
+        access=Token(
+            value=Secret("from-the-other"), received_at=world.clock.now(), expires_at=world.clock.now() + 3600
+        ),
+    )
+    sleep = world.clock.sleep
+
+    def until_it_comes(seconds: float) -> None:
+        sleep(seconds)
+        if len(world.clock.slept) == 20:
+            world.sessions.save(session_id(world.profile), session)
+
+    world.clock.sleep = until_it_comes  # type: ignore[method-assign]
+    with held_by_another(world):
+        assert world.token() == "from-the-other"
+    assert {prompt.user_code for prompt in world.person.prompts} == {"LEFT-BEHIND"}
+    assert world.requests() == []
+
+
+def test_a_lock_that_is_held_for_a_minute_without_a_person_is_75(world: World) -> None:
+    with held_by_another(world), pytest.raises(LockTimeout):
+        world.obtain()
+    assert 60 <= world.clock.now() - 1_900_000_000 <= 62
+
+
+def test_a_lock_that_is_held_too_long_answers_what_is_still_valid(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600 - 300)
+    with held_by_another(world):
+        assert world.token(minimum_validity=600) == "access-1"
+
+
+def test_nobody_waits_behind_a_lock_for_a_caller_that_is_gone(world: World) -> None:
+    world.caller.there = False
+    with held_by_another(world), pytest.raises(Abandoned):
+        world.obtain()
 
 
 # --- back to nothing ---

@@ -158,7 +158,7 @@ class Sessions:
     def erase(self, session_id: str) -> None:
         """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""
         before = self.read(session_id)
-        for ending in ("json", "json.new", "failure", "failure.new", "prompt", "prompt.new"):
+        for ending in ("json", "json.new", "failure", "failure.new", "prompt", "prompt.new", "told", "told.new"):
             self.state.remove(_name(session_id, ending))
         self.state.empty("replies")
         if before is not None and before.session.record is not None:
@@ -198,7 +198,16 @@ class Sessions:
 
     def clear_prompt(self, session_id: str) -> None:
         """Say that nobody is asked any more."""
-        self.state.remove(_name(session_id, "prompt"))
+        for ending in ("prompt", "told"):
+            self.state.remove(_name(session_id, ending))
+
+    def told(self, session_id: str) -> tuple[str, ...]:
+        """Return the callers that were told that a person is being asked elsewhere."""
+        return self._beside(_name(session_id, "told"), tuple[str, ...]) or ()
+
+    def keep_told(self, session_id: str, callers: tuple[str, ...]) -> None:
+        """Note who was told."""
+        self.state.write(_name(session_id, "told"), _encode(callers))
 
     def lock_name(self, session_id: str) -> str:
         """Return the lock file's name within the state directory."""
