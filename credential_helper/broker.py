@@ -172,6 +172,7 @@ class _Work:
         self.began = tools.clock.now()
         self.disk = True  # False: the state directory cannot be used; nothing there is read or written
         self.seen = places.ABSENT  # the stamp of the session file when it was last read
+        self.last: Stored | None = None  # what was in it
         self.found: Obtained | None = None  # what another process brought while we waited
         self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
         self.kept: Stored | None = None  # what a sign-in brought
@@ -233,12 +234,15 @@ class _Work:
             self.lose_disk(error)
             return None
         self.seen = stored.stamp if stored is not None else places.ABSENT
+        self.last = stored
         return stored
 
     def lose_disk(self, error: StoreError) -> None:
         """Go on without the state directory, and say so once."""
         if self.disk:
             self.disk = False
+            if self.last is not None and self.last.session.refreshable:
+                self.refusal = error  # what cannot be saved is not spent
             sentence = "; ".join(filter(None, (f"nothing is remembered: {error.sentence}", error.hint)))
             if self.tool in ("git", "docker"):  # they show it over and over, or mix it into what they draw
                 self.tools.note(sentence)
@@ -278,7 +282,7 @@ class _Work:
 
     def better_than_none(self, error: CredentialHelperError) -> Obtained:
         """Answer a token that is valid though not fresh, where nothing new can be had now; else raise."""
-        stored = self.kept or self.read()
+        stored = self.kept or self.read() or self.last
         if isinstance(error, InteractionRequired) and self.refusal is not None:
             error = self.refusal
         if stored is None or self.errand.mode != "any":
@@ -307,6 +311,8 @@ class _Work:
             stack.enter_context(lock.held(self.sessions.state, name, clock=self.clock, waiting=waiting.go_on))
         except StoreError as error:
             self.lose_disk(error)
+            if self.last is not None and self._still_valid(self.last.session):
+                self.found = self.better_than_none(error)
         if self.found is not None and waiting.showed:
             self.say_signed_in(self.found, took=self.clock.monotonic() - started)
 
@@ -398,8 +404,8 @@ class _Work:
         try:
             reservation = self.sessions.reserve(self.id)
         except StoreError as error:  # a full disk: what cannot be saved is not spent
-            self._not_now(session, error)
             self.lose_disk(error)
+            self._not_now(session, error)
             return None
         if token is None:
             reservation.discard()
@@ -438,9 +444,13 @@ class _Work:
 
     def _not_now(self, session: Session, error: StoreError) -> None:
         """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
-        if self.errand.mode == "any" and freshness.valid(session, self.kind, self.errand.request, self.clock.now()):
+        if self._still_valid(session):
             raise error
         self.refusal = error
+
+    def _still_valid(self, session: Session) -> bool:
+        now = self.clock.now()
+        return self.errand.mode == "any" and freshness.valid(session, self.kind, self.errand.request, now)
 
     def _renewed(self, session: Session, tokens: Tokens) -> Session:
         return msgspec.structs.replace(

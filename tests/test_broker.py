@@ -752,6 +752,22 @@ def test_a_full_disk_before_the_request_answers_what_is_valid_and_spends_nothing
     file_in(world, "json.new").mkdir()  # nothing can be written there
     assert world.token() == "access-1"
     assert world.requests() == []
+    assert len(world.person.warnings) == 1
+
+
+def test_a_lock_that_cannot_be_had_answers_what_is_valid_and_spends_nothing(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600 - 30)
+    file_in(world, "lock").unlink()
+    file_in(world, "lock").mkdir()
+    assert world.token() == "access-1"
+    assert world.requests() == []
+    assert len(world.person.warnings) == 1
+    world.clock.advance(30)
+    world.person.there = False
+    with pytest.raises(StoreError, match="cannot be locked"):
+        world.obtain()
+    assert world.requests() == []
 
 
 def test_a_full_disk_with_nothing_valid_signs_in_without_spending_the_refresh_token(world: World) -> None:

@@ -195,7 +195,7 @@ class Reservation:
         except OSError as error:
             self.discard()
             raise StoreError(f"{self._new} cannot be written: {_why(error)}", hint=_HINT) from None
-        except StoreError:
+        except BaseException:  # Ctrl-C, too
             self.discard()
             raise
 
