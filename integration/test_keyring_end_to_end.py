@@ -1,0 +1,467 @@
+"""The installed program with a real keyring: gnome-keyring on a D-Bus session of its own, without a display.
+
+A sign-in puts the refresh token there and nowhere on disk, a refresh reads and replaces it, logout removes it. A
+keyring that is locked, absent, slow or lying loses nothing and fails nothing that can be answered without it. Two homes
+with one keyring never touch each other's record.
+
+The bus and the keyring run in a process of their own (``main`` below), with folders of their own; the tests reach the
+bus by its address, and bring the keyring into a state with a word on that process's stdin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.havoc import NOBODY, PERSON, PROMPT, Home
+from integration.provider import OidcProvider
+from integration.real import need
+from integration.test_secret_service import wait_for_default_collection
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICE = "credential-helper/"
+
+
+class KeyringSession:
+    """A D-Bus session with an unlocked gnome-keyring, and the controls of it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        self.folder = folder
+        (folder / "run").mkdir(mode=0o700)
+        self._process = subprocess.Popen(
+            [need("dbus-run-session"), "--", sys.executable, "-m", __name__, need("gnome-keyring-daemon")],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "LANG": "C.UTF-8",
+                "HOME": str(folder),
+                "XDG_RUNTIME_DIR": str(folder / "run"),
+                **{f"XDG_{name}_HOME": str(folder / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.address: str = self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the keyring's process has ended"
+        return json.loads(line)
+
+    def ask(self, word: str) -> Any:
+        """Say ``lock``, ``unlock``, ``freeze``, ``thaw`` or ``records``, and wait until that is so."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def records(self) -> dict[str, str]:
+        """Return the secrets of our records, by service."""
+        records: dict[str, str] = self.ask("records")
+        return {service: secret for service, secret in records.items() if service.startswith(SERVICE)}
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Iterator[KeyringSession]:
+    session = KeyringSession(tmp_path / "keyring")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def make(tmp_path: Path, installed: Path, oidc: OidcProvider) -> Iterator[Callable[..., Home]]:
+    """Return what makes homes, each with the profile ``prod`` on the same provider."""
+    homes: list[Home] = []
+
+    def made(keyring: KeyringSession | None = None, **profile: object) -> Home:
+        home = Home(tmp_path / f"home-{len(homes)}", installed, issuer=oidc.issuer, **{"store": "auto", **profile})
+        if keyring is not None:
+            home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+        homes.append(home)
+        return home
+
+    yield made
+    for home in homes:
+        home.launcher.stop()
+
+
+def on_disk(home: Home, secret: str) -> list[str]:
+    """Return the files of a home that hold a secret."""
+    return [name for name, content in home.files().items() if secret.encode() in content]
+
+
+# --- an unlocked keyring ----------------------------------------------------------------------------------------------
+
+
+def test_a_refresh_token_lives_in_the_keyring_and_nowhere_on_disk(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    ((service, first),) = keyring.records().items()
+    assert first == oidc.issued("device_code")[-1].refresh_token
+    assert on_disk(home, first) == []
+    assert [name for name in keyring.folder.rglob("*") if name.is_file() and first.encode() in name.read_bytes()] == []
+    assert service == f"{SERVICE}{home.session()['record'][0]}"
+
+    home.expire()
+    result = home.run("token", "prod", env=NOBODY)
+    assert (result.code, result.stderr) == (0, "")
+    answer = oidc.issued("refresh_token")[-1]
+    assert result.text.strip() == answer.access_token
+    assert keyring.records() == {service: answer.refresh_token}
+    assert answer.refresh_token != first
+    assert on_disk(home, answer.refresh_token or "") == []
+
+    for words in (("status",), ("status", "--json", "--verbose")):
+        status = home.run(*words)
+        assert status.code == 0
+        assert "keyring" in status.text
+        assert (answer.refresh_token or "?") not in status.text + status.stderr
+
+    logout = home.run("logout", "prod")
+    assert logout.code == 0, logout.stderr
+    assert keyring.records() == {}
+    assert oidc.refresh_tokens() == []
+    assert [file.suffix for file in home.sessions.iterdir()] == [".lock"]
+
+
+def test_a_new_sign_in_replaces_the_record(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    home.sign_in(oidc)
+    assert list(keyring.records().values()) == [oidc.issued("device_code")[-1].refresh_token]
+
+
+def test_a_session_moves_from_the_file_to_the_keyring_and_back(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    """With each rotation it goes where the profile says, and leaves nothing behind."""
+    home = make(keyring, store="file")
+    home.sign_in(oidc)
+    assert keyring.records() == {}
+    for store in ("auto", "file", "keyring", "none"):
+        home.configure(issuer=oidc.issuer, store=store)
+        home.expire()
+        assert home.run("token", "prod", env=NOBODY).code == 0, store
+        token = oidc.issued("refresh_token")[-1].refresh_token
+        assert token is not None
+        assert list(keyring.records().values()) == ([token] if store in ("auto", "keyring") else []), store
+        assert bool(on_disk(home, token)) == (store == "file"), store
+
+
+def test_two_homes_with_one_keyring_keep_two_sessions_apart(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    one, other = make(keyring), make(keyring)
+    one.sign_in(oidc, "ada")
+    other.sign_in(oidc, "ada")
+    assert one.session_file().name == other.session_file().name  # the same session to the provider and to us
+    assert len(keyring.records()) == 2
+    one.expire()
+    assert one.run("token", "prod", env=NOBODY).code == 0
+    assert one.run("logout", "prod").code == 0
+    ((service, _),) = keyring.records().items()
+    assert service == f"{SERVICE}{other.session()['record'][0]}"
+    other.expire()
+    result = other.run("token", "prod", env=NOBODY)
+    assert (result.code, result.text.strip()) == (0, oidc.issued("refresh_token")[-1].access_token)
+
+
+# --- a keyring that cannot be used now --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(_home: Home, keyring: KeyringSession) -> Iterator[None]:
+    keyring.ask("lock")
+    yield
+    keyring.ask("unlock")
+
+
+@contextlib.contextmanager
+def frozen(_home: Home, keyring: KeyringSession) -> Iterator[None]:
+    keyring.ask("freeze")
+    yield
+    keyring.ask("thaw")
+
+
+@contextlib.contextmanager
+def absent(home: Home, keyring: KeyringSession) -> Iterator[None]:
+    """As over ssh, or under cron: no session bus is known."""
+    del home.environ["DBUS_SESSION_BUS_ADDRESS"]
+    yield
+    home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+
+
+@contextlib.contextmanager
+def gone(home: Home, keyring: KeyringSession) -> Iterator[None]:
+    """As in an old tmux: the address of a bus that is no more."""
+    home.environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={keyring.folder}/no-bus"
+    yield
+    home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+
+
+@contextlib.contextmanager
+def deaf(home: Home, keyring: KeyringSession) -> Iterator[None]:
+    """A bus that takes the call and never says a word."""
+    with socket.socket(socket.AF_UNIX) as bus:
+        path = keyring.folder / "deaf"
+        path.unlink(missing_ok=True)
+        bus.bind(str(path))
+        bus.listen(64)
+        home.environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={path}"
+        yield
+    home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+
+
+@pytest.mark.parametrize("trouble", [locked, frozen, absent, gone, deaf], ids=lambda trouble: trouble.__name__)
+def test_a_token_that_cannot_be_had_now_is_not_lost(
+    trouble: Callable[[Home, KeyringSession], contextlib.AbstractContextManager[None]],
+    keyring: KeyringSession,
+    make: Callable[..., Home],
+    oidc: OidcProvider,
+) -> None:
+    """Fresh: answered. Valid: answered. Expired: 74, and what is there stays there."""
+    home = make(keyring)
+    home.sign_in(oidc)
+    token = oidc.issued()[-1]
+    with trouble(home, keyring):
+        assert home.run("token", "prod", env=NOBODY).text.strip() == token.access_token
+        home.fade()
+        valid = home.run("token", "prod", env=NOBODY)
+        assert (valid.code, valid.text.strip()) == (0, token.access_token), valid.stderr
+        home.expire()
+        result = home.run("token", "prod", env=NOBODY)
+        assert (result.code, result.stdout) == (74, b""), result.stderr
+        assert "keyring" in result.stderr
+        assert "Traceback" not in result.stderr
+        assert max(valid.seconds, result.seconds) < 8  # a deadline of 3 s, and the rest
+    assert home.session()["in_keyring"] is True
+    assert list(keyring.records().values()) == [token.refresh_token]
+    assert "refresh_token" not in oidc.counts()
+    result = home.run("token", "prod", env=NOBODY)
+    assert (result.code, result.text.strip()) == (0, oidc.issued("refresh_token")[-1].access_token)
+
+
+def test_the_hint_for_a_locked_keyring_says_what_helps(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    home.expire()
+    keyring.ask("lock")
+    result = home.run("token", "prod", env=NOBODY)
+    assert result.code == 74
+    assert "prod: the keyring is locked\nhint: unlock the keyring\n" in result.stderr
+
+
+def test_where_a_person_can_be_asked_a_locked_keyring_costs_a_sign_in(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    home.expire()
+    keyring.ask("lock")
+    running = home.run.start("token", "prod", env=PERSON)
+    oidc.approve(running.wait_for(PROMPT)[1])
+    result = running.finish()
+    answer = oidc.issued("device_code")[-1]
+    assert (result.code, result.text.strip()) == (0, answer.access_token)
+    assert on_disk(home, answer.refresh_token or "") != []
+    assert home.session()["in_keyring"] is False
+
+
+def test_a_keyring_that_hangs_while_a_rotated_token_is_saved_costs_its_deadline(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    """The session was made without a keyring; now there is one, and it hangs: the token stays in the file."""
+    home = make()
+    home.sign_in(oidc)
+    home.expire()
+    home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+    keyring.ask("freeze")
+    result = home.run("token", "prod", env=NOBODY)
+    keyring.ask("thaw")
+    assert (result.code, result.stderr) == (0, "")
+    assert 2.5 < result.seconds < 10
+    assert home.refresh_token() == oidc.issued("refresh_token")[-1].refresh_token
+
+
+def test_a_logout_with_a_locked_keyring_says_so_and_ends_later(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    access = oidc.issued()[-1].access_token or "?"
+    keyring.ask("lock")
+    result = home.run("logout", "prod", env=NOBODY)
+    assert (result.code, result.stdout) == (74, b""), result.stderr
+    assert "keyring" in result.stderr
+    assert on_disk(home, access) == []
+    assert home.run("token", "prod", env=NOBODY).code != 0
+    keyring.ask("unlock")
+    result = home.run("logout", "prod", env=NOBODY)
+    assert result.code == 0, result.stderr
+    assert keyring.records() == {}
+    assert oidc.refresh_tokens() == []
+
+
+# --- keyrings that lie ------------------------------------------------------------------------------------------------
+
+LIARS = """
+from keyring.backend import KeyringBackend
+
+class Forgets(KeyringBackend):
+    priority = 9
+    def set_password(self, service, username, password): pass
+    def get_password(self, service, username): return None
+    def delete_password(self, service, username): pass
+
+class Changes(Forgets):
+    def get_password(self, service, username): return "something else"
+
+class Blabs(Forgets):
+    def set_password(self, service, username, password):
+        import sys, logging, warnings
+        warnings.warn(password)
+        logging.error(password)
+        raise RuntimeError(password)
+
+class Leaves(Forgets):
+    def set_password(self, service, username, password):
+        raise SystemExit(password)
+"""
+
+
+PRETENDERS = ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring", "no.such.Thing"]
+PRETENDERS += ["liars.Forgets", "liars.Changes", "liars.Blabs", "liars.Leaves"]
+
+
+@pytest.mark.parametrize("backend", PRETENDERS)
+def test_a_lying_keyring_keeps_nothing_and_fails_nothing(
+    make: Callable[..., Home], oidc: OidcProvider, backend: str
+) -> None:
+    home = make(store="keyring")
+    plugins = home.folder.parent / "plugins"
+    plugins.mkdir()
+    (plugins / "liars.py").write_text(LIARS)
+    home.environ |= {"PYTHON_KEYRING_BACKEND": backend, "PYTHONPATH": str(plugins)}
+    running = home.run.start("login", "prod", "--verbose", env=PERSON)
+    oidc.approve(running.wait_for(PROMPT)[1])
+    result = running.finish()
+    assert result.code == 0, result.stderr
+    assert "then a new sign-in" in result.stderr
+    assert "Traceback" not in result.stderr
+    answer = oidc.issued("device_code")[-1]
+    assert answer.refresh_token is not None
+    assert answer.refresh_token not in result.stderr + result.text
+    assert on_disk(home, answer.refresh_token) == []
+    assert home.run("token", "prod", env=NOBODY).text.strip() == answer.access_token
+    home.expire()
+    result = home.run("token", "prod", env=NOBODY)
+    assert (result.code, result.stdout) == (66, b""), result.stderr
+    assert home.run("logout", "prod").code == 0
+
+
+def test_auto_does_not_fall_for_a_configured_liar(make: Callable[..., Home], oidc: OidcProvider) -> None:
+    home = make(store="auto")
+    home.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    home.sign_in(oidc)
+    assert home.refresh_token() == oidc.issued("device_code")[-1].refresh_token
+
+
+# --- inside the D-Bus session -----------------------------------------------------------------------------------------
+
+
+class Daemon:
+    """gnome-keyring, and the words that bring it into a state."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def unlock(self) -> None:
+        """Start it anew: only its start takes a password without a dialog."""
+        self.stop()
+        self.process = subprocess.Popen(
+            [self.program, "--foreground", "--unlock", "--components=secrets"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"password of the keyring")
+        self.process.stdin.close()
+        wait_for_default_collection(lock=False)
+
+    def lock(self) -> None:
+        wait_for_default_collection(lock=True)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def records(self) -> dict[str, str]:
+        import secretstorage
+
+        with contextlib.closing(secretstorage.dbus_init()) as connection:
+            items = list(secretstorage.get_default_collection(connection).get_all_items())
+            return {item.get_attributes().get("service", "?"): item.get_secret().decode() for item in items}
+
+
+def main(program: str) -> None:
+    """Print the bus's address, then do what each line of stdin says; end with stdin."""
+    parent = os.getppid()
+    threading.Thread(target=lambda: end_with(parent), daemon=True).start()
+    daemon = Daemon(program)
+    daemon.unlock()
+    print(json.dumps(os.environ["DBUS_SESSION_BUS_ADDRESS"]), flush=True)
+    try:
+        for line in sys.stdin:
+            print(json.dumps(getattr(daemon, line.strip())()), flush=True)
+    finally:
+        daemon.stop()
+
+
+def end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
