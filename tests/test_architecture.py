@@ -1,0 +1,362 @@
+"""Who may import whom, kept so by walking the syntax tree of every module.
+
+    __main__            replies first, then the command line
+    cli                 a command line → a command
+    people  status      what people type    tools    what tools ask for
+    context             one run: the only place where all that follows is put together
+    broker              the order of things    sign_in  refusals   its two helpers
+    protocols │ oauth │ stores │ profiles │ terminal               never see each other
+                                 settings  config_file  judges  children      of profiles
+    replies             the hot path, which sees places alone
+    freshness  interrupts  hosts  places                           small and pure
+    model  errors  clock                                           words that everybody may use
+
+Arrows point down. The terminal is handed to the broker as an object, the broker never imports it. A package that is not
+ours has one owner, and a heavy one is imported inside the function that needs it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import credential_helper
+
+PACKAGE = "credential_helper"
+ROOT = Path(credential_helper.__file__).parent
+
+EVERYBODY = {"model", "errors", "clock"}
+
+# What each module may import beside model, errors and clock; a folder's modules see each other.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"replies", "cli"},
+    "cli": {"__init__", "context", "interrupts", "people", "settings", "tools"},
+    "tools": {"__init__", "context", "profiles", "protocols", "replies"},
+    "people": {"broker", "context", "profiles", "status", "stores", "terminal"},
+    "status": {"__init__", "context", "freshness", "places", "profiles", "protocols", "stores", "terminal", "tools"},
+    "context": {"broker", "children", "interrupts", "places", "profiles", "stores", "terminal"},
+    "broker": {"freshness", "interrupts", "oauth", "places", "refusals", "sign_in", "stores"},
+    "sign_in": {"freshness", "interrupts", "stores"},
+    "refusals": {"stores"},
+    "protocols": set(),
+    "oauth": {"__init__", "hosts"},
+    "stores": {"places"},
+    "profiles": {"children", "config_file", "hosts", "judges", "places", "settings"},
+    "settings": {"hosts", "judges", "places"},
+    "config_file": {"judges", "places"},
+    "judges": {"hosts"},
+    "children": {"places"},
+    "terminal": {"hosts"},
+    "replies": {"__init__", "places"},
+    "freshness": set(),
+    "interrupts": set(),
+    "hosts": set(),
+    "places": set(),
+    "model": set(),
+    "errors": set(),
+    "clock": set(),
+}
+
+# What git and docker will need. No command reaches these yet; whoever is the first to import one takes it out of here
+# and gives it its row above and its line below.
+LATER = {"git_helper", "docker_helper", "protocols/git", "protocols/docker", "stores/passwords"}
+
+# The owner of each package that is neither ours nor Python's; msgspec is everybody's.
+OWNERS = {
+    "requests": {"oauth/transport"},
+    "truststore": {"oauth/transport"},
+    "urllib3": {"oauth/transport"},  # requests stands on it, and shows it in its adapters
+    "cryptography": {"oauth/transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
+    "jwt": {"oauth/id_token", "oauth/client_authentication"},
+    "keyring": {"stores/native"},
+    "secretstorage": {"stores/native"},  # keyring's Secret Service stands on it
+    "filelock": {"stores/lock"},
+    "segno": {"terminal"},
+}
+
+# Of Python's own, what costs milliseconds and most calls do without: imported inside a function only.
+HEAVY = {
+    *("asyncio", "ctypes", "decimal", "difflib", "email", "fcntl", "hashlib", "hmac", "inspect", "logging"),
+    *("pathlib", "select", "socket", "ssl", "subprocess", "tempfile", "termios", "tomllib", "zoneinfo"),
+}
+
+# Where a secret is unwrapped, each with its reason.
+REVEALS = {
+    "broker": "an ID token's claims are looked at",
+    "model": "a token is hashed, two secrets are compared",
+    "oauth/client_authentication": "the client's secret goes into a request",
+    "oauth/device_authorization": "the device code goes into a request",
+    "oauth/id_token": "an ID token is checked",
+    "oauth/refresh_token": "the refresh token goes into a request",
+    "oauth/revocation": "the refresh token goes into a request",
+    "oauth/transport": "the Authorization header",
+    "protocols/generic": "the answer",
+    "stores/native": "the keyring",
+    "stores/sessions": "the session file",
+}
+
+HOT_PATH = {"__init__", "__main__", "places", "replies"}
+
+
+class Import(msgspec.Struct, frozen=True):
+    """One name that a module imports."""
+
+    module: str  # os.path, credential_helper.oauth.metadata
+    line: int
+    lazy: bool  # inside a function, or for the type checker only
+
+
+class Module:
+    """One file of the package."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/__init__")
+        self.group = self.name.partition("/")[0]
+        self.source = path.read_text(encoding="utf-8")
+        self.tree = ast.parse(self.source)
+        self.imports = list(_imports(self.tree, lazy=False))
+
+    @property
+    def ours(self) -> Iterator[tuple[str, Import]]:
+        """Yield the group of each module of ours that is imported."""
+        for found in self.imports:
+            package, _, rest = found.module.partition(".")
+            if package == PACKAGE:
+                yield rest.partition(".")[0] or "__init__", found
+
+    def calls(self) -> Iterator[tuple[str, int]]:
+        """Yield the written name of every function that is called: print, os.system."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func), node.lineno
+
+
+def _imports(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
+    """Walk a tree; what stands in a function or below ``if TYPE_CHECKING`` costs nothing when a module is loaded."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, child.lineno, lazy)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "an import is absolute"
+            module = child.module or ""
+            if module == PACKAGE:  # from credential_helper import broker, __version__
+                for alias in child.names:
+                    name = "" if alias.name.startswith("__") else f".{alias.name}"
+                    yield Import(f"{PACKAGE}{name}", child.lineno, lazy)
+            else:
+                yield Import(module, child.lineno, lazy)
+        else:
+            typing_only = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(child, lazy=lazy or typing_only or function)
+
+
+EVERY = {module.name: module for module in (Module(path) for path in sorted(ROOT.rglob("*.py")))}
+MODULES = {name: module for name, module in EVERY.items() if name not in LATER}
+BY_NAME = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+
+
+def test_the_whole_package_is_seen() -> None:
+    assert {"__init__", "__main__", "broker", "oauth", "oauth/transport", "stores/sessions"} <= set(MODULES)
+    assert {module.group for module in MODULES.values()} == set(MAY_IMPORT)
+    assert any(found.lazy for found in MODULES["stores/lock"].imports)
+
+
+def test_what_comes_later_is_reached_by_nobody() -> None:
+    later = {f"{PACKAGE}.{name.replace('/', '.')}" for name in LATER}
+    for module in MODULES.values():
+        imported = {found.module for found in module.imports}
+        names = {f"{node.module}.{alias.name}" for node in _froms(module.tree) for alias in node.names}
+        assert not (imported | names) & later, module.name
+
+
+def _froms(tree: ast.AST) -> Iterator[ast.ImportFrom]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+
+
+@BY_NAME
+def test_imports_point_one_way(module: Module) -> None:
+    allowed = MAY_IMPORT[module.group] | ({module.group} if "/" in module.name else set())
+    if module.group not in ("model", "errors", "clock", "places", "replies"):
+        allowed |= EVERYBODY
+    wrong = [f"{module.name}:{found.line} imports {group}" for group, found in module.ours if group not in allowed]
+    assert not wrong
+
+
+def test_no_module_reaches_itself() -> None:
+    """Only the folders' modules may see each other, and in the order in which they are loaded even those cannot."""
+    graph = {group: set(allowed) for group, allowed in MAY_IMPORT.items()}
+    while leaves := [group for group, allowed in graph.items() if not allowed]:
+        for leaf in leaves:
+            del graph[leaf]
+            for allowed in graph.values():
+                allowed.discard(leaf)
+    assert not graph
+
+
+def test_every_permission_is_used() -> None:
+    used: dict[str, set[str]] = {group: set() for group in MAY_IMPORT}
+    for module in MODULES.values():
+        used[module.group] |= {group for group, _ in module.ours}
+    unused = {group: left for group, allowed in MAY_IMPORT.items() if (left := allowed - used[group])}
+    assert not unused, "take these out of the table"
+
+
+@pytest.mark.parametrize("group", ["protocols", "oauth", "stores", "terminal", "profiles"])
+def test_those_who_never_see_each_other_do_not_by_a_detour_either(group: str) -> None:
+    seen, more = set[str](), {group}
+    while more:
+        seen |= more
+        more = {name for one in more for name in MAY_IMPORT[one]} - seen
+    assert not seen & {"protocols", "oauth", "stores", "terminal", "profiles", "broker", "context", "cli"} - {group}
+
+
+@BY_NAME
+def test_a_package_of_others_has_one_owner(module: Module) -> None:
+    for found in module.imports:
+        package = found.module.partition(".")[0]
+        if package in (PACKAGE, "msgspec") or package in sys.stdlib_module_names:
+            continue
+        assert package in OWNERS, f"{module.name}:{found.line}: {package} has no owner"
+        assert module.name in OWNERS[package], f"{module.name}:{found.line}: {package} is {OWNERS[package]}'s"
+
+
+def test_every_owner_uses_what_is_his() -> None:
+    for package, owners in OWNERS.items():
+        users = {
+            module.name
+            for module in MODULES.values()
+            for found in module.imports
+            if found.module.partition(".")[0] == package
+        }
+        assert users, f"nobody imports {package}"
+        assert users <= owners
+
+
+@BY_NAME
+def test_what_is_heavy_is_imported_inside_functions(module: Module) -> None:
+    wrong = [
+        f"{module.name}:{found.line} loads {found.module}"
+        for found in module.imports
+        if found.module.partition(".")[0] in OWNERS.keys() | HEAVY and not found.lazy
+    ]
+    assert not wrong
+
+
+def test_a_slow_answer_loads_nothing_heavy_before_it_is_needed() -> None:
+    """What the tree says is true of the running program, too: nothing is loaded by a detour."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.cli; print(*sys.modules)"
+    command = [sys.executable, "-I", "-c", code, str(ROOT.parent)]
+    bare = [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"]
+    loaded, before = (
+        set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+        for words in (command, bare)
+    )
+    assert f"{PACKAGE}.broker" in loaded
+    heavy = {"requests", "truststore", "jwt", "keyring", "filelock", "segno", "cryptography", "urllib3"}
+    python = {"dataclasses", "hashlib", "logging", "pathlib", "socket", "ssl", "subprocess", "tomllib"}
+    assert not (loaded - before) & (heavy | python)
+
+
+@pytest.mark.parametrize("name", sorted(HOT_PATH))
+def test_the_hot_path_imports_os_sys_and_time_alone(name: str) -> None:
+    allowed = {"os", "sys", "time", "_collections_abc", PACKAGE}
+    loaded = {found.module.partition(".")[0] for found in MODULES[name].imports if not found.lazy}
+    assert loaded <= allowed
+    groups = {group for group, found in MODULES[name].ours if not found.lazy}
+    assert groups <= HOT_PATH
+
+
+def test_places_imports_os_and_sys_only() -> None:
+    assert {found.module for found in MODULES["places"].imports} == {"os", "sys", "_collections_abc"}
+
+
+@pytest.mark.parametrize("name", ["model", "errors", "clock", "places"])
+def test_the_words_of_all_import_nothing_of_ours(name: str) -> None:
+    assert not list(MODULES[name].ours)
+
+
+@BY_NAME
+def test_every_module_opens_with_its_rules(module: Module) -> None:
+    docstring = ast.get_docstring(module.tree)
+    assert docstring is not None
+    assert len(docstring) > 20
+
+
+@BY_NAME
+def test_nobody_prints_logs_or_runs_a_shell(module: Module) -> None:
+    forbidden = re.compile(r"print|input|eval|exec|breakpoint|os\.system|os\.popen|sys\.std(out|err)\..*|os\.exec.*")
+    wrong = [f"{module.name}:{line} calls {name}" for name, line in module.calls() if forbidden.fullmatch(name)]
+    assert not wrong
+    imported = {found.module.partition(".")[0] for found in module.imports}
+    assert not imported & {"dataclasses", "pickle", "shelve", "webbrowser", "getpass", "tempfile", "urllib2", "netrc"}
+    if module.name != "stores/native":  # it mutes the logging of keyring's backends, and logs nothing
+        assert "logging" not in imported
+    assert "shell=True" not in module.source
+
+
+@BY_NAME
+def test_the_environment_is_handed_in(module: Module) -> None:
+    """One function owns argv, the environment and the way out."""
+    used = {
+        ast.unparse(node)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("os.environ", "os.environb", "os.getenv", "sys.argv", "os._exit", "sys.exit")
+    }
+    assert used == ({"os.environ", "sys.argv", "os._exit"} if module.name == "__main__" else set())
+
+
+def test_wall_time_comes_from_the_clock() -> None:
+    """A test hands in another one. The hot path has no room for it, and its tests set files' times instead."""
+    callers = {module.name for module in MODULES.values() for name, _ in module.calls() if name == "time.time"}
+    assert callers == {"clock", "replies"}
+
+
+def test_a_secret_is_unwrapped_in_these_modules_only() -> None:
+    found = {
+        module.name
+        for module in MODULES.values()
+        if any(name.rpartition(".")[2] == "reveal" for name, _ in module.calls())
+    }
+    assert found == set(REVEALS)
+
+
+def test_modules_are_loaded_by_name_in_one_table_only() -> None:
+    users = {
+        module.name
+        for module in MODULES.values()
+        for name, _ in module.calls()
+        if name in ("import_module", "importlib.import_module", "__import__")
+    }
+    assert users == {"oauth/grants"}
+
+
+def test_the_rules_can_be_broken() -> None:
+    """The walk itself sees what it should: a detour through a function, a type-checking block, a dotted name."""
+    tree = ast.parse(
+        "import requests.adapters\n"
+        "from credential_helper import broker\n"
+        "from credential_helper.oauth import metadata\n"
+        "if TYPE_CHECKING:\n    import jwt\n"
+        "class A:\n    import keyring\n    def f(self):\n        import segno\n"
+        "try:\n    import filelock\nexcept ImportError:\n    pass\n"
+    )
+    assert [(found.module, found.lazy) for found in _imports(tree, lazy=False)] == [
+        ("requests.adapters", False),
+        ("credential_helper.broker", False),
+        ("credential_helper.oauth", False),
+        ("jwt", True),
+        ("keyring", False),
+        ("segno", True),
+        ("filelock", False),
+    ]

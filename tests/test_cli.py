@@ -1,0 +1,414 @@
+"""What a transcript cannot hold: odd descriptors, huge input, signals, a defect of ours, bytes that are no text.
+
+The program runs as it is installed: its own process, real descriptors, no terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from credential_helper import __version__, cli
+from credential_helper.errors import CredentialHelperError
+from integration.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
+from integration.hostile_provider import HostileProvider, answer, closed_port
+from tests.test_conversations import CHECKOUT, DEADLINE, START
+
+CANARY = "hunter2-the-canary"
+
+# cli.run with an environment in which one variable raises: a defect that no user can provoke.
+DEFECT = f"""\
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from credential_helper import cli
+
+class Trap(dict):
+    def get(self, name, default=None):
+        if name == "KUBERNETES_EXEC_INFO":
+            raise ValueError(sys.argv[1]) from RuntimeError(sys.argv[1])
+        return super().get(name, default)
+
+sys.exit(cli.run(["credential-helper", "kubectl"], Trap()))
+"""
+
+
+def command(*words: str | bytes) -> list[str | bytes]:
+    return [sys.executable, "-c", START, "credential-helper", *words]
+
+
+def call(environ: dict[str, str], *words: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run it to its end; stdin is empty, stdout and stderr are pipes, where nothing else is said."""
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(command(*words), env=environ, timeout=DEADLINE, start_new_session=True, **options)
+
+
+def shell(environ: dict[str, str], redirections: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Run it with descriptors that only a shell can arrange."""
+    script = f'exec "$@" {redirections}'
+    return subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *map(os.fsdecode, command(*words))],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DEADLINE,
+        start_new_session=True,
+    )
+
+
+def configure(environ: dict[str, str], text: str) -> None:
+    folder = Path(environ["HOME"], ".config", "credential-helper")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(text)
+    (folder / "config.toml").chmod(0o600)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[EmbeddedProvider]:
+    with EmbeddedProvider(interval=1) as provider:
+        yield provider
+
+
+@pytest.fixture
+def machine(environ: dict[str, str], provider: EmbeddedProvider) -> dict[str, str]:
+    """Return an environment in which every command is answered without a person."""
+    secret = {"CI_SECRET": provider.client_secret}
+    configure(
+        environ,
+        f"""\
+        profiles.ci.issuer = "{provider.issuer}"
+        profiles.ci.client_id = "{MACHINE_CLIENT}"
+        profiles.ci.flow = "client-credentials"
+        profiles.ci.audience = "https://api.example.com"
+        profiles.ci.client_secret.env = "CI_SECRET"
+        """,
+    )
+    return environ | secret
+
+
+# --- a defect of ours
+
+
+def test_a_defect_is_told_without_its_text(environ: dict[str, str]) -> None:
+    done = subprocess.run([sys.executable, "-c", DEFECT, CANARY], env=environ, capture_output=True, timeout=DEADLINE)
+    said = done.stderr.decode()
+    assert done.returncode == 70
+    assert done.stdout == b""
+    assert CANARY not in said
+    assert "Traceback" not in said
+    assert re.match(r"credential-helper: a defect of ours: ValueError at \w+\.py:\d+ of version ", said)
+    assert f"of version {__version__}\nhint: please report" in said
+
+
+def test_a_defect_names_the_innermost_line_of_ours() -> None:
+    try:
+        cli.program_name(None)  # type: ignore[arg-type]
+    except AttributeError as error:
+        told = cli._defect(error)
+    assert isinstance(told, CredentialHelperError)
+    assert told.exit_code == 70
+    assert "AttributeError at cli.py:" in told.sentence
+    assert "NoneType" not in told.sentence
+
+
+# --- argv
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("credential-helper", "credential-helper"),
+        ("/usr/bin/git-credential-helper", "git-credential-helper"),
+        ("./docker-credential-helper", "docker-credential-helper"),
+        ("C:\\Tools\\GIT-Credential-Helper.EXE", "git-credential-helper"),
+        ("git-credential-helper.exe.exe", "git-credential-helper.exe"),
+        ("exe", "exe"),
+        ("", ""),
+    ],
+)
+def test_the_program_s_name_has_no_folder_no_exe_and_no_case(path: str, name: str) -> None:
+    assert cli.program_name(path) == name
+
+
+@pytest.mark.parametrize("words", [(b"token", b"pr\xff"), (b"get", b"--profile", b"\xff"), (b"\xff",), (b"--\xff",)])
+def test_words_that_are_no_text_are_no_defect(environ: dict[str, str], words: tuple[bytes, ...]) -> None:
+    done = call(environ, *words)
+    assert done.returncode in (64, 78)
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"credential-helper: ")
+    assert b"defect" not in done.stderr
+
+
+def test_words_are_ascii_where_the_locale_is(environ: dict[str, str]) -> None:
+    words = ("token", "--issuer", "https://a.example", "--client-id", "x", "--ca-file", "corp.pem")
+    done = call(environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, *words)
+    assert done.returncode == 64
+    assert done.stderr == b"credential-helper: --ca-file: expected an absolute path or ~/...\n"
+
+
+def test_an_environment_that_is_empty_is_enough() -> None:
+    done = call({}, "token", "--issuer", "https://a.example", "--client-id", "x", "--interactive", "never")
+    assert done.returncode == 66
+    assert b"defect" not in done.stderr
+
+
+# --- stdin
+
+
+@pytest.mark.parametrize("words", [(), ("get",)])
+def test_too_much_on_stdin_is_refused(environ: dict[str, str], words: tuple[str, ...]) -> None:
+    done = call(environ, *words, input=b'{"profile": "' + b"x" * (3 << 20) + b'"}')
+    assert done.returncode == 65
+    assert done.stdout == b""
+    assert b"stdin is larger than 1 MiB" in done.stderr
+
+
+def test_what_is_longer_than_a_kept_request_is_still_answered(machine: dict[str, str]) -> None:
+    request = b'{"version": 1' + b" " * 100_000 + b"}"
+    first, second = (call(machine, "get", input=request) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert first.stdout == second.stdout != b""
+
+
+@pytest.mark.parametrize("words", [("kubectl",), ("token",), ("status",), ("login",), ("--version",)])
+def test_stdin_is_left_alone_where_nothing_is_asked_there(machine: dict[str, str], words: tuple[str, ...]) -> None:
+    """``kubectl apply -f -`` and a shell's ``while read`` keep their input."""
+    read, write = os.pipe()
+    try:
+        os.write(write, b"kind: Pod\n")
+        os.close(write)
+        assert call(machine, *words, stdin=read).returncode == 0
+        assert os.read(read, 100) == b"kind: Pod\n"
+    finally:
+        os.close(read)
+
+
+def test_a_closed_stdin_is_an_empty_one(machine: dict[str, str]) -> None:
+    done = shell(machine, "<&-", "get")
+    assert done.returncode == 0
+    assert done.stdout.startswith(b'{"version":1')
+
+
+# --- stdout and stderr
+
+
+@pytest.mark.parametrize("words", [("token",), ("get",), ("kubectl",), ("--version",), ("--help",), ("status",)])
+def test_a_closed_stdout_is_refused_before_any_work(
+    machine: dict[str, str], provider: EmbeddedProvider, words: tuple[str, ...]
+) -> None:
+    before = provider.counters["requests"]
+    done = shell(machine, ">&-", *words)
+    assert done.returncode == 74
+    assert done.stderr == b"credential-helper: stdout is closed: there is nowhere to write the answer to\n"
+    assert provider.counters["requests"] == before
+    assert not Path(machine["HOME"], ".local").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [("token",), ("get",), ("kubectl",), ("--version",), ("--help",), ("status",)])
+def test_a_full_stdout_is_told_by_the_first_answer_and_by_the_kept_one(
+    machine: dict[str, str], words: tuple[str, ...]
+) -> None:
+    for _ in range(2):
+        done = shell(machine, ">/dev/full", *words)
+        assert done.returncode == 74
+        assert b"cannot be written to stdout" in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert call(machine, *words).returncode == 0  # the second time round there is a kept reply
+
+
+@pytest.mark.parametrize("words", [("token",), ("--help",), ("status",)])
+def test_a_reader_that_has_gone_ends_it_quietly(machine: dict[str, str], words: tuple[str, ...]) -> None:
+    for _ in range(2):
+        read, write = os.pipe()
+        os.close(read)
+        done = call(machine, *words, stdout=write)
+        os.close(write)
+        assert done.returncode == 74
+        assert b"Traceback" not in done.stderr
+        call(machine, *words)
+
+
+def test_a_closed_stderr_costs_the_words_and_not_the_answer(machine: dict[str, str]) -> None:
+    done = shell(machine, "2>&-", "token")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == call(machine, "token").stdout
+    assert shell(machine, "2>&-", "token", "nobody").returncode == 78
+
+
+def test_all_descriptors_closed_is_no_reason_to_write_into_a_file(machine: dict[str, str]) -> None:
+    done = shell(machine, "<&- >&- 2>&-", "token")
+    assert (done.returncode, done.stdout, done.stderr) == (74, b"", b"")
+
+
+# --- verbose
+
+
+def test_verbose_goes_to_stderr_or_to_a_private_file(machine: dict[str, str], tmp_path: Path) -> None:
+    told = call(machine, "token", "--verbose")
+    assert told.returncode == 0
+    assert b"credential-helper: read " in told.stderr
+    log = tmp_path / "log"
+    quiet = call(machine | {"CREDENTIAL_HELPER_VERBOSE": str(log)}, "token")
+    assert (quiet.returncode, quiet.stderr) == (0, b"")
+    assert quiet.stdout == told.stdout
+    assert "read " in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    size = log.stat().st_size
+    call(machine | {"CREDENTIAL_HELPER_VERBOSE": str(log)}, "token", "--audience", "https://b.example.com")
+    assert log.stat().st_size > size
+
+
+@pytest.mark.parametrize("words", [("token",), ("login",), ("get",), ("kubectl",), ("logout",), ("status",)])
+def test_verbose_tells_no_secret(machine: dict[str, str], words: tuple[str, ...]) -> None:
+    token = call(machine, "token").stdout.strip()
+    done = call(machine, *words, "--verbose")
+    assert done.returncode == 0
+    for secret in (token, machine["CI_SECRET"].encode()):
+        assert len(secret) > 20
+        assert secret not in done.stderr
+    if words[0] in ("login", "logout", "status"):
+        assert token not in done.stdout
+
+
+# --- a canary through every error path
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answer({"error": "invalid_client"}, 401),
+        answer({"error": "access_denied"}, 401),
+        answer("<html></html>", 502),
+        answer(b"\xff\xfe"),
+        answer('{"access_token": '),
+        answer({"access_token": 7}),
+        answer({"error": 7}, 400),
+        answer([], 200),
+        answer("", 429),
+    ],
+)
+def test_the_client_s_secret_is_told_by_no_error(environ: dict[str, str], behaviour: Any) -> None:
+    with HostileProvider() as provider:
+        provider.serve_metadata()
+        provider.script("/token", behaviour)
+        environ = environ | {
+            "CREDENTIAL_HELPER_ISSUER": provider.issuer,
+            "CREDENTIAL_HELPER_CLIENT_ID": "ci",
+            "CREDENTIAL_HELPER_FLOW": "client-credentials",
+            "CREDENTIAL_HELPER_CLIENT_SECRET": CANARY,
+            "CREDENTIAL_HELPER_VERBOSE": "1",
+        }
+        done = call(environ, "token")
+        assert provider.to("/token")
+    assert done.returncode in (69, 75, 76, 77)
+    assert done.stdout == b""
+    assert b"Traceback" not in done.stderr
+    assert CANARY.encode() not in done.stderr
+    home = Path(environ["HOME"])
+    kept = [path for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert kept == []
+
+
+# --- signals
+
+
+class Started:
+    """The program, waiting for something, and what it says meanwhile."""
+
+    def __init__(self, environ: dict[str, str], *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL) -> None:
+        self.process = subprocess.Popen(
+            command(*words),
+            env=environ,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def wait_for(self, words: bytes) -> None:
+        assert self.process.stderr is not None
+        timer = threading.Timer(DEADLINE, self.process.kill)
+        timer.start()
+        for line in self.process.stderr:
+            if words in line:
+                break
+        else:
+            raise AssertionError("it ended, or said nothing")
+        timer.cancel()
+
+    def end(self) -> tuple[int, bytes, bytes]:
+        stdout, stderr = self.process.communicate(timeout=DEADLINE)
+        return self.process.returncode, stdout, stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_a_sign_in_at_once(
+    environ: dict[str, str], provider: EmbeddedProvider, number: signal.Signals, code: int
+) -> None:
+    environ |= {"CREDENTIAL_HELPER_INTERACTIVE": "always"}
+    started = Started(environ, "token", "--issuer", provider.issuer, "--client-id", "demo-kubectl")
+    started.wait_for(b"go on only if you started this")
+    started.process.send_signal(number)
+    assert started.end() == (code, b"", b"")
+    left = [path.name for path in Path(environ["HOME"]).rglob("*.prompt")]
+    assert left == []
+
+
+def test_ctrl_c_before_anything_is_130_and_silent(environ: dict[str, str]) -> None:
+    """While stdin is read nothing of ours is loaded yet."""
+    read, write = os.pipe()
+    started = Started(environ, "get", stdin=read)
+    os.close(read)
+    try:
+        os.write(write, b"{" + b" " * 60_000)  # fits the pipe; what follows only when the child has begun to read
+        os.write(write, b" " * 60_000)
+        started.process.send_signal(signal.SIGINT)
+        assert started.end() == (130, b"", b"")
+    finally:
+        os.close(write)
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(environ: dict[str, str], provider: EmbeddedProvider) -> None:
+    """Nohup: the window is closed, and the sign-in goes on."""
+    environ |= {"CREDENTIAL_HELPER_INTERACTIVE": "always"}
+    words = ("token", "--issuer", provider.issuer, "--client-id", "demo-kubectl", "--scope", "openid")
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *map(os.fsdecode, command(*words))],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    started = Started.__new__(Started)
+    started.process = process
+    started.wait_for(b"go on only if you started this")
+    process.send_signal(signal.SIGHUP)
+    assert all(provider.approve(code) for code in provider.pending())
+    code, stdout, _ = started.end()
+    assert code == 0
+    assert stdout.strip()
+
+
+# --- the network
+
+
+def test_nothing_there_is_said_in_one_line(environ: dict[str, str]) -> None:
+    with closed_port() as port:
+        words = ("--issuer", f"http://127.0.0.1:{port}", "--client-id", "x", "--interactive", "always")
+        done = call(environ, "login", *words)
+    assert done.returncode == 69
+    assert done.stderr.count(b"\n") == 1
+    assert b"refused the connection" in done.stderr

@@ -1,0 +1,115 @@
+"""What one run is put together from: a hint that can be pasted, a secret that is read once, a keyring's patience."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from credential_helper import cli, profiles
+from credential_helper.context import Context, login_command
+from credential_helper.model import Request, session_id
+from tests.conftest import FakeClock
+
+CONFIG = """
+default_profile = "prod"
+[profiles.prod]
+issuer = "https://idp.example.com/"
+client_id = "client"
+audience = "https://a.example.com"
+[profiles.ci]
+issuer = "https://idp.example.com/"
+client_id = "machine"
+flow = "client-credentials"
+client_secret = { command = ["sh", "-c", "echo asked >> ~/asked; echo $CI_SECRET$OTHER the-secret"] }
+[profiles.other]
+issuer = "https://idp.example.com/"
+client_id = "other"
+flow = "client-credentials"
+client_secret = { env = "OTHER" }
+"""
+
+AD_HOC = ["--issuer", "https://idp.example.com", "--client-id", "it's; rm -rf ~"]
+
+
+@pytest.fixture
+def environ(environ: dict[str, str]) -> dict[str, str]:
+    file = Path(environ["HOME"], ".config", "credential-helper", "config.toml")
+    file.parent.mkdir(parents=True)
+    file.write_text(CONFIG)
+    file.chmod(0o600)
+    return environ
+
+
+def chosen(environ: dict[str, str], words: list[str], request: Request | None = None) -> profiles.Chosen:
+    """Return what a command line means."""
+    given = vars(cli._parser().parse_args(words))
+    given.pop("command")
+    [flags] = profiles.each_by_position(given)
+    return profiles.choose(request or Request(tool="kubectl"), flags, environ)
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        (["token"], None),
+        (["token", "ci"], None),
+        (["token", "prod", "--audience", "https://b.example.com/?x=1&y='2'"], None),
+        (["token", "prod", "--scope", "openid", "--scope", "email"], None),
+        (["token", "prod", "--resource", "https://r.example.com", "--resource", "urn:x"], None),
+        (["token", "prod", "--parameter", "organization=org 1", "--parameter", "empty="], None),
+        (["token", "prod", "--account=--odd-name"], None),
+        (["token", "prod", "--audience=--verbose"], None),
+        (["token", "prod"], Request(tool="kubectl", audience="https://c.example.com", scope=("openid",))),
+        (["token", "prod"], Request(tool="kubectl", resource=("https://r.example.com",), profile="prod")),
+        (["token", *AD_HOC], None),
+        (["token", *AD_HOC, "--audience", "$(reboot)", "--scope", ""], None),
+        (
+            ["token", *AD_HOC, "--token-endpoint", "https://idp.example.com/t?a=b", "--jwks-uri", "https://k.test/"],
+            None,
+        ),
+        (["token", *AD_HOC, "--flow", "client_credentials", "--client-secret-env", "OTHER"], None),
+    ],
+)
+def test_a_hint_that_is_pasted_makes_exactly_that_session(
+    environ: dict[str, str], words: list[str], request_: Request | None
+) -> None:
+    profile = chosen(environ, words, request_).profile
+    program, command, *rest = shlex.split(login_command(profile))
+    assert (program, command) == ("credential-helper", "login")
+    again = chosen(environ, [command, *rest], Request(tool="credential-helper")).profile
+    assert session_id(again) == session_id(profile)
+    assert again.name == profile.name
+
+
+def test_variables_are_written_into_the_hint_for_a_shell_that_has_none(environ: dict[str, str]) -> None:
+    variables = {
+        "CREDENTIAL_HELPER_ISSUER": "https://idp.example.com",
+        "CREDENTIAL_HELPER_CLIENT_ID": "client",
+        "CREDENTIAL_HELPER_AUDIENCE": "https://v.example.com",
+    }
+    profile = chosen(environ | variables, ["token"]).profile
+    words = shlex.split(login_command(profile))[1:]
+    assert session_id(chosen(environ, words).profile) == session_id(profile)
+
+
+def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
+    environ: dict[str, str], clock: FakeClock
+) -> None:
+    environ |= {"OTHER": "hunter2", "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter3"}
+    context = Context(environ, clock=clock, verbose=False)
+    found = chosen(environ, ["token", "ci"])
+    context.hidden |= found.hidden
+    tools = context.tools(found.profile)
+    secrets = {tools.client_secret(found.profile).reveal() for _ in range(3)}
+    assert secrets == {"the-secret"}
+    assert Path(environ["HOME"], "asked").read_text() == "asked\n"
+
+
+def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[str, str], clock: FakeClock) -> None:
+    profile = chosen(environ, ["token"]).profile
+    for interactive, seconds in (("never", 3.0), ("always", 15.0)):
+        context = Context(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
+        assert context.keyring(profile)._deadline() == seconds
+    assert Context(environ, clock=clock, verbose=False).keyring()._deadline() == 3.0

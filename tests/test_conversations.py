@@ -1,0 +1,326 @@
+"""The program as it is seen from outside: what was typed, what came back, and nothing else came back.
+
+Each file of tests/conversations holds scenes, each scene begins in an empty home. A line's first character says what it
+is; silence is asserted, too: a step without ``>`` lines has printed nothing.
+
+    == TITLE                      a new scene
+    # …                           a remark
+    + PATH [MODE] [ENCODING]      a file is written (0600, utf-8), its lines follow
+    | …
+    * provider [NAME=VALUE …]     the embedded provider starts; a NAME is one of its settings
+    * provider stops              it stops
+    * SECONDS seconds pass        for what has to expire
+    * provider saw NAME=N …       it has counted so many requests and grants of these names, so far
+    * hostile PATH STATUS [HEADER:VALUE …] [BODY]      the hostile provider answers this, whatever it is asked there
+    * ada approves | * ada refuses            a person answers the code of the next step
+    $ [NAME=VALUE …] PROGRAM [ARGUMENT …]     a step, in the words of a shell; PROGRAM becomes argv[0]
+    < …                           its stdin; without such a line it is empty
+    > …                           its stdout
+    ! …                           its stderr
+    = N                           its exit code
+
+``{issuer}``, ``{host}``, ``{home}``, ``{secret}`` (the machine client's), ``{nobody}`` (an address where nobody
+listens), ``{nobody-host}`` and ``{version}`` are put in first. In what is expected ``<token>``, ``<time>`` (RFC 3339),
+``<clock>`` (local), ``<n>`` (a number), ``<hex>``, ``<any>`` and ``<lines>`` stand for what changes. There is no
+terminal: a step in which a person is asked sets CREDENTIAL_HELPER_INTERACTIVE=always, and reads the prompt on stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import credential_helper
+from integration.embedded_provider import EmbeddedProvider
+from integration.hostile_provider import HostileProvider, answer, closed_port
+
+FOLDER = Path(__file__).parent / "conversations"
+CHECKOUT = Path(__file__).parent.parent
+
+# A shell would put the path that it found into argv[0]; here a transcript does.
+START = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); del sys.argv[0]; " + (
+    "from credential_helper.__main__ import main; main()"
+)
+DEADLINE = 60.0  # seconds a step; generous, nothing here waits
+
+PLACEHOLDERS = {
+    "token": r"[A-Za-z0-9_.~-]+",
+    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+    "clock": r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d",
+    "n": r"\d+",
+    "hex": r"[0-9a-f]+",
+    "any": r".*",
+    "lines": r"[\s\S]*",
+}
+
+
+class Step(msgspec.Struct):
+    """One call of the program, and all that is expected of it."""
+
+    where: str  # FILE:LINE
+    words: list[str]
+    stdin: list[str]
+    stdout: list[str]
+    stderr: list[str]
+    code: int | None = None
+
+
+class Remark(msgspec.Struct):
+    """A ``*`` line."""
+
+    where: str
+    words: list[str]
+
+
+class WrittenFile(msgspec.Struct):
+    """A ``+`` line, and the lines of the file."""
+
+    where: str
+    words: list[str]
+    lines: list[str]
+
+
+class Scene(msgspec.Struct):
+    """What happens in one home."""
+
+    file: str
+    title: str
+    acts: list[Step | Remark | WrittenFile]
+
+
+def parse(path: Path) -> list[Scene]:
+    """Return the scenes of a file; AssertionError for a line that is out of place."""
+    scenes: list[Scene] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        where = f"{path.name}:{number}"
+        kind, rest = line[:1], line[2:]
+        if line.startswith("== "):
+            scenes.append(Scene(path.stem, line[3:], []))
+            continue
+        if kind in ("", "#"):
+            continue
+        assert line[1:2] in ("", " "), f"{where}: a space belongs after {kind}"
+        assert scenes, f"{where}: a scene begins with =="
+        acts = scenes[-1].acts
+        last = acts[-1] if acts else None
+        if kind == "$":
+            acts.append(Step(where, shlex.split(rest), [], [], []))
+        elif kind == "*":
+            acts.append(Remark(where, rest.split()))
+        elif kind == "+":
+            acts.append(WrittenFile(where, rest.split(), []))
+        elif kind == "|":
+            assert isinstance(last, WrittenFile), f"{where}: this line belongs to no file"
+            last.lines.append(rest)
+        else:
+            assert isinstance(last, Step), f"{where}: this line belongs to no step"
+            assert last.code is None, f"{where}: the exit code is a step's last line"
+            if kind == "=":
+                last.code = int(rest)
+            else:
+                {"<": last.stdin, ">": last.stdout, "!": last.stderr}[kind].append(rest)
+    for scene in scenes:
+        for act in scene.acts:
+            assert not isinstance(act, Step) or act.code is not None, f"{act.where}: no exit code"
+    return scenes
+
+
+class Stage:
+    """One home, and the provider that is talked to."""
+
+    def __init__(self, home: Path, nobody: int, key: rsa.RSAPrivateKey, stack: contextlib.ExitStack) -> None:
+        """``stack`` ends what is started here."""
+        self.home = home
+        self.key = key
+        self.stack = stack
+        self.provider: EmbeddedProvider | None = None
+        self.hostile: HostileProvider | None = None
+        self.values = {
+            "home": str(home),
+            "nobody": f"http://127.0.0.1:{nobody}",
+            "nobody-host": f"127.0.0.1:{nobody}",
+            "version": credential_helper.__version__,
+        }
+        self.answers: Callable[[str], bool] | None = None  # what the person does with the next code
+
+    def fill(self, text: str) -> str:
+        """Put the values in."""
+        for name, value in self.values.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    def remark(self, remark: Remark) -> None:
+        """Do what a ``*`` line says."""
+        subject, *words = remark.words
+        if words == ["seconds", "pass"]:
+            time.sleep(float(subject))
+        elif subject == "ada":
+            assert self.provider is not None
+            self.answers = {"approves": self.provider.approve, "refuses": self.provider.deny}[words[0]]
+        elif subject == "hostile":
+            self.script(*words)
+        else:
+            assert subject == "provider", remark.where
+            self.direct(words, remark.where)
+
+    def script(self, path: str, status: str, *words: str) -> None:
+        """Let the hostile provider answer something."""
+        if self.hostile is None:
+            self.hostile = self.stack.enter_context(HostileProvider())
+            self.hostile.serve_metadata()
+            self.values |= {"issuer": self.hostile.issuer, "host": self.hostile.issuer.removeprefix("http://")}
+        headers = dict(word.split(":", 1) for word in words if re.fullmatch(r"[A-Za-z-]+:[^{\"]*", word))
+        body = self.fill(" ".join(word for word in words if word.partition(":")[0] not in headers))
+        self.hostile.script(path, answer(body, int(status), headers))
+
+    def direct(self, words: list[str], where: str) -> None:
+        """Start or stop the embedded provider, or look at what it has counted."""
+        if words == ["stops"]:
+            assert self.provider is not None
+            self.provider.stop()
+        elif words[:1] == ["saw"]:
+            assert self.provider is not None
+            expected = {name: int(count) for name, count in (word.split("=") for word in words[1:])}
+            seen = {name: self.provider.counters[name] for name in expected}
+            assert seen == expected, where
+        else:
+            settings: dict[str, Any] = {name: float(value) for name, value in (word.split("=") for word in words)}
+            self.provider = EmbeddedProvider(**{"interval": 1, "key": self.key, **settings})
+            self.stack.enter_context(self.provider)
+            issuer = self.provider.issuer
+            self.values |= {
+                "issuer": issuer,
+                "host": issuer.removeprefix("http://").rstrip("/"),
+                "secret": self.provider.client_secret,
+            }
+
+    def write(self, file: WrittenFile) -> None:
+        """Write a file."""
+        name, *more = file.words
+        path = Path(self.fill(name).replace("~", str(self.home), 1))
+        modes = [word for word in more if word.isdigit()]
+        encodings = [word for word in more if not word.isdigit()]
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(self.fill("".join(f"{line}\n" for line in file.lines)), encoding=(encodings or ["utf-8"])[0])
+        path.chmod(int((modes or ["0600"])[0], 8))
+
+    def call(self, step: Step) -> tuple[str, str, int]:
+        """Run the program; return stdout, stderr and the exit code."""
+        words = [self.fill(word) for word in step.words]
+        environ = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC0"}
+        while "=" in words[0]:
+            name, _, value = words.pop(0).partition("=")
+            environ[name] = value
+        with self.person():
+            done = subprocess.run(
+                [sys.executable, "-c", START, *words],
+                input=self.fill("".join(f"{line}\n" for line in step.stdin)).encode(),
+                capture_output=True,
+                env=environ,
+                cwd=self.home,
+                timeout=DEADLINE,
+                start_new_session=True,  # no terminal
+            )
+        return done.stdout.decode(), done.stderr.decode(), done.returncode
+
+    @contextlib.contextmanager
+    def person(self) -> Iterator[None]:
+        """Let the person answer each code that appears while the step runs."""
+        decide, self.answers = self.answers, None
+        if decide is None or self.provider is None:
+            yield
+            return
+        provider, done = self.provider, threading.Event()
+
+        def answer() -> None:
+            while not done.wait(0.02):
+                for code in provider.pending():
+                    decide(code)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def pattern(lines: list[str], fill: Callable[[str], str]) -> str:
+    """Return a regular expression for the lines that are expected."""
+    names = "|".join(PLACEHOLDERS)
+    text = "".join(f"{fill(line)}\n" for line in lines)
+    parts = re.split(f"<({names})>", text)  # literal, name, literal, name, …
+    return "".join(PLACEHOLDERS[part] if index % 2 else re.escape(part) for index, part in enumerate(parts))
+
+
+def as_written(step: Step, stdout: str, stderr: str, code: int) -> str:
+    """Write what came as a transcript would."""
+    shown = [f"{step.where}: $ {shlex.join(step.words)}"]
+    shown += [f"> {line}" for line in stdout.splitlines()] + [f"! {line}" for line in stderr.splitlines()]
+    return "\n".join([*shown, f"= {code}"])
+
+
+SCENES = [scene for path in sorted(FOLDER.glob("*.txt")) for scene in parse(path)]
+
+
+@pytest.fixture(scope="module")
+def nobody() -> Iterator[int]:
+    with closed_port() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: f"{scene.file}: {scene.title}")
+def test_the_conversation_goes_as_written(scene: Scene, tmp_path: Path, nobody: int, key: rsa.RSAPrivateKey) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with contextlib.ExitStack() as stack:
+        stage = Stage(home, nobody, key, stack)
+        for act in scene.acts:
+            if isinstance(act, Remark):
+                stage.remark(act)
+            elif isinstance(act, WrittenFile):
+                stage.write(act)
+            else:
+                stdout, stderr, code = stage.call(act)
+                met = (
+                    re.fullmatch(pattern(act.stdout, stage.fill), stdout) is not None
+                    and re.fullmatch(pattern(act.stderr, stage.fill), stderr) is not None
+                    and code == act.code
+                )
+                assert met, as_written(act, stdout, stderr, code)
+
+
+def test_every_scene_has_its_own_title_and_a_step() -> None:
+    titles = [(scene.file, scene.title) for scene in SCENES]
+    assert len(set(titles)) == len(titles) > 30
+    assert all(any(isinstance(act, Step) for act in scene.acts) for scene in SCENES)
+
+
+def test_a_difference_is_seen(tmp_path: Path) -> None:
+    """The comparison itself: one more line, one line less, another word, a placeholder that does not fit."""
+    expected = pattern(["until <clock>, {x}"], lambda line: line.replace("{x}", "then"))
+    assert re.fullmatch(expected, "until 18:04, then\n")
+    for other in ("", "until 18:04, then", "until 18:04, then\n\n", "until 18.04, then\n", "until 18:04, thEn\n"):
+        assert re.fullmatch(expected, other) is None
+    (tmp_path / "x.txt").write_text("== one\n$ credential-helper\n> never\n")
+    with pytest.raises(AssertionError, match="no exit code"):
+        parse(tmp_path / "x.txt")

@@ -1,0 +1,336 @@
+"""README is true: what it names exists, what exists is named, and its examples are read by the program itself."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from credential_helper import cli, errors, judges, model, places, profiles, settings, terminal
+from credential_helper.protocols import generic, kubectl
+
+CHECKOUT = Path(__file__).parent.parent
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "credential_helper").rglob("*.py")))
+
+# Flags that README names and that are other programs': pip's, kubectl's, the API server's, kubelogin's.
+FOREIGN_FLAGS = {
+    "--upgrade",
+    *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
+    *("--oidc-issuer-url", "--oidc-client-id", "--oidc-client-secret", "--oidc-extra-scope"),
+    *("--oidc-use-access-token", "--oidc-auth-request-extra-params", "--grant-type", "--certificate-authority"),
+    *("--insecure-skip-tls-verify", "--token-cache-dir", "--token-cache-storage", "--force-refresh"),
+}
+
+# Known to the program and not in README, because no code serves them yet.
+LATER_FLAGS = {"--private-key-file", "--git", "--docker"}
+LATER_KEYS = {"client_secret.keyring"}
+LATER_VARIABLES = {"CREDENTIAL_HELPER_PRIVATE_KEY", "CREDENTIAL_HELPER_PASSWORD", "CREDENTIAL_HELPER_PASSWORD_STORAGE"}
+
+# Of the tests, not of the program.
+TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL"}
+
+
+def section(title: str) -> str:
+    """Return the text below a heading of the second level."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert found, f"README has no section {title}"
+    return found[1]
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return the fenced code blocks of a language, without the indent of the list that they stand in."""
+    found = re.finditer(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{match[1]}", "", match[2], flags=re.MULTILINE) for match in found]
+
+
+def parser() -> argparse.ArgumentParser:
+    return cli._parser()
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the commands' parsers by name."""
+    for action in parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    raise AssertionError("no commands")
+
+
+def flags() -> set[str]:
+    """Return every flag of every command."""
+    every = [parser(), *commands().values()]
+    return {flag for one in every for action in one._actions for flag in action.option_strings if flag[:2] == "--"}
+
+
+# --- the command line
+
+
+def test_every_command_is_in_the_table_and_every_row_is_a_command() -> None:
+    rows = re.findall(r"^\| `credential-helper (\S+?)[` ]", section("Commands"), re.MULTILINE)
+    assert rows == list(commands())
+
+
+def test_every_flag_that_is_named_exists() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", README))
+    assert named - FOREIGN_FLAGS <= flags()
+    assert named >= FOREIGN_FLAGS, "README names these no more: take them out of the list"
+
+
+def test_every_flag_that_exists_is_named() -> None:
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", README))
+    assert flags() - named == LATER_FLAGS
+
+
+def invocations() -> Iterator[list[str]]:
+    """Yield the words after the program's name, of every command in README."""
+    for block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"\$\(|\)|\||&&", line.partition("  #")[0]):
+                words = shlex.split(part) if part.count('"') % 2 == 0 else part.split()
+                if words[:1] == ["credential-helper"]:
+                    yield [word for word in words[1:] if not word.startswith("<")]
+    for span in re.findall(r"`credential-helper ([^`]+)`", README):
+        yield [word for word in span.split() if not re.fullmatch(r"\[?PROFILE…?\]?", word)]
+
+
+def test_every_command_line_can_be_typed() -> None:
+    seen = list(invocations())
+    assert ["token", "prod"] in seen
+    assert ["logout", "--all"] in seen
+    for words in seen:
+        if words != ["--version"]:
+            parser().parse_args(words)
+
+
+def test_the_kubeconfig_and_kubectl_s_own_command_say_the_same() -> None:
+    text = section("kubectl with Auth0, in six steps")
+    [yaml], [command] = blocks("yaml", text), blocks("sh", text)
+    [listed] = re.findall(r"args: \[(.*)\]", yaml)
+    arguments = listed.split(", ")
+    words = shlex.split(command.replace("\\\n", " "))
+    assert [word.partition("=")[2] for word in words if word.startswith("--exec-arg=")] == arguments
+    parser().parse_args(arguments)
+    for value in (kubectl.V1, "credential-helper", "Never"):
+        assert any(word.endswith(f"={value}") for word in words)
+        assert f": {value}\n" in yaml
+    assert "provideClusterInfo: true\n" in yaml
+    assert "--exec-provide-cluster-info" in words
+
+
+def test_a_whole_profile_fits_into_a_kubeconfig() -> None:
+    listed = re.findall(r"`args: \[(.*?)\]`", README.replace("\n", " "))
+    assert listed
+    for arguments in listed:
+        words = [word.strip('"') for word in arguments.split(", ")]
+        parser().parse_args(words)
+
+
+def test_yaml_is_indented_by_spaces_and_every_line_is_a_key_or_an_item() -> None:
+    found = blocks("yaml")
+    assert len(found) == 2
+    for block in found:
+        for line in block.splitlines():
+            assert re.fullmatch(r"(  )*(- )?[\w.\-/]+:( .+)?", line), line
+    exec_section = blocks("yaml", section("kubectl with Auth0, in six steps"))[0].partition("exec:\n")[2]
+    assert set(re.findall(r"^ +(\w+):", exec_section, re.MULTILINE)) == {
+        *("apiVersion", "command", "args", "interactiveMode", "provideClusterInfo", "installHint")
+    }
+
+
+def test_what_the_cluster_s_extension_may_hold_is_told() -> None:
+    told = re.search(r"It may hold ((?:`\w+`(?:, | and )?)+)", README)
+    assert told
+    assert tuple(re.findall(r"`(\w+)`", told[1])) == kubectl.CONFIG_KEYS
+    assert kubectl.EXTENSION in README
+
+
+# --- configuration
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_every_toml_block_is_a_config_file_that_loads(block: str, tmp_path: Path, environ: dict[str, str]) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(block, encoding="utf-8")
+    file.chmod(0o600)
+    environ["CREDENTIAL_HELPER_CONFIG"] = str(file)
+    configuration = profiles.load(environ)
+    assert configuration.problems() == []
+    assert configuration.names()
+
+
+def test_the_reference_has_every_key_and_no_other() -> None:
+    reference = tomllib.loads(blocks("toml", section("Configuration"))[0])
+    profile = reference["profiles"]["prod"]
+    written = {key for key in (*reference, *profile) if key != "profiles"}
+    later = {key for key in ("git", "docker", "password_storage") if f"`{key}`" in section("Configuration")}
+    assert written | later == {*profiles.TOP_LEVEL, *settings.PROFILE_KEYS} - {"profiles"}
+    assert set(profile["endpoints"]) == set(settings.TABLE_KEYS["endpoints"])
+    [line] = [line for line in blocks("toml", section("Configuration"))[0].splitlines() if "client_secret =" in line]
+    sources = {f"client_secret.{name}" for name in re.findall(r"\{ (\w+) =", line)}
+    assert sources | LATER_KEYS == {f"client_secret.{name}" for name in settings.TABLE_KEYS["client_secret"]}
+
+
+def test_the_values_of_each_choice_are_those_of_the_program() -> None:
+    """``# auto | access | id`` beside a key is what its judge says that it expects."""
+    found = {}
+    for line in blocks("toml", section("Configuration"))[0].splitlines():
+        comment = " ".join(re.sub(r"\(.*?\)", "", line.partition("#")[2]).split())
+        if listed := re.search(r"(?:[a-z-]+ \| )+[a-z-]+", comment):
+            found[line.partition("=")[0].strip()] = listed[0].split(" | ")
+    assert set(found) == {"flow", "token", "interactive", "store", "client_authentication"}
+    for key, words in found.items():
+        place = judges.Place(kind="variable")
+        with pytest.raises(errors.ConfigurationError) as caught:
+            settings.BY_NAME[key].judge(judges.Written("no such word", "here", place))
+        assert caught.value.sentence == f"here: expected {', '.join(words[:-1])} or {words[-1]}"
+
+
+def test_flags_that_change_a_profile_and_those_that_may_not_are_told_apart() -> None:
+    told = re.search(r"Flags may change .*? but not who is asked.*?--issuer`\.", section("Configuration"), re.DOTALL)
+    assert told
+    free, _, fixed = told[0].partition("but not who is asked")
+    for setting in settings.SETTINGS:
+        if setting.flag and setting.flag not in LATER_FLAGS | {"--issuer"}:
+            here = re.compile(rf"`{setting.flag}(?![\w-])")
+            assert bool(here.search(fixed)) == setting.fixed, setting.flag
+            assert bool(here.search(free)) != setting.fixed, setting.flag
+
+
+def test_every_variable_that_is_named_is_known_to_the_program() -> None:
+    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", README))
+    named |= {f"CREDENTIAL_HELPER_{name}" for name in re.findall(r"`…_([A-Z_]+)`", README)}
+    assert named - TEST_VARIABLES <= variables()
+
+
+def test_every_variable_of_the_program_is_named() -> None:
+    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", README))
+    table = {setting.variable for setting in settings.SETTINGS}  # README: each flag has its variable
+    assert variables() - named - table <= LATER_VARIABLES
+    assert set(places.SECRET_VARIABLES) <= LATER_VARIABLES | named
+
+
+def variables() -> set[str]:
+    """Return the variables that the program's text names, and those of the table of settings."""
+    written = set(re.findall(r"CREDENTIAL_HELPER_[A-Z]+(?:_[A-Z]+)*(?![A-Z_])", SOURCE))
+    return written | {setting.variable for setting in settings.SETTINGS if setting.variable}
+
+
+# --- errors, words, places
+
+
+def exit_codes(error: type[errors.CredentialHelperError] = errors.CredentialHelperError) -> set[int]:
+    """Return the exit codes of an error and of all below it."""
+    return {error.exit_code}.union(*(exit_codes(one) for one in error.__subclasses__()))
+
+
+def test_every_exit_code_is_in_the_table_and_every_row_is_an_exit_code() -> None:
+    rows = [int(code) for code in re.findall(r"^\| (\d+) \|", section("Exit codes"), re.MULTILINE)]
+    assert rows == sorted(exit_codes() | {0, 130})
+    told = {int(code) for code in re.findall(r"\b(\d\d) ", cli._EPILOG)}
+    assert told == exit_codes()
+    assert "130 interrupted" in cli._EPILOG
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    drawn = dict(re.findall(r"^    (?:[├└]── )?(\w+) +(\d+) ", errors.__doc__ or "", re.MULTILINE))
+
+    def tree(error: type[errors.CredentialHelperError]) -> dict[str, str]:
+        below = [tree(one) for one in error.__subclasses__()]
+        return {error.__name__: str(error.exit_code)} | {k: v for one in below for k, v in one.items()}
+
+    every = {name: code for name, code in tree(errors.CredentialHelperError).items() if name != "RememberedError"}
+    ours = {name: code for name, code in every.items() if hasattr(errors, name)}
+    assert drawn.items() >= {k: v for k, v in ours.items() if _direct(k)}.items()
+    assert drawn.items() <= ours.items()
+
+
+def _direct(name: str) -> bool:
+    return getattr(errors, name).__base__ in (Exception, errors.CredentialHelperError)
+
+
+def test_the_prompt_is_the_one_that_people_see() -> None:
+    shown = model.Prompt(
+        tool="kubectl",
+        profile="prod",
+        issuer="https://example.eu.auth0.com/",
+        target="https://kubernetes.example.com:6443",
+        scope=model.DEFAULT_SCOPES,
+        device_code=model.Secret("x"),
+        user_code="WDJB-MJHT",
+        verification_uri="https://example.eu.auth0.com/activate",
+        verification_uri_complete="https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
+        interval=5,
+        next_poll=5,
+        made_at=0,
+        expires_at=900,
+    )
+    assert "\n".join(terminal.prompt_lines(shown, now=0)) + "\n" in blocks("console")[0]
+
+
+def test_the_request_and_the_answer_of_get_are_told() -> None:
+    text = section("Scripts, curl and other tools")
+    told = re.search(r"The request may hold (.*?) \(the SHA-256", text, re.DOTALL)
+    assert told
+    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(generic._KEYS)
+    [answer] = re.findall(r'`(\{"version":1,"token_type".*?\})`', text)
+    credential = model.Credential(
+        profile="prod",
+        kind="access",
+        token=model.Secret("x"),
+        token_type="Bearer",
+        received_at=0,
+        expires_at=1893456000,
+        fresh_until=None,
+        scope=("a",),
+    )
+    mine = generic.render(credential).decode().replace('"x"', '"…"').replace('"a"', '"…"')
+    assert mine == answer + "\n"
+    for block in re.findall(r"echo '(.*?)'", text):
+        assert generic.read(block.encode()).profile == "prod"
+
+
+@pytest.mark.parametrize("words", ["unlock the keyring", "this machine's clock is"])
+def test_messages_that_are_quoted_are_said(words: str) -> None:
+    assert words in section("Troubleshooting")
+    assert words in SOURCE
+
+
+def test_links_lead_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert "#troubleshooting" in links
+    for link in links:
+        assert link[1:] in anchors if link.startswith("#") else (CHECKOUT / link).is_file(), link
+
+
+def test_what_can_be_made_can_be_made() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z]+`", README))))
+    assert named == {"demo", "test", "check", "bench"}
+    assert named <= targets
+
+
+def test_files_that_are_named_are_there() -> None:
+    for name in ("credential_helper/broker.py", ".ci/run"):
+        assert f"`{name}`" in README
+        assert (CHECKOUT / name).is_file()
+
+
+def test_every_place_that_is_named_is_the_program_s(environ: dict[str, str]) -> None:
+    files = [path for _, path in places.config_files(environ)]
+    state = places.state_directory(environ)
+    for path in (*files, state):
+        assert path is not None
+        assert f"`{path.replace(environ['HOME'], '~')}" in README
+
+
+def test_nothing_starts_us_through_the_interpreter() -> None:
+    """``python -m`` looks into the current directory first, and git runs us inside other people's checkouts."""
+    assert not re.search(r"python3? -m credential_helper", README)
+    assert "python -m credential_helper" not in (CHECKOUT / "Makefile").read_text(encoding="utf-8")

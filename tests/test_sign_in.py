@@ -1,0 +1,438 @@
+"""Showing, waiting and redeeming: what a grant may ask of the broker, on a real disk, and nobody sleeps."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
+from credential_helper.interrupts import Abandoned, Interrupted, Interrupts
+from credential_helper.model import Prompt, Secret, Tokens
+from credential_helper.sign_in import OTHERS_PROMPT, SignIn, current_prompt, under_way
+from credential_helper.stores.files import Reservation, State
+from credential_helper.stores.sessions import Sessions
+from tests.conftest import FakeClock
+from tests.test_sessions import MemoryKeyring
+
+ID = "c" * 64
+TOKENS = Tokens(access_token=Secret("the-access-token"), token_type="Bearer", received_at=0.0)
+
+
+class Screen:
+    """A terminal that takes prompts, or is taken."""
+
+    def __init__(self) -> None:
+        self.name: str | None = "tty-1"
+        self.shown: list[Prompt] = []
+        self.waited = 0
+
+    def show(self, prompt: Prompt) -> str | None:
+        if self.name is not None:
+            self.shown.append(prompt)
+        return self.name
+
+    def waiting(self, prompt: Prompt) -> None:
+        assert prompt.user_code == "WDJB-MJHT"
+        self.waited += 1
+
+
+class Caller:
+    key = "parent"
+
+    def __init__(self) -> None:
+        self.there = True
+
+    def waits(self) -> bool:
+        return self.there
+
+
+class EventfulClock(FakeClock):
+    """A clock on which something happens once it has been slept on for so long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._events: list[tuple[float, Callable[[], None]]] = []
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._events.append((self.ticks + seconds, action))
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        due = [event for event in self._events if event[0] <= self.ticks]
+        for event in due:
+            self._events.remove(event)
+            event[1]()
+
+
+class World:
+    """What one sign-in works with."""
+
+    def __init__(self, folder: Path, clock: FakeClock) -> None:
+        self.clock = clock
+        self.sessions = Sessions(State(str(folder / "state")), MemoryKeyring(), note=lambda _: None)
+        self.screen = Screen()
+        self.caller = Caller()
+        self.interrupts = Interrupts()
+        self.notes: list[str] = []
+        self.kept: list[tuple[Tokens, bool]] = []
+        self.given_back: list[Tokens] = []
+
+    def sign_in(self, **changes: Any) -> SignIn:
+        options: dict[str, Any] = {
+            "tool": "kubectl",
+            "target": None,
+            "profile": "prod",
+            "session_id": ID,
+            "sessions": self.sessions,
+            "person": self.screen,
+            "may_ask": True,
+            "resume": True,
+            "caller": self.caller,
+            "interrupts": self.interrupts,
+            "clock": self.clock,
+            "note": self.notes.append,
+            "keep": self.keep,
+            "give_back": self.given_back.append,
+        }
+        return SignIn(**{**options, **changes})
+
+    def keep(self, tokens: Tokens, reservation: Reservation | None) -> None:
+        self.kept.append((tokens, reservation is not None))
+
+    def prompt(self, **changes: Any) -> Prompt:
+        now = self.clock.now()
+        prompt = Prompt(
+            tool="kubectl",
+            profile="prod",
+            issuer="https://idp.example.com",
+            target=None,
+            scope=("openid",),
+            device_code=Secret("the-device-code"),
+            user_code="WDJB-MJHT",
+            verification_uri="https://idp.example.com/activate",
+            verification_uri_complete=None,
+            interval=5.0,
+            next_poll=now + 5.0,
+            made_at=now,
+            expires_at=now + 900.0,
+        )
+        return msgspec.structs.replace(prompt, **changes)
+
+    def on_disk(self) -> Prompt | None:
+        return self.sessions.prompt(ID)
+
+
+@pytest.fixture
+def clock() -> EventfulClock:
+    return EventfulClock()
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: FakeClock) -> World:
+    return World(tmp_path, clock)
+
+
+# --- asking
+
+
+def test_the_prompt_is_on_disk_before_it_is_shown_and_names_the_terminal_afterwards(world: World) -> None:
+    seen: list[Prompt | None] = []
+
+    class Watching(Screen):
+        def show(self, prompt: Prompt) -> str | None:
+            seen.append(world.on_disk())
+            return super().show(prompt)
+
+    world.screen = Watching()
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    assert [prompt.shown_on for prompt in seen if prompt is not None] == [()]
+    kept = world.on_disk()
+    assert kept is not None
+    assert kept.shown_on == ("tty-1",)
+    assert kept.device_code.reveal() == "the-device-code"
+    assert stage.asked
+
+
+def test_who_may_not_ask_asks_for_no_new_code(world: World) -> None:
+    with pytest.raises(InteractionRequired, match="under way in another terminal"):
+        world.sign_in(may_ask=False).ask(world.prompt())
+    assert world.on_disk() is None
+    assert world.screen.shown == []
+
+
+def test_a_terminal_that_another_prompt_has_is_tried_again(world: World) -> None:
+    world.screen.name = None
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    assert not stage.asked
+    world.screen.name = "tty-1"
+    stage.pause(world.prompt())
+    assert stage.asked
+    assert len(world.screen.shown) == 1
+
+
+def test_it_is_shown_once(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    for _ in range(3):
+        stage.pause(world.prompt())
+    assert len(world.screen.shown) == 1
+
+
+def test_without_a_disk_the_person_is_asked_all_the_same(world: World) -> None:
+    stage = world.sign_in(sessions=None)
+    assert stage.waiting() is None
+    stage.ask(world.prompt())
+    stage.pause(world.prompt())
+    stage.redeem(lambda: TOKENS)
+    stage.close(finished=True)
+    assert len(world.screen.shown) == 1
+    assert world.kept == [(TOKENS, False)]
+
+
+def test_a_disk_that_fails_is_told_and_cancels_nothing(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    world.sessions = Sessions(State(str(tmp_path / "file" / "state")), MemoryKeyring(), note=lambda _: None)
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    stage.pause(world.prompt())
+    stage.redeem(lambda: TOKENS)
+    stage.close(finished=True)
+    assert any("other processes cannot see the prompt" in note for note in world.notes)
+    assert world.kept == [(TOKENS, False)]
+
+
+def test_a_prompt_that_could_not_be_written_again_is_missed_by_nobody(world: World) -> None:
+    """A disk that filled up in between: where ID.prompt is not known to be ours, its absence is no logout."""
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    Path(world.sessions.state.locate(f"sessions/{ID}.prompt.new")).mkdir()
+    stage.pause(world.prompt())
+    world.sessions.clear_prompt(ID)
+    stage.pause(world.prompt())
+    assert any("other processes cannot see the prompt" in note for note in world.notes)
+
+
+# --- waiting
+
+
+def test_a_pause_ends_at_the_next_poll_and_looks_up_now_and_then(world: World, clock: FakeClock) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    started = clock.monotonic()
+    stage.pause(world.prompt(next_poll=clock.now() + 5.0))
+    assert clock.monotonic() - started == pytest.approx(5.0)
+    assert max(clock.slept) <= 0.5
+    assert world.screen.waited >= 10
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [(-3.0, 0.0), (3600.0, 5.0)], ids=["past", "after a clock was set back"])
+def test_a_pause_is_never_longer_than_the_interval(world: World, clock: FakeClock, ahead: float, waits: float) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    started = clock.monotonic()
+    stage.pause(world.prompt(next_poll=clock.now() + ahead))
+    assert clock.monotonic() - started == pytest.approx(waits)
+
+
+def test_the_pace_is_on_disk_for_whoever_takes_over(world: World, clock: FakeClock) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    slower = world.prompt(interval=10.0, next_poll=clock.now() + 10.0)
+    stage.pause(slower)
+    kept = world.on_disk()
+    assert kept is not None
+    assert (kept.interval, kept.next_poll) == (10.0, slower.next_poll)
+
+
+def test_a_logout_cancels_a_pause_and_is_not_undone(world: World, clock: EventfulClock) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    clock.after(2.0, lambda: world.sessions.clear_prompt(ID))
+    with pytest.raises(AuthorizationError, match="cancelled by a logout") as caught:
+        stage.pause(world.prompt())
+    assert caught.value.error == "cancelled"
+    assert world.on_disk() is None
+    assert sum(clock.slept) < 3.0
+
+
+def test_a_logout_between_two_pauses_is_not_undone_either(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    world.sessions.clear_prompt(ID)
+    with pytest.raises(AuthorizationError, match="cancelled by a logout"):
+        stage.pause(world.prompt())
+    assert world.on_disk() is None
+
+
+def test_a_caller_who_has_gone_ends_a_pause(world: World, clock: EventfulClock) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+
+    def leave() -> None:
+        world.caller.there = False
+
+    clock.after(1.0, leave)
+    with pytest.raises(Abandoned):
+        stage.pause(world.prompt())
+    assert sum(clock.slept) < 2.0
+
+
+def test_who_may_not_ask_waits_five_seconds_for_a_person_elsewhere(world: World, clock: FakeClock) -> None:
+    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
+    stage = world.sign_in(may_ask=False)
+    prompt = stage.waiting()
+    assert prompt is not None
+    with pytest.raises(InteractionRequired, match="a sign-in to prod is under way in another terminal"):
+        while True:
+            stage.pause(msgspec.structs.replace(prompt, next_poll=clock.now() + 5.0))
+    assert OTHERS_PROMPT < sum(clock.slept) <= OTHERS_PROMPT + 1.0
+    assert world.screen.shown == []
+    stage.close(finished=False)
+    assert world.on_disk() is not None, "the code is still good for the next holder"
+
+
+# --- going on with a dead holder's code
+
+
+def test_a_dead_holder_s_code_is_gone_on_with_and_shown_here(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
+    stage = world.sign_in()
+    prompt = stage.waiting()
+    assert prompt is not None
+    assert prompt.device_code.reveal() == "the-device-code"
+    assert [shown.shown_on for shown in world.screen.shown] == [("tty-9",)]
+    kept = world.on_disk()
+    assert kept is not None
+    assert kept.shown_on == ("tty-9", "tty-1")
+    assert world.notes == ["going on with the code of a process that ended"]
+
+
+def test_a_code_that_stands_on_this_terminal_is_not_listed_twice(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-1",)))
+    stage = world.sign_in()
+    assert stage.waiting() is not None
+    stage.pause(world.prompt())
+    kept = world.on_disk()
+    assert kept is not None
+    assert kept.shown_on == ("tty-1",)
+
+
+def test_login_begins_anew(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt())
+    assert world.sign_in(resume=False).waiting() is None
+
+
+@pytest.mark.parametrize(
+    ("made", "expires", "counts"),
+    [(0.0, 900.0, True), (60.0, 900.0, True), (61.0, 900.0, False), (-900.0, 0.0, False), (-900.0, 1.0, True)],
+)
+def test_a_prompt_that_is_expired_or_from_the_future_means_nothing(
+    world: World, clock: FakeClock, made: float, expires: float, *, counts: bool
+) -> None:
+    now = clock.now()
+    world.sessions.keep_prompt(ID, world.prompt(made_at=now + made, expires_at=now + expires))
+    assert (current_prompt(world.sessions, ID, now) is not None) == counts
+    assert (world.sign_in().waiting() is not None) == counts
+
+
+# --- redeeming
+
+
+def test_what_is_redeemed_is_kept_with_room_reserved_before_the_request(world: World) -> None:
+    seen: list[bool] = []
+
+    def exchange() -> Tokens:
+        seen.append(Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists())
+        return TOKENS
+
+    world.sign_in().redeem(exchange)
+    assert seen == [True]
+    assert world.kept == [(TOKENS, True)]
+    assert not Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists(), "nothing was saved into it"
+
+
+def test_a_request_that_fails_keeps_nothing_and_leaves_nothing(world: World) -> None:
+    def exchange() -> Tokens:
+        raise TransportError("no network")
+
+    with pytest.raises(TransportError):
+        world.sign_in().redeem(exchange)
+    assert world.kept == []
+    assert not Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists()
+
+
+def test_a_logout_during_the_request_gives_back_what_it_brought(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+
+    def exchange() -> Tokens:
+        world.sessions.clear_prompt(ID)
+        return TOKENS
+
+    with pytest.raises(AuthorizationError, match="cancelled by a logout"):
+        stage.redeem(exchange)
+    assert world.kept == []
+    assert world.given_back == [TOKENS]
+
+
+def test_a_signal_during_the_request_is_obeyed_when_the_answer_is_kept(world: World) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        world.interrupts.install()
+
+        def exchange() -> Tokens:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return TOKENS
+
+        with pytest.raises(Interrupted) as caught:
+            world.sign_in().redeem(exchange)
+        assert caught.value.exit_code == 143
+        assert world.kept == [(TOKENS, True)]
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- the end
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_at_the_end_nobody_is_asked_any_more(world: World, *, finished: bool) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    stage.close(finished=finished)
+    assert world.on_disk() is None
+
+
+def test_what_was_not_announced_is_not_removed(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt())
+    world.sign_in(resume=False).close(finished=False)
+    assert world.on_disk() is not None
+
+
+def test_the_sentence_for_those_elsewhere_names_the_profile() -> None:
+    error = under_way("prod")
+    assert error.exit_code == 66
+    assert error.sentence == "a sign-in to prod is under way in another terminal"
+    assert error.hint
+
+
+def test_a_state_directory_that_became_unsafe_is_no_prompt(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt())
+    path = Path(world.sessions.state.locate(f"sessions/{ID}.prompt"))
+    elsewhere = path.with_name("elsewhere")
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    with pytest.raises(StoreError):
+        world.sessions.prompt(ID)
+    assert world.sign_in().waiting() is None
