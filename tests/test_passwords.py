@@ -1,0 +1,582 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from credential_helper.clock import SystemClock
+from credential_helper.errors import LockTimeout, StoreError
+from credential_helper.model import Secret
+from credential_helper.stores import lock
+from credential_helper.stores.files import State
+from credential_helper.stores.passwords import INDEX, Passwords, Storage, Tool
+from tests.conftest import FakeClock
+
+ROOT = Path(__file__).resolve().parent.parent
+GIT = {"protocol": "https", "host": "git.example.com", "username": "ada", "password": "s3cret-of-ada"}
+DOCKER = {"server": "registry.example.com", "username": "ada", "password": "s3cret-of-ada"}
+HOST = {"protocol": "https", "host": "git.example.com"}
+
+
+class FolderKeyring:
+    """A keyring that several processes share: a file a record. ``refuses`` are the calls that fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(exist_ok=True)
+        self.refuses: set[str] = set()
+        self.calls: list[str] = []
+        self.before: Callable[[str], None] = lambda _call: None
+
+    def usable(self, store: Literal["auto", "keyring"]) -> bool:
+        return store in ("auto", "keyring") and "write" not in self.refuses
+
+    def read(self, name: str, username: str) -> Secret | None:
+        path = self._path("read", name, username)
+        return Secret(path.read_text()) if path.exists() else None
+
+    def write(self, name: str, username: str, secret: Secret) -> None:
+        self._path("write", name, username).write_text(secret.reveal())
+
+    def delete(self, name: str, username: str) -> None:
+        self._path("delete", name, username).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        return [path.name for path in self.folder.iterdir()]
+
+    def _path(self, call: str, name: str, username: str) -> Path:
+        assert len(name) == 32
+        assert username
+        self.calls.append(call)
+        self.before(call)
+        if call in self.refuses:
+            raise StoreError("the keyring is locked", hint="unlock the keyring")
+        return self.folder / name
+
+
+class House:
+    """A state directory, a keyring, and what was said."""
+
+    def __init__(self, folder: Path, clock: FakeClock | None = None) -> None:
+        self.state = State(str(folder / "state"))
+        self.keyring = FolderKeyring(folder / "keyring")
+        self.clock = clock or FakeClock()
+        self.notes: list[str] = []
+
+    def passwords(self, storage: Storage) -> Passwords:
+        return Passwords(self.state, self.keyring, storage=storage, clock=self.clock, note=self.notes.append)
+
+    @property
+    def index(self) -> Path:
+        return Path(self.state.locate(INDEX))
+
+    def on_disk(self) -> bytes:
+        return b"".join(file.read_bytes() for file in Path(str(self.state.path)).rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture(params=["keyring", "file"])
+def passwords(request: pytest.FixtureRequest, house: House) -> Passwords:
+    return house.passwords(request.param)
+
+
+# --- as git's own helpers match ---------------------------------------------------------------------------------------
+
+
+def test_what_is_stored_is_got_whole(passwords: Passwords) -> None:
+    stored = GIT | {"path": "a/b.git", "password_expiry_utc": "1900000100", "oauth_refresh_token": "refresh"}
+    passwords.store("git", stored)
+    assert passwords.get("git", HOST) == stored
+
+
+def test_nothing_stored_is_none_and_makes_no_directory(passwords: Passwords, house: House) -> None:
+    assert passwords.get("git", HOST) is None
+    assert passwords.listing("docker") == []
+    assert passwords.erase("docker", DOCKER) == 0
+    assert not Path(str(house.state.path)).exists()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        (HOST, True),
+        (HOST | {"username": "ada"}, True),
+        (HOST | {"username": "bob"}, False),
+        (HOST | {"username": ""}, False),
+        (HOST | {"path": "a.git"}, True),
+        (HOST | {"path": "b.git"}, False),
+        (HOST | {"path": ""}, False),
+        (HOST | {"host": "git.example.com:443"}, False),
+        (HOST | {"protocol": "http"}, False),
+        ({"protocol": "https"}, False),  # CVE-2020-11008
+        ({"host": "git.example.com"}, False),
+        (HOST | {"host": ""}, False),
+        (HOST | {"protocol": ""}, False),
+        ({}, False),
+        ({"username": "ada", "path": "a.git"}, False),
+    ],
+)
+def test_a_field_constrains_when_it_is_present(passwords: Passwords, pattern: Mapping[str, str], found: bool) -> None:
+    passwords.store("git", GIT | {"path": "a.git"})
+    assert (passwords.get("git", pattern) is not None) is found
+    assert passwords.erase("git", pattern) == int(found)
+    assert (passwords.get("git", HOST) is None) is found
+
+
+def test_a_record_without_a_path_does_not_match_a_pattern_with_one(passwords: Passwords) -> None:
+    passwords.store("git", GIT)
+    assert passwords.get("git", HOST | {"path": "a.git"}) is None
+
+
+def test_the_newest_match_answers(passwords: Passwords) -> None:
+    passwords.store("git", GIT)
+    passwords.store("git", GIT | {"username": "bob", "password": "bobs"})
+    assert passwords.get("git", HOST) == GIT | {"username": "bob", "password": "bobs"}
+    assert passwords.get("git", HOST | {"username": "ada"}) == GIT
+    passwords.store("git", GIT)
+    assert passwords.get("git", HOST) == GIT
+
+
+def test_store_replaces_the_record_of_the_same_key(passwords: Passwords, house: House) -> None:
+    passwords.store("git", GIT | {"password_expiry_utc": "1900000100", "oauth_refresh_token": "old"})
+    passwords.store("git", GIT | {"password": "new"})
+    assert passwords.get("git", HOST) == GIT | {"password": "new"}
+    assert len(passwords.listing("git")) == 1
+    assert len(house.keyring.names()) <= 1
+
+
+def test_records_with_another_path_or_user_stay(passwords: Passwords) -> None:
+    for more in ({}, {"path": "a.git"}, {"path": "b.git"}, {"username": "bob"}, {"username": ""}):
+        passwords.store("git", GIT | more)
+    assert len(passwords.listing("git")) == 5
+
+
+def test_empty_values_are_values(passwords: Passwords) -> None:
+    passwords.store("git", HOST | {"username": "", "password": ""})
+    assert passwords.get("git", HOST | {"username": ""}) == HOST | {"username": "", "password": ""}
+    assert passwords.get("git", HOST | {"username": "ada"}) is None
+
+
+def test_erase_removes_all_matches(passwords: Passwords, house: House) -> None:
+    for name in ("ada", "bob", "eve"):
+        passwords.store("git", GIT | {"username": name})
+    passwords.store("git", GIT | {"host": "other.example.com"})
+    assert passwords.erase("git", HOST) == 3
+    assert passwords.listing("git") == [{"protocol": "https", "host": "other.example.com", "username": "ada"}]
+    assert len(house.keyring.names()) <= 1
+
+
+@pytest.mark.parametrize("secret", ["password", "credential"])
+def test_a_distinct_secret_is_not_erased(passwords: Passwords, secret: str) -> None:
+    passwords.store("git", HOST | {"username": "ada", secret: "theirs"})
+    assert passwords.erase("git", HOST | {secret: "another"}) == 0
+    assert passwords.get("git", HOST) is not None
+    assert passwords.erase("git", HOST | {secret: "theirs"}) == 1
+    assert passwords.get("git", HOST) is None
+
+
+def test_an_expired_password_is_not_answered(passwords: Passwords, house: House) -> None:
+    passwords.store("git", GIT)
+    passwords.store("git", GIT | {"username": "bob", "password_expiry_utc": str(int(house.clock.now()) + 10)})
+    found = passwords.get("git", HOST)
+    assert found is not None
+    assert found["username"] == "bob"
+    house.clock.advance(10)
+    assert passwords.get("git", HOST) == GIT
+
+
+@pytest.mark.parametrize("expiry", ["0", "", "soon", "-1", "١٢", "9" * 30])
+def test_an_expiry_that_is_none_never_passes(passwords: Passwords, expiry: str) -> None:
+    passwords.store("git", GIT | {"password_expiry_utc": expiry})
+    assert passwords.get("git", HOST) is not None
+
+
+def test_what_docker_stored_is_never_answered_to_git(passwords: Passwords) -> None:
+    both = DOCKER | HOST
+    passwords.store("docker", both)
+    assert passwords.get("git", HOST) is None
+    assert passwords.listing("git") == []
+    assert passwords.erase("git", HOST) == 0
+    passwords.store("git", both)
+    assert len(passwords.listing("docker")) == 1
+    assert passwords.get("docker", {"server": "registry.example.com"}) == both
+
+
+@pytest.mark.parametrize("key", ["https://index.docker.io/v1/access-token", "registry.example.com:5000/a", "é ü", " x"])
+def test_dockers_keys_are_kept_exactly(passwords: Passwords, key: str) -> None:
+    passwords.store("docker", DOCKER | {"server": key})
+    assert passwords.listing("docker") == [{"server": key, "username": "ada"}]
+    assert passwords.get("docker", {"server": key}) == DOCKER | {"server": key}
+    assert passwords.get("docker", {"server": key + "/"}) is None
+
+
+def test_dockers_user_is_no_part_of_the_key(passwords: Passwords) -> None:
+    passwords.store("docker", DOCKER)
+    passwords.store("docker", DOCKER | {"username": "bob"})
+    assert passwords.listing("docker") == [{"server": "registry.example.com", "username": "bob"}]
+    assert passwords.get("docker", {"server": ""}) is None
+    assert passwords.get("docker", {}) is None
+
+
+@pytest.mark.parametrize("secret", ["x" * 100_000, "a\nb\r\n\0c", "é\u2028\x7f", "\udcff\udc80", '"\\', ""])
+def test_any_secret_survives(passwords: Passwords, secret: str) -> None:
+    passwords.store("git", GIT | {"password": secret})
+    assert passwords.get("git", HOST) == GIT | {"password": secret}
+    assert passwords.erase("git", HOST | {"password": secret}) == 1
+
+
+def test_attributes_that_are_not_utf_8_survive(passwords: Passwords) -> None:
+    odd = GIT | {"username": b"\xff\xe9".decode(errors="surrogateescape"), "path": "\x00\x1b[31m"}
+    passwords.store("git", odd)
+    assert passwords.get("git", HOST) == odd
+
+
+_texts = st.sampled_from(["a", "\udc80é\n", ""])
+_patterns = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("protocol", "host", "path", "username", "password", "credential"), _texts)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["store", "erase", "get"]), _patterns), max_size=12))
+def test_it_behaves_as_gits_own_model(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, dict[str, str]]]
+) -> None:
+    """The model is a list, newest last, and credential_match in four lines."""
+    house = House(tmp_path_factory.mktemp("house"))
+    passwords = house.passwords("keyring")
+    model: list[dict[str, str]] = []
+    key = ("protocol", "host", "path", "username")
+
+    def matches(record: dict[str, str], pattern: dict[str, str], keys: tuple[str, ...]) -> bool:
+        if not pattern.get("protocol") or not pattern.get("host"):
+            return False
+        return all(record.get(name) == pattern[name] for name in keys if name in pattern)
+
+    for operation, pattern in steps:
+        if operation == "store":
+            newest = [r for r in model if matches(r, {k: pattern.get(k, "") for k in ("protocol", "host")}, key)]
+            if newest[-1:] != [pattern]:
+                model = [r for r in model if any(r.get(name) != pattern.get(name) for name in key)] + [pattern]
+            passwords.store("git", pattern)
+        elif operation == "erase":
+            gone = [r for r in model if matches(r, pattern, (*key, "password", "credential"))]
+            model = [r for r in model if r not in gone]
+            assert passwords.erase("git", pattern) == len(gone)
+        else:
+            found = [r for r in model if matches(r, pattern, key)]
+            assert passwords.get("git", pattern) == (found[-1] if found else None)
+    assert len(passwords.listing("git")) == len(model) == len(house.keyring.names())
+
+
+# --- where it is ------------------------------------------------------------------------------------------------------
+
+
+def test_in_a_keyring_no_secret_is_on_disk(house: House) -> None:
+    secrets = {"password": "the-password", "credential": "the-credential", "oauth_refresh_token": "the-refresh"}
+    house.passwords("keyring").store("git", GIT | secrets)
+    assert b"the-" not in house.on_disk()
+    assert len(house.keyring.names()) == 1
+    (house.keyring.folder / house.keyring.names()[0]).unlink()
+    assert house.passwords("keyring").get("git", HOST) is None
+    assert house.notes == ["a stored password is gone, or damaged: its record counts as absent"]
+
+
+def test_in_a_file_it_is_private_and_the_keyring_is_not_asked(house: House) -> None:
+    passwords = house.passwords("file")
+    passwords.store("docker", DOCKER)
+    assert passwords.get("docker", DOCKER) == DOCKER
+    passwords.erase("docker", DOCKER)
+    passwords.store("docker", DOCKER)
+    assert b"s3cret-of-ada" in house.on_disk()
+    assert house.keyring.calls == []
+    assert stat.S_IMODE(house.index.stat().st_mode) == 0o600
+    assert stat.S_IMODE(house.index.parent.stat().st_mode) == 0o700
+
+
+def test_whoever_changes_the_setting_loses_nothing_and_the_next_store_moves_it(house: House) -> None:
+    house.passwords("file").store("docker", DOCKER)
+    keyring = house.passwords("keyring")
+    assert keyring.get("docker", DOCKER) == DOCKER
+    keyring.store("docker", DOCKER | {"password": "s3cret-of-today"})
+    assert b"s3cret" not in house.on_disk()
+    file = house.passwords("file")
+    assert file.get("docker", DOCKER) == DOCKER | {"password": "s3cret-of-today"}
+    file.store("docker", DOCKER)
+    assert house.keyring.names() == []
+
+
+def test_the_listing_asks_no_keyring_and_shows_no_secret(house: House) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("docker", DOCKER | {"server": "a"})
+    passwords.store("docker", DOCKER | {"server": "b"})
+    house.keyring.refuses = {"read", "write", "delete"}
+    house.keyring.calls.clear()
+    assert passwords.listing("docker") == [{"server": "a", "username": "ada"}, {"server": "b", "username": "ada"}]
+    assert house.keyring.calls == []
+
+
+def test_without_a_keyring_store_says_what_to_do_and_leaves_nothing(house: House) -> None:
+    house.keyring.refuses = {"write"}
+    passwords = house.passwords("keyring")
+    with pytest.raises(StoreError) as caught:
+        passwords.store("docker", DOCKER)
+    assert caught.value.sentence == (
+        'the password is not kept: the keyring is locked; password_storage = "file" keeps passwords in a private file'
+        " instead"
+    )
+    assert "CREDENTIAL_HELPER_PASSWORD_STORAGE=file" in (caught.value.hint or "")
+    assert passwords.listing("docker") == []
+    assert b"s3cret" not in house.on_disk()
+
+
+def test_a_failed_store_keeps_what_was_there(house: House) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("docker", DOCKER)
+    house.keyring.refuses = {"write"}
+    with pytest.raises(StoreError):
+        passwords.store("docker", DOCKER | {"password": "new"})
+    assert passwords.get("docker", DOCKER) == DOCKER
+
+
+def test_a_locked_keyring_is_unavailable_and_not_empty(house: House) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("git", GIT)
+    house.keyring.refuses = {"read"}
+    with pytest.raises(StoreError):
+        passwords.get("git", HOST)
+    with pytest.raises(StoreError):
+        passwords.erase("git", HOST | {"password": "s3cret-of-ada"})
+    assert passwords.get("git", HOST | {"username": "bob"}) is None
+    house.keyring.refuses = set()
+    assert passwords.get("git", HOST) == GIT
+
+
+def test_what_a_locked_keyring_would_not_delete_is_never_answered_and_goes_later(house: House) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("docker", DOCKER)
+    house.keyring.refuses = {"delete"}
+    assert passwords.erase("docker", DOCKER) == 1
+    assert passwords.get("docker", DOCKER) is None
+    assert len(house.keyring.names()) == 1
+    assert "until the next change" in house.notes[-1]
+    house.keyring.refuses = set()
+    passwords.store("docker", DOCKER | {"server": "other"})
+    assert len(house.keyring.names()) == 1
+    assert passwords.get("docker", {"server": "other"}) is not None
+
+
+def test_storing_the_same_again_writes_nothing(house: House) -> None:
+    """git calls ``store`` after every command that succeeded."""
+    passwords = house.passwords("keyring")
+    passwords.store("git", GIT)
+    before = house.state.stamp(INDEX)
+    house.keyring.calls.clear()
+    passwords.store("git", GIT)
+    assert house.state.stamp(INDEX) == before
+    assert house.keyring.calls == ["read"]
+    passwords.store("git", GIT | {"password_expiry_utc": "1900000100"})
+    assert house.state.stamp(INDEX) != before
+
+
+def test_a_change_empties_the_kept_replies(passwords: Passwords, house: House) -> None:
+    def reply() -> Path:
+        house.state.write("replies/1-1", b"an old answer")
+        return Path(house.state.locate("replies/1-1"))
+
+    kept = reply()
+    passwords.store("docker", DOCKER)
+    assert not kept.exists()
+    kept = reply()
+    assert passwords.erase("docker", {"server": "unknown"}) == 0
+    passwords.get("docker", DOCKER)
+    assert kept.exists()
+    passwords.erase("docker", DOCKER)
+    assert not kept.exists()
+
+
+def test_seen_is_the_stamp_of_what_was_read(passwords: Passwords, house: House) -> None:
+    assert passwords.seen == "absent"
+    passwords.store("docker", DOCKER)
+    passwords.listing("docker")
+    assert passwords.seen == house.state.stamp(INDEX) != "absent"
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"version":2,"records":[]}',
+        b'{"version":1,"records":[{"tool":"svn","attributes":{}}]}',
+        b'{"version":1,"records":[{"tool":"git","attributes":{"host":1}}]}',
+        b'{"version":1,"records":[{"tool":"git","attributes":{},"secrets":1}]}',
+    ],
+)
+def test_a_damaged_index_counts_as_absent(passwords: Passwords, house: House, content: bytes) -> None:
+    house.state.write(INDEX, content)
+    assert passwords.get("git", HOST) is None
+    assert passwords.listing("docker") == []
+    assert passwords.erase("git", HOST) == 0
+    assert "damaged" in house.notes[0]
+    passwords.store("git", GIT)
+    assert passwords.get("git", HOST) == GIT
+
+
+@pytest.mark.parametrize("secret", ["", "{", "[]", '{"password":1}', "[" * 100_000])
+def test_a_damaged_secret_counts_as_absent(house: House, secret: str) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("git", GIT)
+    (house.keyring.folder / house.keyring.names()[0]).write_text(secret)
+    assert passwords.get("git", HOST) is None
+    assert passwords.erase("git", HOST | {"password": "another"}) == 1
+
+
+def test_an_unsafe_state_directory_is_neither_read_nor_written(passwords: Passwords, house: House) -> None:
+    passwords.store("docker", DOCKER)
+    moved = house.index.with_name("elsewhere.json")
+    house.index.rename(moved)
+    house.index.symlink_to(moved)
+    before = moved.read_bytes()
+    assert passwords.get("docker", DOCKER) is None
+    assert passwords.listing("docker") == []
+    assert passwords.erase("docker", DOCKER) == 0
+    with pytest.raises(StoreError, match="symbolic link"):
+        passwords.store("docker", DOCKER | {"password": "new"})
+    assert moved.read_bytes() == before
+
+
+def test_an_index_that_cannot_be_written_leaves_no_secret_in_the_keyring(house: House) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("docker", DOCKER)
+
+    def block(call: str) -> None:  # the disk fails after the secret is written
+        if call == "write":
+            Path(f"{house.index}.new").mkdir()
+
+    house.keyring.before = block
+    with pytest.raises(StoreError):
+        passwords.store("docker", DOCKER | {"password": "new"})
+    assert len(house.keyring.names()) == 1
+    assert passwords.get("docker", DOCKER) == DOCKER
+
+
+def test_a_reader_finds_what_another_process_put_in_place_of_what_it_was_about_to_read(
+    tmp_path: Path, house: House
+) -> None:
+    passwords = house.passwords("keyring")
+    passwords.store("docker", DOCKER)
+    other = House(tmp_path)
+
+    def replace(_call: str) -> None:
+        house.keyring.before = lambda _call: None
+        other.passwords("keyring").store("docker", DOCKER | {"password": "of-now"})
+
+    house.keyring.before = replace
+    assert passwords.get("docker", DOCKER) == DOCKER | {"password": "of-now"}
+
+
+def test_a_lock_that_another_process_holds_is_waited_for_and_not_for_ever(house: House) -> None:
+    passwords = house.passwords("file")
+    with lock.held(house.state, "passwords/index.lock", clock=SystemClock(), waiting=lambda _waited: False) as mine:
+        assert mine
+        with pytest.raises(LockTimeout, match="60 s"):
+            passwords.store("git", GIT)
+    assert 60 <= sum(house.clock.slept) < 61
+    passwords.store("git", GIT)
+
+
+@pytest.mark.parametrize("storage", ["keyring", "file"])
+def test_secrets_are_in_no_repr_and_no_error(house: House, storage: Storage) -> None:
+    passwords = house.passwords(storage)
+    passwords.store("git", GIT)
+    assert "s3cret" not in repr(passwords._read())
+    house.state.write(INDEX, house.index.read_bytes().replace(b'"tool"', b'"took"'))
+    passwords.get("git", HOST)
+    assert "s3cret" not in " ".join(house.notes)
+
+
+# --- many processes ---------------------------------------------------------------------------------------------------
+
+CHILD = """
+import sys
+from pathlib import Path
+from credential_helper.clock import SystemClock
+from tests.test_passwords import House
+house = House(Path(sys.argv[1]), SystemClock())
+passwords = house.passwords(sys.argv[2])
+for turn in range(int(sys.argv[4])):
+    passwords.store("docker", {"server": sys.argv[3], "username": "ada", "password": f"{sys.argv[3]} {turn}"})
+print(passwords.get("docker", {"server": sys.argv[3]})["password"])
+"""
+
+
+def child(folder: Path, storage: Storage, server: str, turns: int = 1) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder), storage, server, str(turns)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("storage", ["keyring", "file"])
+def test_twenty_parallel_stores_lose_nothing(tmp_path: Path, house: House, storage: Storage) -> None:
+    children = [child(tmp_path, storage, f"r{number}.example.com") for number in range(20)]
+    outputs = {process.communicate(timeout=120)[0].strip() for process in children}
+    assert outputs == {f"r{number}.example.com 0" for number in range(20)}
+    passwords = house.passwords(storage)
+    assert {record["server"] for record in passwords.listing("docker")} == {f"r{n}.example.com" for n in range(20)}
+    for number in range(20):
+        found = passwords.get("docker", {"server": f"r{number}.example.com"})
+        assert found is not None
+        assert found["password"] == f"r{number}.example.com 0"
+
+
+@pytest.mark.parametrize("storage", ["keyring", "file"])
+def test_whoever_is_killed_leaves_nothing_listed_that_cannot_be_read(
+    tmp_path: Path, house: House, storage: Storage
+) -> None:
+    passwords = house.passwords(storage)
+    tool: Tool = "docker"
+    passwords.store(tool, DOCKER)
+    killed = 0
+    for attempt in range(12):
+        process = child(tmp_path, storage, "busy.example.com", turns=100_000)
+        deadline = time.monotonic() + 30
+        while not any(r["server"] == "busy.example.com" for r in passwords.listing(tool)):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.003 * attempt)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait(10) == -signal.SIGKILL
+        process.communicate()
+        for record in passwords.listing(tool):
+            assert passwords.get(tool, record) is not None
+        assert json.loads(house.index.read_bytes())["version"] == 1
+    assert killed == 12
+    assert passwords.get(tool, DOCKER) == DOCKER
+    assert passwords.erase(tool, {"server": "busy.example.com"}) == 1
