@@ -605,6 +605,7 @@ class _Waiting:
     def __init__(self, work: _Work) -> None:
         self._work = work
         self._alone_since = 0.0
+        self._asked_since: float | None = None
         self.showed = False
 
     def go_on(self, waited: float) -> bool:
@@ -619,7 +620,7 @@ class _Waiting:
         prompt = current_prompt(work.sessions, work.id, work.clock.now())
         if prompt is not None:
             self._alone_since = waited
-            self._with_person(prompt)
+            self._with_person(prompt, waited)
         elif waited - self._alone_since > LOCK_DEADLINE:
             raise LockTimeout(
                 f"another process has held the session for {LOCK_DEADLINE:.0f} s",
@@ -627,17 +628,21 @@ class _Waiting:
             )
         return True
 
-    def _with_person(self, prompt: Prompt) -> None:
+    def _with_person(self, prompt: Prompt, waited: float) -> None:
         work = self._work
         if work.errand.mode != "renew" and work.tools.person.can_answer(work.profile, work.tool):
             if not self.showed:
                 terminal = work.tools.person.show(prompt)
                 self.showed = terminal is not None and terminal not in prompt.shown_on
             return
-        # The prompt's own age counts: each of kubectl's five tries would wait anew.
-        if work.clock.now() - prompt.made_at > OTHERS_PROMPT:
+        repeats = work.tool == "kubectl" and work.refusals.heard()  # of kubectl's five tries the first one waits
+        if self._asked_since is None:
+            self._asked_since = waited
+        if repeats or waited - self._asked_since > OTHERS_PROMPT:
             error = under_way(work.profile.name)
-            error.silent = work.tool == "kubectl" and work.refusals.heard()
+            error.silent = repeats
+            if not repeats:
+                work.refusals.note_heard()
             raise error
 
 
@@ -690,12 +695,15 @@ _ACCOUNT_CLAIMS = ("preferred_username", "email", "upn", "unique_name")
 # --- a token that a server rejected ---
 
 
-def drop_rejected(session_id: str, rejected: Secret, tools: Tools) -> bool:
-    """Drop an access or ID token that a server rejected, and keep the refresh token; say whether it was dropped.
+def drop(session_id: str, rejected: Secret | None, tools: Tools) -> bool:
+    """Drop the tokens of a session but the refresh token; say whether any was dropped.
 
-    Only that very token goes: another process may have renewed it since. One that was made less than a minute ago
-    stays. StoreError and LockTimeout may come.
+    Of a token that a server ``rejected`` only that very one goes: another process may have renewed it since, and one
+    that was made less than a minute ago stays. None: a person wants them dropped, however young. StoreError and
+    LockTimeout may come.
     """
+    if tools.sessions.stamp(session_id) == places.ABSENT:
+        return False
     sessions = tools.sessions
 
     def wait(waited: float) -> bool:
@@ -709,13 +717,17 @@ def drop_rejected(session_id: str, rejected: Secret, tools: Tools) -> bool:
         if stored is None:
             return False
         session, now = stored.session, tools.clock.now()
-        for kind in ("access", "id"):
-            token: Token | None = getattr(session, kind)
-            if token is not None and token.value == rejected and not freshness.just_made(session, token, now):
-                changes: dict[str, object] = {kind: None, "forced_at": now}
-                sessions.save(session_id, msgspec.structs.replace(session, **changes))
-                return True
-        return False
+
+        def goes(token: Token | None) -> bool:
+            if token is None or rejected is None:
+                return token is not None
+            return token.value == rejected and not freshness.just_made(session, token, now)
+
+        changes: dict[str, object] = {kind: None for kind in ("access", "id") if goes(getattr(session, kind))}
+        if changes:
+            changes |= {"forced_at": now} if rejected is not None else {}
+            sessions.save(session_id, msgspec.structs.replace(session, **changes))
+        return bool(changes)
 
 
 # --- back to nothing ---

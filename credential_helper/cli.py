@@ -11,14 +11,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from credential_helper import __version__, settings, tools
+from credential_helper import __version__, answers, settings, tools
 from credential_helper.clock import SystemClock
 from credential_helper.context import PROGRAM, Context
 from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.interrupts import Abandoned, Interrupted
 
 _DESCRIPTION = """\
-Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl and scripts from then on.
+Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl, git, docker and scripts from then on.
 
 A profile says who is asked: [profiles.NAME] in the config file, or --issuer and --client-id."""
 
@@ -27,8 +27,8 @@ exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 
 74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
 78 configuration, 130 interrupted"""
 
-# The names under which this one executable is reached, beside its own.
-_LATER = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
+# The names under which this one executable is reached, beside its own, and the command that each is.
+_NAMES = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
         """Put help and version on stdout by the way that every answer takes: a full disk is told."""
-        tools.write(message.encode())
+        answers.write(message.encode())
 
 
 def _without_values(words: list[str]) -> str:
@@ -53,8 +53,10 @@ def _without_values(words: list[str]) -> str:
     return f"unknown option {' '.join(flags)}" if flags else "too many arguments"
 
 
-def _parser() -> _Parser:
+def _parser(name: str = PROGRAM) -> _Parser:
+    """Return the parser of every command; ``name`` is what --version calls us."""
     shared = _Parser(add_help=False)
+    shared.add_argument("--version", action="version", version=f"{name} {__version__}", help="say the version and exit")
     shared.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="tell each step on stderr")
     parser = _Parser(
         prog=PROGRAM,
@@ -64,7 +66,6 @@ def _parser() -> _Parser:
         allow_abbrev=False,
         parents=[shared],
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_Parser)
 
     def command(name: str, summary: str) -> argparse.ArgumentParser:
@@ -85,7 +86,15 @@ def _parser() -> _Parser:
         metavar="VERSION",
         help="v1 or v1beta1, where KUBERNETES_EXEC_INFO does not say (default: v1beta1)",
     )
-    command("get", "answer a request on stdin: our JSON, or an ExecCredential")
+    one = command("git", "answer git (a credential helper)")
+    one.add_argument("operation", metavar="OPERATION", nargs="?", help="get, store, erase or capability, as git says")
+    docker = commands.add_parser("docker", help="answer docker, podman and skopeo (a credential store)", add_help=False)
+    docker.add_argument(
+        "action", metavar="ACTION", nargs="?", help="get, store, erase, list or version, as docker says"
+    )
+    command("get", "answer a request on stdin: our JSON, an ExecCredential, or git's lines")
+    command("store", "answer git's store, with git's lines on stdin")
+    command("erase", "answer git's erase, with git's lines on stdin")
     one = command("token", "print a token and a newline, for curl and scripts")
     one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
     one = command("login", "sign in anew")
@@ -138,41 +147,29 @@ def _defect(error: Exception) -> CredentialHelperError:
 
 
 def _dispatch(argv: Sequence[str], heard: bytes | None, context: Context) -> int:
-    words = list(argv[1:])
-    name = program_name(argv[0])
-    if name in _LATER:
-        return _comes_later(name, _LATER[name], words)
-    if words[:1] in (["git"], ["docker"]):
-        return _comes_later(PROGRAM, words[0], words[1:])
+    call = answers.Call(argv=argv, heard=heard, context=context)
+    name = call.program
+    words = [_NAMES[name], *argv[1:]] if name in _NAMES else list(argv[1:])
+    if words[:1] == ["docker"]:
+        from credential_helper import docker_helper  # one word, and answers of its own for everything else
+
+        return docker_helper.answer(call, words[1:])
     try:
-        given = vars(_parser().parse_args(words))
+        given = vars(_parser(name if name in _NAMES else PROGRAM).parse_args(words))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     verbose = bool(given.pop("verbose", False))
     command = given.pop("command", None)
     if verbose or command == "login":
         context.configure(verbose=verbose, login=command == "login", browser=not given.pop("no_browser", False))
-    call = tools.Call(argv=argv, heard=heard, context=context)
     if command is None:
         return tools.bare(call)
+    if command in ("git", "store", "erase"):
+        from credential_helper import git_helper
+
+        return git_helper.answer(call, given if command == "git" else {**given, "operation": command})
     if command in tools.COMMANDS:
         return tools.COMMANDS[command](call, given)
     from credential_helper import people  # a tool's answer need not load what only people use
 
     return people.COMMANDS[command](given, context)
-
-
-def program_name(path: str) -> str:
-    """Return argv[0] without its directory, its ``.exe`` and its case."""
-    name = path.replace("\\", "/").rpartition("/")[2].lower()
-    return name.removesuffix(".exe")
-
-
-def _comes_later(name: str, tool: str, words: Sequence[str]) -> int:
-    if words[:1] in (["--version"], ["-v"]):
-        tools.write(f"{name} {__version__}\n".encode())
-        return 0
-    raise UsageError(
-        f"{tool} is not served yet: it comes with a later version than {__version__}",
-        hint=f"remove this helper from {tool}'s configuration until then",
-    )

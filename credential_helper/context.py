@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from credential_helper import broker, children, places, profiles
 from credential_helper.clock import Clock
+from credential_helper.errors import ConfigurationError
 from credential_helper.interrupts import Caller, Interrupts
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.stores.files import State
@@ -42,8 +43,19 @@ class Context:
             browser=browser,
             verbose=verbose,
             children_find=children.find,
+            git_interactive=self._git_interactive,
             hidden=self.hidden,
         )
+
+    def _git_interactive(self) -> str | None:
+        """Return git's ``credential.interactive``, as the git that called us has it (-c included)."""
+        try:
+            said = children.run(
+                ["git", "config", "--get", "credential.interactive"], environ=self.environ, hidden=self.hidden
+            )
+        except ConfigurationError:  # it is not set, or there is no git
+            return None
+        return said.decode(errors="replace").strip()
 
     def note(self, line: str) -> None:
         """Tell a step under --verbose."""

@@ -11,7 +11,7 @@ from credential_helper.model import Request, Session, Token, TokenKind
 SKEW = 60.0  # that two clocks may disagree by
 _MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it
 _ASSUMED_LIFETIME = 3600.0  # of a token whose provider names none, where it can be renewed
-_FORCED_PAUSE = 60.0  # a server that answers 401 for "no permission" must not mint a token a command
+FORCED_PAUSE = 60.0  # a server that answers 401 for "no permission" must not mint a token a command
 
 
 def token_of(session: Session, kind: TokenKind) -> Token | None:
@@ -67,4 +67,4 @@ def refused(session: Session, token: Token, request: Request, now: float) -> boo
 def just_made(session: Session, token: Token, now: float) -> bool:
     """Say whether a token is so young, or was so lately forced, that another one would not fare better."""
     made = max(session.forced_at or 0.0, token.received_at)
-    return 0.0 <= now - made < _FORCED_PAUSE
+    return 0.0 <= now - made < FORCED_PAUSE

@@ -479,6 +479,22 @@ def _longest(entries: Sequence[tuple[str, Entry]], asked: hosts.Url, note: Note)
     return None if found is None else entries[found]
 
 
+def password_storage(
+    configuration: Configuration | None, environ: Mapping[str, str]
+) -> Literal["auto", "keyring", "file", "off"]:
+    """Say where passwords of hosts that no profile lists are kept: the variable's word, then the files'.
+
+    ``configuration`` is None where no file is read. Raises ConfigurationError.
+    """
+    said = environ.get("CREDENTIAL_HELPER_PASSWORD_STORAGE", "").strip().lower()
+    if said not in ("", "auto", "keyring", "file", "off"):
+        raise ConfigurationError(
+            f'CREDENTIAL_HELPER_PASSWORD_STORAGE is "{foreign(said, 40)}", which is none of auto, keyring, file, off'
+        )
+    said = said or (configuration.password_storage if configuration is not None else "auto")
+    return cast(Literal["auto", "keyring", "file", "off"], said)
+
+
 def serves(profile: Profile, server: str | None) -> None:
     """Refuse a Kubernetes server (spec.cluster.server) that the profile's ``kubernetes`` does not list.
 

@@ -101,18 +101,16 @@ class Refusals:
         )
 
     def heard(self) -> bool:
-        """Say whether this parent was told before that a person is being asked elsewhere, and note that it is now.
+        """Say whether this parent was told that a person is being asked elsewhere."""
+        return self._parent in self._sessions.told(self._id)
 
-        Whoever waits has no lock: two that note it at once may lose a note, and say a sentence twice.
-        """
+    def note_heard(self) -> None:
+        """Note that this parent is told. Whoever waits has no lock: two at once may lose a note, and say it twice."""
         try:
             told = self._sessions.told(self._id)
-            if self._parent not in told:
-                self._sessions.keep_told(self._id, (*told[-99:], self._parent))
+            self._sessions.keep_told(self._id, (*told[-99:], self._parent))
         except StoreError as error:
             self._note(error.sentence)
-            return False
-        return self._parent in told
 
     def forget(self) -> None:
         """Remove the remembered refusal."""

@@ -19,6 +19,7 @@ _BACKWARDS = 60.0  # seconds that the clock may have been set back since the rep
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
 _PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
 _CONFIG = "config"  # stands in the head for a config file, whose path is not written there
@@ -27,12 +28,13 @@ _CONFIG = "config"  # stands in the head for a config file, whose path is not wr
 def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: bytes) -> bytes | None:
     """Join all that an answer depends on; None: too long, or not to be written anywhere.
 
-    The base name of argv[0], the arguments, the protocol's own input, the config paths, the state directory and every
-    variable of ours but the secret ones.
+    The base name of argv[0], the arguments, the protocol's own input, the config paths, GIT_EXEC_PATH and every
+    variable of ours but the secret ones. Input with a secret of git's in it, or a token that it rejected, is not kept.
     """
-    if len(tool_input) > LARGEST:
+    if len(tool_input) > LARGEST or any(line in b"\n" + tool_input for line in _CONFIDENTIAL):
         return None
     parts = [os.path.basename(argv[0]), *argv[1:], "", *(path for _, path in places.config_files(environ))]
+    parts.append(environ.get("GIT_EXEC_PATH", ""))  # which git calls decides what it can be answered
     parts += [
         f"{name}={environ[name]}"
         for name in sorted(environ)
@@ -238,20 +240,35 @@ def read_input(limit: int = LARGEST) -> bytes:
     return heard
 
 
+def _input_kind(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """Say where a request that may have a kept answer has its input: environment, stdin or none; None: no such one."""
+    words = list(argv[1:])
+    program = os.path.basename(argv[0])
+    if program == "git-credential-helper" or words[:1] == ["git"]:
+        return "stdin" if words[-1:] == ["get"] else None
+    if program == "docker-credential-helper" or words[:1] == ["docker"]:
+        return {"get": "stdin", "list": "none"}.get(words[-1] if words else "")
+    command = words[0] if words else ""
+    if command == "token":
+        return "none"
+    if command == "kubectl" or (command in ("get", "") and "KUBERNETES_EXEC_INFO" in environ):
+        return "environment"
+    return "stdin" if command in ("get", "") else None
+
+
 def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes | None]:
     """Answer from a kept reply if there is one: (answered, what was read from stdin; None: it was not touched).
 
     OSError: the answer was begun and cannot be finished.
     """
-    command = argv[1] if len(argv) > 1 else ""
-    if places.WINDOWS or command not in ("kubectl", "get", "token", ""):
+    kind = None if places.WINDOWS else _input_kind(argv, environ)
+    if kind is None:
         return False, None
     heard = None
-    if command == "token":
-        tool_input = b""
-    elif (info := environ.get("KUBERNETES_EXEC_INFO")) is not None or command == "kubectl":
-        tool_input = os.fsencode(info or "")
-    else:
+    tool_input = b""
+    if kind == "environment":
+        tool_input = os.fsencode(environ.get("KUBERNETES_EXEC_INFO", ""))
+    elif kind == "stdin":
         tool_input = heard = read_input()
     request = request_of(argv, environ, tool_input)
     answer = find(request, environ) if request is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from credential_helper import __version__, freshness, places, profiles, tools
+from credential_helper import __version__, answers, freshness, places, profiles
 from credential_helper.context import PROGRAM, Context
 from credential_helper.errors import (
     ConfigurationError,
@@ -67,9 +67,9 @@ def show(given: dict[str, object], context: Context) -> int:
     if not rows and not problems:
         _choose({}, context)  # says what the smallest configuration is
     if as_json:
-        tools.write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
+        answers.write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
     elif rows:
-        tools.write(_table(rows).encode())
+        answers.write(_table(rows).encode())
     if context.verbose:
         _tell_more(subjects, context)
     for problem in problems:

@@ -110,7 +110,7 @@ class KubeApi:
         """Forget calls, objects, refusals and everybody who was trusted."""
         with self._lock:
             self.calls: list[Call] = []
-            self._issuers: dict[str, _Issuer] = {}
+            self._issuers: dict[str, Issuer] = {}
             self._tokens: dict[str, str] = {}
             self._objects: dict[str, bytes] = {}
             self._refusals: int | None = 0  # None: for ever
@@ -118,7 +118,7 @@ class KubeApi:
     def trust(self, issuer: str, audiences: Sequence[str], *, ca_file: str | None = None) -> None:
         """Believe JWTs of an issuer, as ``--oidc-issuer-url`` does; its keys are fetched when the first one comes."""
         with self._lock:
-            self._issuers[issuer] = _Issuer(issuer, tuple(audiences), ca_file)
+            self._issuers[issuer] = Issuer(issuer, tuple(audiences), ca_file)
 
     def trust_token(self, token: str, *, user: str) -> None:
         """Believe one token as it stands."""
@@ -210,7 +210,7 @@ class KubeApi:
         return _status(404, "NotFound")
 
 
-class _Issuer:
+class Issuer:
     """An issuer that is trusted, and its keys as far as they are known."""
 
     def __init__(self, issuer: str, audiences: tuple[str, ...], ca_file: str | None) -> None:

@@ -853,7 +853,7 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
 
 
 def drop(world: World, token: str) -> bool:
-    return broker.drop_rejected(session_id(world.profile), Secret(token), world.tools)
+    return broker.drop(session_id(world.profile), Secret(token), world.tools)
 
 
 def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: World) -> None:
@@ -868,6 +868,9 @@ def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: Worl
     world.clock.advance(30)
     assert not drop(world, "access-2")  # a minute has not passed
     assert world.token() == "access-2"
+    assert broker.drop(session_id(world.profile), None, world.tools)
+    assert world.session.access is None
+    assert world.session.refreshable
 
 
 # --- behind another process's lock ---
@@ -879,8 +882,8 @@ def held_by_another(world: World) -> AbstractContextManager[bool]:
     return lock.held(state, name, clock=world.clock, waiting=lambda _: False)
 
 
-def test_who_may_not_ask_waits_five_seconds_of_the_prompts_life_and_kubectl_is_told_once(world: World) -> None:
-    leave_a_prompt(world, made=0.0)
+def test_who_may_not_ask_waits_five_seconds_and_kubectl_is_told_once(world: World) -> None:
+    leave_a_prompt(world)
     world.person.there = False
     with held_by_another(world):
         began = world.clock.now()

@@ -1,0 +1,102 @@
+"""One call by a tool, and its answer: obtained, written once when it is whole, kept for an identical request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from credential_helper import profiles, replies
+from credential_helper.broker import Obtained
+from credential_helper.config_file import ConfigFile
+from credential_helper.context import Context
+from credential_helper.errors import StoreError
+from credential_helper.model import Credential, Request
+from credential_helper.protocols import generic
+
+Given = dict[str, object]  # the flags that were given, by setting name
+Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
+
+SOON = 5.0  # seconds; a kept answer ends that much before its token does
+
+
+class Call:
+    """One call of ours by a tool; ``heard`` is what the hot path has read from stdin already."""
+
+    def __init__(self, *, argv: Sequence[str], heard: bytes | None, context: Context) -> None:
+        self.argv = argv
+        self.context = context
+        self._heard = heard
+
+    @property
+    def program(self) -> str:
+        """Return the name that we were called by."""
+        return program_name(self.argv[0])
+
+    @property
+    def exec_info(self) -> str | None:
+        """Return what kubectl says, None where it is not kubectl."""
+        return self.context.environ.get("KUBERNETES_EXEC_INFO")
+
+    def read(self) -> bytes:
+        """Return all of stdin, up to what a request may be long; a terminal is never read."""
+        if self._heard is None:
+            self._heard = replies.read_input(generic.LIMIT)
+        elif len(self._heard) > replies.LARGEST:
+            self._heard += replies.read_input(generic.LIMIT - len(self._heard))
+        return self._heard
+
+
+def program_name(path: str) -> str:
+    """Return argv[0] without its directory, its ``.exe`` and its case."""
+    return path.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
+
+
+def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, object], render: Render) -> int:
+    """Choose a profile, obtain its credential and answer with it."""
+    context = call.context
+    chosen = profiles.choose(request, flags, context.environ, note=context.note)
+    if request.tool == "kubectl":
+        profiles.serves(chosen.profile, request.target)
+    return deliver(call, tool_input, chosen, request, render)
+
+
+def deliver(call: Call, tool_input: bytes, chosen: profiles.Chosen, request: Request, render: Render) -> int:
+    """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
+    context = call.context
+    obtained = context.obtain(chosen, request)
+    answer = render(obtained.credential, context.clock.now())
+    write(answer)
+    if request.refused is None:
+        keep(call, tool_input, answer, obtained, chosen.files, until=fresh_until(obtained))
+    return 0
+
+
+def fresh_until(obtained: Obtained) -> float:
+    """Say until when an answer may be repeated (seconds since the epoch)."""
+    until = obtained.credential.fresh_until
+    return float("inf") if until is None else until - SOON
+
+
+def keep(
+    call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, files: Sequence[ConfigFile], *, until: float
+) -> None:
+    """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk."""
+    context = call.context
+    key = replies.request_of(call.argv, context.environ, tool_input)
+    if key is not None and obtained.stamp and not context.verbose:
+        replies.keep(
+            key,
+            answer,
+            until=until,
+            state_files=[(f"sessions/{obtained.session_id}.json", obtained.stamp)],
+            config_stamps=[file.stamp for file in files] or None,
+            environ=context.environ,
+        )
+
+
+def write(answer: bytes) -> None:
+    """Write the whole answer to stdout. Raises StoreError."""
+    try:
+        replies.write_out(answer)
+    except OSError as error:
+        raise StoreError(f"the answer cannot be written to stdout: {os.strerror(error.errno or 0).lower()}") from None

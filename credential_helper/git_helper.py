@@ -1,0 +1,251 @@
+"""What git asks for: a token for a host that a profile lists, silence for any other, or what git gave us to keep.
+
+1. A host that a profile lists gets that profile's token. ``store`` keeps nothing there; ``erase`` drops the access
+   token that a server rejected, if it is still the one, and never the refresh token: the next command works.
+2. A git that can be asked to come again (2.46) is, unless the token is so young that another one would not fare
+   better; when it comes with our ``state[]``, the broker renews under the lock, or has another token already.
+3. Any other host is "not mine": nothing on stdout, exit 0. Where ``password_storage`` says so we are its storage
+   helper, too, as git-credential-store is; ``auto`` is off, because git's ``store`` brings every password of every host
+   to every helper.
+4. *Mine, but it cannot be served now* is ``quit=1``: neither another helper nor a person has a token of ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from credential_helper import answers, broker, children, freshness, profiles, replies
+from credential_helper.broker import Obtained
+from credential_helper.context import Context
+from credential_helper.errors import (
+    ConfigurationError,
+    CredentialHelperError,
+    LockTimeout,
+    StoreError,
+    UsageError,
+)
+from credential_helper.model import GitEntry, session_id
+from credential_helper.protocols import generic, git
+from credential_helper.stores.passwords import Passwords
+
+_VERSION_DEADLINE = 10.0  # seconds for ``git version``
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes to stdout, and until when an identical request may be answered with it."""
+
+    stdout: bytes = b""
+    code: int = 0
+    obtained: Obtained | None = None
+    files: tuple[profiles.ConfigFile, ...] = ()
+    until: float = 0.0  # seconds since the epoch
+
+
+SILENCE = Reply()
+
+
+def answer(call: answers.Call, given: answers.Given) -> int:
+    """Answer ``git-credential-helper [OPTION …] OPERATION``; an operation that we do not know is ignored, as git asks.
+
+    Raises UsageError where there is no operation.
+    """
+    operation = given.pop("operation", None)
+    if operation is None:
+        raise UsageError(
+            "no operation: git says get, store or erase",
+            hint="git config --global credential.https://HOST.helper helper",
+        )
+    if operation == "capability":
+        answers.write(git.CAPABILITIES)
+        return 0
+    if operation not in OPERATIONS:
+        call.context.note("an operation that is not known is ignored, as git asks")
+        return 0
+    return answer_lines(call, given, call.read(), str(operation))
+
+
+def answer_lines(call: answers.Call, given: answers.Given, data: bytes, operation: str = "get") -> int:
+    """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
+    context = call.context
+    try:
+        data = _whole(data)
+        reply = OPERATIONS[operation](context, given, git.read(data))
+    except CredentialHelperError as error:
+        context.terminal.error(error)
+        stdout, code = git.decline(error) if operation == "get" else (b"", error.exit_code)
+        answers.write(stdout)
+        return code
+    answers.write(reply.stdout)
+    _keep(call, data, reply)
+    return reply.code
+
+
+def _whole(data: bytes) -> bytes:
+    """Read on where a request is longer than our own may be: one that is cut short could name another host."""
+    if len(data) > generic.LIMIT:
+        data += replies.read_input(git.LIMIT - len(data))
+    return data
+
+
+# --- get ---
+
+
+def get(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+    """Return a profile's token, a stored password, or silence. Any error but UsageError may come: it is ours."""
+    found = _choose(context, given, message)
+    if found is None:
+        return _get_stored(context, given, message)
+    chosen, entry = found
+    try:
+        form = git.form(message, entry.scheme, lambda: _git_version(context, chosen))
+        request = git.request(message)
+        obtained = context.obtain(chosen, request)
+        credential = obtained.credential
+        state = _state(message, obtained, context.clock.now())
+        name = "" if form == "bearer" else git.username(entry.username, credential.identity)
+        stdout = git.render(credential, form=form, username=name, state=state)
+    except CredentialHelperError as error:
+        error.profile = error.profile or chosen.profile.name
+        raise
+    until = (math.inf if credential.fresh_until is None else credential.fresh_until) - answers.SOON
+    if message.understands("state") and state is None:
+        until = min(until, _settled_at(obtained))  # from then on the answer is another one
+    return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
+
+
+def _choose(
+    context: Context, given: Mapping[str, object], message: git.Message
+) -> tuple[profiles.Chosen, GitEntry] | None:
+    if not message.named:
+        return None
+    asked = message.protocol, message.host, message.path
+    return profiles.choose_git(git.request(message), *asked, given, context.environ, note=context.note)
+
+
+def _git_version(context: Context, chosen: profiles.Chosen) -> git.Version | None:
+    """Ask the git that called us: it puts its own directory first on our PATH."""
+    hidden = context.hidden | chosen.hidden
+    try:
+        said = children.run(["git", "version"], environ=context.environ, hidden=hidden, deadline=_VERSION_DEADLINE)
+    except ConfigurationError as error:
+        context.note(f"git's version is not known: {error.sentence}")
+        return None
+    return git.version_of(said)
+
+
+def _state(message: git.Message, obtained: Obtained, now: float) -> str | None:
+    """Name the token that is answered, where git can come again with it and another one may then be had.
+
+    It comes once: what it brought is not asked about again.
+    """
+    if not message.understands("state") or message.refused is not None:
+        return None
+    token = freshness.token_of(obtained.session, obtained.credential.kind)
+    if token is None or freshness.just_made(obtained.session, token, now):
+        return None
+    return token.sha256()[:16]
+
+
+def _settled_at(obtained: Obtained) -> float:
+    """Say from when on a rejection of this token makes us renew (seconds since the epoch)."""
+    return max(obtained.session.forced_at or 0.0, obtained.credential.received_at) + freshness.FORCED_PAUSE
+
+
+def _keep(call: answers.Call, data: bytes, reply: Reply) -> None:
+    """Keep a profile's answer for an identical request."""
+    if reply.obtained is not None and reply.until > 0:
+        answers.keep(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
+
+
+# --- store and erase ---
+
+
+def store(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+    """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
+    attributes = git.to_keep(message)
+    if attributes is None or git.expired(attributes, context.clock.now()) or _choose(context, given, message):
+        return SILENCE
+    passwords = _passwords(context, given, message)
+    if passwords is not None:
+        passwords.store("git", attributes)
+    return SILENCE
+
+
+def erase(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+    """Drop the token that a server rejected, or forget another host's password."""
+    found = _choose(context, given, message)
+    if found is not None:
+        return _drop_rejected(context, found[0], message)
+    passwords = _passwords(context, given, message)
+    if passwords is not None:
+        passwords.erase("git", git.pattern(message, secrets=True))
+    return SILENCE
+
+
+def _drop_rejected(context: Context, chosen: profiles.Chosen, message: git.Message) -> Reply:
+    """Drop the access token if it is the rejected one; where the session cannot be changed git goes on all the same."""
+    rejected = message.rejected
+    if rejected is None:
+        context.note("git names no token that was rejected, so none is dropped")
+        return SILENCE
+    work = context.tools(chosen.profile)
+    identifier = session_id(chosen.profile)
+    try:
+        dropped = broker.drop(identifier, rejected, work)
+    except (StoreError, LockTimeout) as error:
+        context.note(f"the rejected token stays: {error.sentence}")
+        return Reply(code=error.exit_code)
+    context.note(
+        "the rejected token is dropped" if dropped else "the rejected token is not ours any more, or too young"
+    )
+    return SILENCE
+
+
+# --- other hosts' passwords ---
+
+
+def _get_stored(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+    """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
+    try:
+        passwords = _passwords(context, given, message)
+        attributes = passwords.get("git", git.pattern(message)) if passwords is not None else None
+        return Reply(stdout=git.stored(attributes, message)) if attributes is not None else SILENCE
+    except CredentialHelperError as error:
+        context.terminal.error(error)
+        return Reply(code=error.exit_code)
+
+
+def _passwords(context: Context, given: Mapping[str, object], message: git.Message) -> Passwords | None:
+    """Return the store for a host that no profile lists, not even one that this helper does not serve; None: no."""
+    if not message.named:
+        return None
+    storage, configuration = _storage(context, given)
+    if storage is None:
+        return None
+    if configuration is not None and profiles.match_git(configuration, message.protocol, message.host, message.path):
+        context.note("another profile lists this host, so its password is not stored")
+        return None
+    return Passwords(context.state, context.keyring(), storage=storage, clock=context.clock, note=context.note)
+
+
+def _storage(
+    context: Context, given: Mapping[str, object]
+) -> tuple[Literal["keyring", "file"] | None, profiles.Configuration | None]:
+    """Say where passwords are kept, and what the config files say; an issuer by flag or variable reads none."""
+    ad_hoc = "issuer" in given or ("profile" not in given and bool(context.environ.get("CREDENTIAL_HELPER_ISSUER")))
+    configuration = None if ad_hoc else profiles.load(context.environ, note=context.note)
+    storage = profiles.password_storage(configuration, context.environ)
+    if storage == "auto" or storage == "off":
+        return None, configuration
+    return storage, configuration
+
+
+OPERATIONS: dict[str, Callable[[Context, Mapping[str, object], git.Message], Reply]] = {
+    "get": get,
+    "store": store,
+    "erase": erase,
+}
