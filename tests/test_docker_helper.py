@@ -1,0 +1,826 @@
+"""What docker is answered, over a real state directory, without the hot path and without docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from credential_helper import __version__, docker_helper, places, profiles, replies
+from credential_helper.answers import Call
+from credential_helper.context import Context
+from credential_helper.model import Identity, Secret, Session, Token, session_id
+from credential_helper.protocols import docker
+from credential_helper.stores.files import State
+from credential_helper.stores.passwords import INDEX
+from credential_helper.stores.sessions import Sessions
+from integration.hostile_provider import HostileProvider, answer, html, oauth_error
+from tests.conftest import FakeClock
+from tests.test_sessions import MemoryKeyring
+
+NAME = "docker-credential-helper"
+NOT_FOUND = b"credentials not found in native keychain\n"
+CONFIG = """
+[profiles.prod]
+issuer = "{issuer}"
+client_id = "cli"
+docker = ["registry.example.com:5000", {{ server = "harbor.example.com", username = "{{email}}", audience = "harbor" }}]
+
+[profiles.ci]
+issuer = "{issuer}"
+client_id = "machine"
+flow = "client-credentials"
+client_secret = {{ env = "CI_SECRET" }}
+docker = [{{ server = "ci.example.com", username = "<token>" }}]
+"""
+
+
+class Said(NamedTuple):
+    """What one call left behind."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        assert (self.code, self.stderr) == (0, "")
+        return json.loads(self.stdout)
+
+
+class House:
+    """A home, a clock, and the helper in it."""
+
+    def __init__(self, environ: dict[str, str], clock: FakeClock, capfd: pytest.CaptureFixture[str]) -> None:
+        self.environ = environ
+        self.clock = clock
+        self.capfd = capfd
+        self.program = [NAME]
+        self.issuer = "https://idp.example.com"
+        self.config = Path(environ["HOME"]) / ".config" / "credential-helper" / "config.toml"
+        self.config.parent.mkdir(parents=True)
+        self.write()
+
+    def write(self, text: str = CONFIG, *, before: str = "") -> None:
+        self.config.write_text(before + text.format(issuer=self.issuer))
+        self.config.chmod(0o600)
+
+    def __call__(self, *words: str, stdin: bytes = b"") -> Said:
+        context = Context(self.environ, clock=self.clock, verbose=False)
+        call = Call(argv=[*self.program, *words], heard=stdin, context=context)
+        self.capfd.readouterr()
+        code = docker_helper.answer(call, words)
+        out, err = self.capfd.readouterr()
+        return Said(code, out.encode(errors="surrogateescape"), err)
+
+    def get(self, server: str) -> Said:
+        return self("get", stdin=server.encode())
+
+    def store(self, server: str, username: str = "ada", secret: str = "s3cret") -> Said:
+        data = {"ServerURL": server, "Username": username, "Secret": secret}
+        return self("store", stdin=json.dumps(data).encode() + b"\n")
+
+    def erase(self, server: str) -> Said:
+        return self("erase", stdin=server.encode())
+
+    def names(self) -> Said:
+        return self("list", stdin=b"unused")
+
+    # --- what is there ---
+
+    @property
+    def state(self) -> State:
+        return State(places.state_directory(self.environ))
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.state, MemoryKeyring(), note=lambda _line: None)
+
+    def id(self, profile: str = "prod", audience: str | None = None) -> str:
+        found = profiles.load(self.environ).profile(profile)
+        return session_id(msgspec.structs.replace(found, audience=audience))
+
+    def sign_in(
+        self,
+        profile: str = "prod",
+        audience: str | None = None,
+        *,
+        token: str | None = "the-token",
+        lifetime: float | None = 3600.0,
+        age: float = 0.0,
+        refresh_token: str | None = "the-refresh-token",
+    ) -> None:
+        made = self.clock.now() - age
+        expires_at = None if lifetime is None else made + lifetime
+        access = Token(value=Secret(token), received_at=made, expires_at=expires_at) if token else None
+        self.sessions.save(
+            self.id(profile, audience),
+            Session(
+                profile=profile,
+                issuer=self.issuer,
+                client_id="cli",
+                kind="person",
+                access=access,
+                identity=Identity(subject="ada", claims=(("email", "ada@example.com"),)),
+                record=("f" * 32, "prod ada"),
+            ),
+            store="file",
+            refresh_token=Secret(refresh_token) if refresh_token else None,
+        )
+
+    def replies(self) -> list[str]:
+        return self.state.names("replies")
+
+    def on_disk(self) -> bytes:
+        return b"".join(file.read_bytes() for file in Path(self.environ["HOME"]).rglob("*") if file.is_file())
+
+
+@pytest.fixture
+def house(environ: dict[str, str], clock: FakeClock, capfd: pytest.CaptureFixture[str]) -> House:
+    return House(environ, clock, capfd)
+
+
+@pytest.fixture
+def in_file(house: House) -> House:
+    house.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "file"
+    return house
+
+
+@pytest.fixture
+def provider(house: House) -> Iterator[HostileProvider]:
+    with HostileProvider(now=house.clock.now) as provider:
+        provider.serve_metadata()
+        house.issuer = provider.issuer
+        house.write()
+        yield provider
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [(), ("get", "x"), ("a", "b", "c"), ("--profile", "prod", "get")])
+def test_a_wrong_number_of_arguments_is_the_usage(house: House, words: tuple[str, ...]) -> None:
+    assert house(*words) == (1, b"Usage: docker-credential-helper <store|get|erase|list|version>\n", "")
+
+
+@pytest.mark.parametrize("word", ["login", "", "GET", "get "])
+def test_an_unknown_action_is_said_as_the_reference_says_it(house: House, word: str) -> None:
+    said = house(word)
+    assert said == (1, f"docker-credential-helper: unknown action: {word.strip()}\n".encode(), "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help(house: House, word: str) -> None:
+    assert house(word) == (0, b"Usage: docker-credential-helper <store|get|erase|list|version>\n", "")
+
+
+@pytest.mark.parametrize("word", ["version", "--version", "-v"])
+def test_version(house: House, word: str) -> None:
+    assert house(word) == (0, f"docker-credential-helper (credential-helper) {__version__}\n".encode(), "")
+
+
+def test_it_says_the_name_it_was_called_by(house: House) -> None:
+    house.program = ["/opt/x/bin/credential-helper", "docker"]
+    assert house("version").stdout.startswith(b"credential-helper docker (credential-helper) ")
+    assert house().stdout.startswith(b"Usage: credential-helper docker <")
+    house.program = ["/usr/bin/docker-credential-helper"]
+    assert house("docker").stdout == b"docker-credential-helper: unknown action: docker\n"
+
+
+# --- hostile input ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["get", "erase"])
+@pytest.mark.parametrize("stdin", [b"", b"  ", b"\n"])
+def test_no_server(house: House, action: str, stdin: bytes) -> None:
+    assert house(action, stdin=stdin) == (1, b"no credentials server URL\n", "")
+
+
+@pytest.mark.parametrize("action", ["get", "erase"])
+@pytest.mark.parametrize("stdin", [b"https://a\n.evil", b"a\0b", b"registry.example.com:5000\r\n.evil", b"\xff"])
+def test_a_server_that_is_none_is_refused(in_file: House, action: str, stdin: bytes) -> None:
+    in_file.sign_in()
+    in_file.store("a")
+    said = in_file(action, stdin=stdin)
+    assert said.code == 65
+    assert said.stdout.startswith(b"credential-helper: the server URL ")
+    assert said.stderr.encode() == said.stdout
+    assert set(in_file.names().json) == {"a", "registry.example.com:5000", "ci.example.com"}
+
+
+@pytest.mark.parametrize("server", ["ftp://x", "//x", "/x", "x" * 1_000_000, "http://registry.example.com:5000", "@"])
+def test_a_server_that_nobody_knows_is_not_found_and_erased_without_a_word(in_file: House, server: str) -> None:
+    in_file.sign_in()
+    assert in_file.get(server) == (1, NOT_FOUND, "")
+    assert in_file.erase(server) == (0, b"", "")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "stdout"),
+    [
+        (b"{}", b"no credentials server URL\n"),
+        (b'{"ServerURL":"","Username":"u"}', b"no credentials server URL\n"),
+        (b'{"ServerURL":"x","Username":""}', b"no credentials username\n"),
+    ],
+)
+def test_store_of_too_little(in_file: House, stdin: bytes, stdout: bytes) -> None:
+    assert in_file("store", stdin=stdin) == (1, stdout, "")
+    assert in_file.names().json == {"ci.example.com": "<token>"}
+
+
+@pytest.mark.parametrize(
+    "stdin", [b"", b"not json", b"[]", b'{"ServerURL":"x","Username":"u","Secret":"s3cret"} garbage']
+)
+def test_store_of_what_is_no_json(in_file: House, stdin: bytes) -> None:
+    said = in_file("store", stdin=stdin)
+    assert said.code == 65
+    assert said.stdout.startswith(b"credential-helper: what should be stored is not one JSON object")
+    assert "s3cret" not in said.stderr
+    assert b"s3cret" not in in_file.on_disk()
+
+
+# --- servers that a profile lists -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "registry.example.com:5000",
+        "https://registry.example.com:5000",
+        "https://registry.example.com:5000/",
+        "REGISTRY.example.com:5000",
+        "registry.example.com.:5000",
+        "https://registry.example.com:5000/v2/team/image",
+    ],
+)
+def test_a_listed_server_gets_the_token_and_its_own_words_back(house: House, server: str) -> None:
+    house.sign_in()
+    assert house.get(server).json == {"ServerURL": server, "Username": "oauth2accesstoken", "Secret": "the-token"}
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "registry.example.com",
+        "registry.example.com:5001",
+        "http://registry.example.com:5000",
+        "registry.example.com:5000.evil.example",
+        "registry.example.com:5000@evil.example",
+        "evil.example/registry.example.com:5000",
+        "https://registry.example.com:5000?x",
+        "https://registry.example.com:5000#x",
+        "https://registry.example.com:5000\\@evil.example",
+        "HTTPS://registry.example.com:5000",
+        "xregistry.example.com:5000",
+        "reg\u0131stry.example.com:5000",
+    ],
+)
+def test_no_other_server_gets_it(house: House, server: str) -> None:
+    house.sign_in()
+    assert house.get(server) == (1, NOT_FOUND, "")
+
+
+def test_a_user_name_may_be_a_claim_and_a_server_have_an_audience_of_its_own(house: House) -> None:
+    house.sign_in()
+    house.sign_in(audience="harbor", token="harbors-token")
+    assert house.get("harbor.example.com").json == {
+        "ServerURL": "harbor.example.com",
+        "Username": "ada@example.com",
+        "Secret": "harbors-token",
+    }
+
+
+def test_a_claim_that_is_not_there_is_told(house: House) -> None:
+    house.write(CONFIG.replace("email", "nickname"))
+    house.sign_in(audience="harbor")
+    said = house.get("harbor.example.com")
+    assert said.code == 78
+    assert said.stdout.startswith(b'credential-helper: username = "{nickname}"')
+    assert "hint: " in said.stderr
+
+
+def test_nobody_is_signed_in_is_dockers_sentence_and_the_hint_is_on_stderr(house: House) -> None:
+    said = house.get("registry.example.com:5000")
+    assert (said.code, said.stdout) == (1, NOT_FOUND)
+    assert said.stderr == (
+        "credential-helper: prod: nobody is signed in to idp.example.com: nobody can be asked here\n"
+        "hint: credential-helper login prod\n"
+    )
+
+
+def test_the_hint_makes_the_session_of_this_very_server(house: House) -> None:
+    said = house.get("harbor.example.com")
+    assert said.stderr.splitlines()[1] == "hint: credential-helper login prod --audience harbor"
+
+
+def test_a_refused_refresh_token_is_nobody_signed_in(house: House, provider: HostileProvider) -> None:
+    provider.script("/token", oauth_error("invalid_grant"))
+    house.sign_in(age=4000)
+    said = house.get("registry.example.com:5000")
+    assert (said.code, said.stdout) == (1, NOT_FOUND)
+    assert "refused the refresh token (invalid_grant" in said.stderr
+    assert said.stderr.splitlines()[1] == "hint: credential-helper login prod"
+
+
+def test_a_network_that_is_down_is_told_in_our_words(house: House, provider: HostileProvider) -> None:
+    provider.script("/token", html(502))
+    house.sign_in(age=4000)
+    said = house.get("registry.example.com:5000")
+    assert said.code == 69
+    assert said.stdout.startswith(b"credential-helper: prod: ")
+    assert said.stderr.startswith("credential-helper: prod: ")
+
+
+def test_a_machine_that_is_refused_is_told_in_our_words(house: House, provider: HostileProvider) -> None:
+    house.environ["CI_SECRET"] = "wrong"
+    provider.script("/token", oauth_error("invalid_client", 401))
+    said = house.get("ci.example.com")
+    assert said.code == 77
+    assert said.stdout.startswith(b"credential-helper: ci: ")
+    assert b"wrong" not in said.stdout + said.stderr.encode()
+
+
+def test_a_machine_signs_in_by_itself(house: House, provider: HostileProvider) -> None:
+    house.environ["CI_SECRET"] = "right"
+    provider.script("/token", answer({"access_token": "machines", "token_type": "Bearer", "expires_in": 3600}))
+    expected = {"ServerURL": "ci.example.com", "Username": "<token>", "Secret": "machines"}
+    assert house.get("ci.example.com").json == expected
+    assert house.get("ci.example.com").json == expected
+    assert len(provider.to("/token")) == 1
+
+
+def test_docker_asks_a_person_only_where_the_profile_says_always(house: House, provider: HostileProvider) -> None:
+    provider.script(
+        "/device/code",
+        answer(
+            {
+                "device_code": "d",
+                "user_code": "WDJB-MJHT",
+                "verification_uri": "http://127.0.0.1/activate",
+                "expires_in": 900,
+            }
+        ),
+    )
+    provider.script("/token", oauth_error("access_denied"))
+    house.get("registry.example.com:5000")
+    assert provider.to("/device/code") == []
+    house.write(CONFIG.replace('client_id = "cli"', 'client_id = "cli"\ninteractive = "always"'))
+    said = house.get("registry.example.com:5000")
+    assert len(provider.to("/device/code")) == 1
+    assert "docker needs a sign-in to prod" in said.stderr
+    assert "WDJB-MJHT" in said.stderr
+    assert (said.code, said.stdout) == (1, NOT_FOUND)
+
+
+def test_store_for_a_listed_server_keeps_nothing_and_says_so(in_file: House) -> None:
+    said = in_file.store("https://registry.example.com:5000", "oauth2accesstoken", "the-pasted-token")
+    assert said == (
+        0,
+        b"",
+        "credential-helper: nothing is stored for https://registry.example.com:5000: profile prod signs in to it\n",
+    )
+    assert b"the-pasted-token" not in in_file.on_disk()
+
+
+def test_what_another_profile_lists_is_not_stored_where_the_environment_narrows(in_file: House) -> None:
+    in_file.sign_in()
+    in_file.environ["CREDENTIAL_HELPER_PROFILE"] = "ci"
+    assert in_file.get("registry.example.com:5000") == (1, NOT_FOUND, "")
+    assert in_file.store("registry.example.com:5000").stderr.endswith("profile prod signs in to it\n")
+    assert in_file.names().json == {"ci.example.com": "<token>"}
+    assert b"s3cret" not in in_file.on_disk()
+
+
+def test_erase_drops_the_token_however_young_and_keeps_the_refresh_token(house: House) -> None:
+    house.sign_in()
+    assert house.erase("registry.example.com:5000") == (0, b"", "")
+    stored = house.sessions.read(house.id())
+    assert stored is not None
+    assert stored.session.access is None
+    assert stored.session.refresh_token == Secret("the-refresh-token")
+    before = house.state.stamp(f"sessions/{house.id()}.json")
+    assert house.erase("registry.example.com:5000") == (0, b"", "")
+    assert house.state.stamp(f"sessions/{house.id()}.json") == before
+
+
+def test_dockers_four_erases_of_a_logout_succeed(in_file: House) -> None:
+    in_file.sign_in()
+    for prefix in ("", "", "http://", "https://"):
+        assert in_file.erase(f"{prefix}registry.example.com:5000") == (0, b"", "")
+        assert in_file.erase(f"{prefix}unknown.example.com") == (0, b"", "")
+
+
+def test_a_config_file_that_is_wrong_is_told_on_stdout(house: House) -> None:
+    house.config.write_text("nonsense")
+    for said in (house.get("x"), house.store("x"), house.erase("x"), house.names()):
+        assert said.code == 78
+        assert said.stdout.startswith(b"credential-helper: ")
+        assert said.stdout.count(b"\n") == 1
+
+
+def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pytest.CaptureFixture[str]) -> None:
+    context = Context(house.environ, clock=house.clock, verbose=False)
+    call = Call(argv=[NAME, "get"], heard="no bytes", context=context)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        docker_helper.answer(call, ["get"])
+    assert capfd.readouterr().out == "credential-helper: a defect of ours, which stderr names\n"
+
+
+# --- Docker Hub -------------------------------------------------------------------------------------------------------
+
+HUB = ["https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io", "registry.hub.docker.com"]
+HUB_CONFIG = """
+[profiles.prod]
+issuer = "{{issuer}}"
+client_id = "cli"
+docker = ["{server}"]
+"""
+
+
+@pytest.mark.parametrize("listed", HUB)
+def test_a_profile_that_lists_the_hub_by_any_name_serves_all_of_them(house: House, listed: str) -> None:
+    house.write(HUB_CONFIG.format(server=listed))
+    house.sign_in()
+    for asked in [*HUB, "https://index.docker.io/v1", "https://docker.io/"]:
+        found = house.get(asked).json
+        assert (found["ServerURL"], found["Secret"]) == (asked, "the-token")
+    for other in ("https://index.docker.io/v1/access-token", "docker.io/library", "https://index.docker.io/v2/"):
+        assert house.get(other) == (1, NOT_FOUND, "")
+    assert house.names().json == {"https://index.docker.io/v1/": "oauth2accesstoken"}
+
+
+def test_the_hubs_own_tokens_are_kept_beside_a_profile_that_lists_it(in_file: House) -> None:
+    in_file.write(HUB_CONFIG.format(server="docker.io"))
+    for key in ("access-token", "refresh-token"):
+        assert in_file.store(f"https://index.docker.io/v1/{key}", "u", key) == (0, b"", "")
+        assert in_file.get(f"https://index.docker.io/v1/{key}").json["Secret"] == key
+    assert in_file.store("https://index.docker.io/v1/").stderr != ""
+
+
+def test_two_profiles_that_list_the_hub_are_an_error(house: House) -> None:
+    other = HUB_CONFIG.format(server="index.docker.io").replace("prod", "other")
+    house.write(HUB_CONFIG.format(server="docker.io") + other)
+    said = house.get("docker.io")
+    assert said.code == 78
+    assert b"Docker Hub is listed by more than one profile: other, prod" in said.stdout
+
+
+def test_the_stored_hub_is_one_server_too(in_file: House) -> None:
+    in_file.store("https://index.docker.io/v1/")
+    assert in_file.get("docker.io").json == {"ServerURL": "docker.io", "Username": "ada", "Secret": "s3cret"}
+    in_file.store("docker.io", "bob")
+    assert in_file.get("docker.io").json["Username"] == "bob"
+    assert in_file.get("https://index.docker.io/v1/").json["Username"] == "ada"
+    assert set(in_file.names().json) == {"https://index.docker.io/v1/", "docker.io", "ci.example.com"}
+    in_file.store("https://index.docker.io/v1/refresh-token", "u", "kept")
+    in_file.erase("https://index.docker.io/v1/")
+    assert in_file.get("docker.io") == (1, NOT_FOUND, "")
+    assert in_file.get("https://index.docker.io/v1/refresh-token").json["Secret"] == "kept"
+
+
+# --- stored passwords -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("username", ["ada", "<token>", 'odd "é\\'])
+@pytest.mark.parametrize("secret", ["s3cret", "", "é\n\0", "x" * 70_000, "y" * 3_000_000], ids=len)
+def test_what_is_stored_is_answered_listed_and_erased(in_file: House, username: str, secret: str) -> None:
+    server = "https://other.example.com/v2"
+    assert in_file.store(server, username, secret) == (0, b"", "")
+    assert in_file.get(server).json == {"ServerURL": server, "Username": username, "Secret": secret}
+    assert in_file.names().json == {server: username, "ci.example.com": "<token>"}
+    assert in_file.get("other.example.com") == (1, NOT_FOUND, "")
+    assert in_file.erase(server) == (0, b"", "")
+    assert in_file.get(server) == (1, NOT_FOUND, "")
+
+
+def test_a_stored_password_is_private_and_never_kept_as_a_reply(in_file: House) -> None:
+    in_file.store("other.example.com")
+    in_file.get("other.example.com")
+    assert in_file.replies() == []
+    index = Path(in_file.state.locate(INDEX))
+    assert stat.S_IMODE(index.stat().st_mode) == 0o600
+
+
+def test_without_a_keyring_store_names_the_setting_that_works(house: House) -> None:
+    said = house.store("other.example.com")
+    assert said.code == 74
+    assert said.stdout == (
+        b"credential-helper: the password is not kept: there is no keyring here (no D-Bus session); "
+        b'password_storage = "file" keeps passwords in a private file instead\n'
+    )
+    assert "CREDENTIAL_HELPER_PASSWORD_STORAGE=file" in said.stderr
+    assert b"s3cret" not in house.on_disk()
+    house.write(before='password_storage = "file"\n')
+    assert house.store("other.example.com") == (0, b"", "")
+    assert house.get("other.example.com").json["Secret"] == "s3cret"
+    house.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "keyring"  # the variable is the last word
+    assert house.store("another.example.com").code == 74
+
+
+def test_without_a_keyring_everything_else_answers(house: House) -> None:
+    assert house.get("other.example.com") == (1, NOT_FOUND, "")
+    assert house.erase("other.example.com") == (0, b"", "")
+    assert house.names().json == {"ci.example.com": "<token>"}
+
+
+def test_off_stores_nothing_and_says_so(house: House) -> None:
+    house.write(before='password_storage = "off"\n')
+    said = house.store("other.example.com")
+    assert said.code == 78
+    assert said.stdout == b'credential-helper: nothing is stored for other.example.com: password_storage is "off"\n'
+    assert house.get("other.example.com") == (1, NOT_FOUND, "")
+    assert house.erase("other.example.com") == (0, b"", "")
+    assert house.names().json == {"ci.example.com": "<token>"}
+
+
+def test_a_storage_that_is_none_is_told(house: House) -> None:
+    house.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "disk"
+    said = house.get("other.example.com")
+    assert said.code == 78
+    assert b'CREDENTIAL_HELPER_PASSWORD_STORAGE is "disk", which is none of auto, keyring, file, off' in said.stdout
+
+
+def test_with_an_issuer_in_the_environment_no_file_is_read(in_file: House) -> None:
+    in_file.config.write_text("nonsense")
+    in_file.environ |= {
+        "CREDENTIAL_HELPER_ISSUER": "https://idp.example.com",
+        "CREDENTIAL_HELPER_CLIENT_ID": "cli",
+        "CREDENTIAL_HELPER_DOCKER": "registry.example.com",
+    }
+    assert in_file.store("other.example.com") == (0, b"", "")
+    assert in_file.names().json == {"other.example.com": "ada"}
+    assert in_file.store("registry.example.com").stderr.startswith("credential-helper: nothing is stored for registry")
+    assert in_file.get("registry.example.com").stdout == NOT_FOUND
+
+
+_servers = st.sampled_from(
+    [
+        "a",
+        "b:5000",
+        "https://a",
+        "https://a/",
+        "docker.io",
+        HUB[0],
+        f"{HUB[0]}access-token",
+        "é",
+        "/x",
+        "a b",
+        "a\nb",
+        "",
+    ]
+)
+_steps = st.tuples(
+    st.sampled_from(["get", "store", "erase", "list"]), _servers, st.sampled_from(["", "ada", "<token>"]), st.text()
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(st.lists(_steps, max_size=10))
+def test_get_store_and_erase_behave_as_a_table(in_file: House, steps: list[tuple[str, str, str, str]]) -> None:
+    table: dict[str, tuple[str, str]] = {}
+    for server in list(in_file.names().json):
+        if server != "ci.example.com":
+            in_file.erase(server)
+    for action, server, name, secret in steps:
+        same = [key for key in table if key == server or (docker.hub(key) and docker.hub(server))]
+        good = server not in ("", "a\nb")
+        if action == "list":
+            assert in_file.names().json == {"ci.example.com": "<token>"} | {k: v[0] for k, v in table.items()}
+        elif action == "store":
+            said = in_file.store(server, name, secret)
+            valid = good and name != ""
+            assert (said.code == 0) is valid
+            assert (said.stdout == b"") is valid
+            if valid:
+                table.pop(server, None)
+                table[server] = (name, secret)
+        elif action == "erase":
+            assert (in_file.erase(server).code == 0) is good
+            for key in same:
+                del table[key]
+        elif same:
+            key = server if server in table else same[0]
+            found = dict(zip(("Username", "Secret"), table[key], strict=True))
+            assert in_file.get(server).json == {"ServerURL": server} | found
+        else:
+            said = in_file.get(server)
+            assert said.code != 0
+            assert (said.stdout == NOT_FOUND) is good
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["get", "store", "erase"]), st.binary(max_size=60))
+def test_no_bytes_make_it_crash_print_half_an_answer_or_give_the_token_away(
+    in_file: House, action: str, stdin: bytes
+) -> None:
+    in_file.sign_in()
+    said = in_file(action, stdin=stdin)
+    assert said.code in (0, 1, 65)
+    assert b"the-token" not in said.stdout or stdin.strip().lower().removeprefix(b"https://").startswith(b"registry.")
+    assert said.code == 0 or said.stdout.endswith(b"\n")
+    assert "a defect" not in said.stderr
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_names_a_profiles_server_only_when_nobody_has_to_sign_in(house: House) -> None:
+    assert house.names().json == {"ci.example.com": "<token>"}
+    house.sign_in()
+    assert house.names().json == {"ci.example.com": "<token>", "registry.example.com:5000": "oauth2accesstoken"}
+    house.sign_in(audience="harbor")
+    assert house.names().json["harbor.example.com"] == "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("session", "listed"),
+    [
+        ({"token": None}, True),  # a refresh token brings another one
+        ({"age": 4000.0}, True),
+        ({"age": 4000.0, "refresh_token": None}, False),
+        ({"age": 3599.0, "refresh_token": None}, True),
+        ({"token": None, "refresh_token": None}, False),
+        ({"lifetime": None, "refresh_token": None}, True),
+    ],
+)
+def test_what_counts_as_a_session(house: House, session: dict[str, Any], listed: bool) -> None:
+    house.sign_in(**session)
+    assert ("registry.example.com:5000" in house.names().json) is listed
+
+
+def test_a_session_that_is_only_to_be_revoked_is_none(house: House) -> None:
+    house.sign_in(token=None)
+    stored = house.sessions.read(house.id())
+    assert stored is not None
+    house.sessions.save(house.id(), msgspec.structs.replace(stored.session, revoke_only=True))
+    assert house.names().json == {"ci.example.com": "<token>"}
+
+
+def test_a_broken_profile_does_not_cost_the_list(in_file: House) -> None:
+    in_file.write(CONFIG + '\n[profiles.bad]\nissuer = 7\ndocker = ["bad.example.com"]\n')
+    in_file.store("other.example.com")
+    assert in_file.names().json == {"other.example.com": "ada", "ci.example.com": "<token>"}
+    assert in_file.get("bad.example.com").code == 78
+
+
+@pytest.mark.parametrize("asked", ["registry.example.com:5000", "https://registry.example.com:5000/v2/"])
+def test_what_was_stored_before_a_profile_listed_it_is_neither_answered_nor_listed_and_goes_at_logout(
+    in_file: House, asked: str
+) -> None:
+    in_file.write("")
+    for server in (asked, "registry.example.com", "http://registry.example.com:5000", "other.example.com"):
+        in_file.store(server, secret="s3cret" if server == asked else "another")
+    in_file.write()
+    assert in_file.get(asked).stdout == NOT_FOUND
+    others = {"registry.example.com", "http://registry.example.com:5000", "other.example.com", "ci.example.com"}
+    assert set(in_file.names().json) == others
+    in_file.sign_in()
+    assert set(in_file.names().json) == others | {"registry.example.com:5000"}
+    assert b"s3cret" in in_file.on_disk()
+    in_file.erase(asked)
+    assert b"s3cret" not in in_file.on_disk()
+
+
+def test_a_stored_hub_is_not_listed_where_a_profile_lists_it(in_file: House) -> None:
+    in_file.write("")
+    in_file.store("https://index.docker.io/v1/")
+    in_file.store("https://index.docker.io/v1/access-token")
+    in_file.write(HUB_CONFIG.format(server="docker.io"))
+    assert in_file.names().json == {"https://index.docker.io/v1/access-token": "ada"}
+
+
+@pytest.mark.parametrize("damage", ["chmod", "symlink", "garbage"])
+def test_a_list_is_valid_json_whatever_the_disk_does(in_file: House, damage: str) -> None:
+    in_file.store("other.example.com")
+    index = Path(in_file.state.locate(INDEX))
+    if damage == "chmod":
+        index.chmod(0o666)
+    elif damage == "symlink":
+        index.rename(index.with_name("moved"))
+        index.symlink_to(index.with_name("moved"))
+    else:
+        index.write_bytes(b"\xff{")
+    assert in_file.names().json == {"ci.example.com": "<token>"}
+    assert in_file.get("other.example.com") == (1, NOT_FOUND, "")
+
+
+def test_a_list_survives_names_that_are_no_unicode(in_file: House) -> None:
+    in_file.store("other.example.com")
+    index = Path(in_file.state.locate(INDEX))
+    index.write_bytes(index.read_bytes().replace(b"ada", b"\\ud800"))
+    assert in_file.names().json["other.example.com"] == "\ud800"
+    assert in_file.get("other.example.com").code == 0
+
+
+def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(house: House, provider: HostileProvider) -> None:
+    house.environ["CI_SECRET"] = "right"
+    provider.script("/token", answer({"access_token": "machines", "token_type": "Bearer", "expires_in": 3600}))
+    state = Path(str(house.state.path))
+    state.mkdir(parents=True)
+    state.chmod(0o777)
+    assert house.get("ci.example.com").json["Secret"] == "machines"
+    assert house.names().json == {"ci.example.com": "<token>"}
+    assert house.store("other.example.com").code == 74
+    for server in ("ci.example.com", "other.example.com"):
+        assert house.erase(server) == (0, b"", "")
+    assert list(state.iterdir()) == []
+
+
+def test_what_git_stored_is_neither_listed_nor_answered(in_file: House) -> None:
+    context = Context(in_file.environ, clock=in_file.clock, verbose=False)
+    passwords = docker_helper._passwords(context)
+    assert passwords is not None
+    git = {"protocol": "https", "host": "other.example.com", "server": "other.example.com", "password": "gits"}
+    passwords.store("git", git)
+    assert in_file.get("other.example.com") == (1, NOT_FOUND, "")
+    assert in_file.names().json == {"ci.example.com": "<token>"}
+    assert in_file.erase("other.example.com") == (0, b"", "")
+    assert passwords.get("git", git) == git
+
+
+# --- what the hot path finds ------------------------------------------------------------------------------------------
+
+
+def kept(house: House, action: str, stdin: bytes) -> bytes | None:
+    request = replies.request_of([NAME, action], house.environ, stdin)
+    assert request is not None
+    return replies.find(request, house.environ)
+
+
+def test_a_profiles_answer_is_kept_and_goes_with_its_session(house: House) -> None:
+    house.sign_in()
+    said = house.get("registry.example.com:5000")
+    assert kept(house, "get", b"registry.example.com:5000") == said.stdout
+    assert kept(house, "get", b"registry.example.com:5001") is None
+    house.erase("registry.example.com:5000")
+    assert kept(house, "get", b"registry.example.com:5000") is None
+
+
+def test_a_list_is_kept_until_anything_changes(in_file: House) -> None:
+    in_file.sign_in()
+    in_file.store("other.example.com")
+    said = in_file.names()
+    assert kept(in_file, "list", b"") == said.stdout
+    in_file.store("another.example.com")
+    assert kept(in_file, "list", b"") is None
+    in_file.names()
+    in_file.sessions.erase(in_file.id())
+    assert kept(in_file, "list", b"") is None
+    in_file.names()
+    assert kept(in_file, "list", b"") is not None
+    os.utime(in_file.config, (1, 1))
+    assert kept(in_file, "list", b"") is None
+
+
+def test_nothing_is_kept_under_verbose(in_file: House) -> None:
+    in_file.environ["CREDENTIAL_HELPER_VERBOSE"] = "1"
+    in_file.sign_in()
+    said = in_file.names()
+    assert said.code == 0
+    assert set(json.loads(said.stdout)) == {"ci.example.com", "registry.example.com:5000"}
+    assert "credential-helper: harbor" not in said.stderr
+    in_file.get("registry.example.com:5000")
+    assert in_file.replies() == []
+
+
+@pytest.mark.parametrize("changed", ["index", "session"])
+def test_a_list_is_void_when_what_it_was_made_from_is_another_file(in_file: House, changed: str) -> None:
+    """Whoever writes empties the replies as well; here nobody does."""
+    in_file.sign_in()
+    in_file.store("other.example.com")
+    in_file.names()
+    assert kept(in_file, "list", b"") is not None
+    name = INDEX if changed == "index" else f"sessions/{in_file.id()}.json"
+    found = in_file.state.read(name)
+    assert found is not None
+    in_file.state.write(name, found[0])
+    assert kept(in_file, "list", b"") is None
+
+
+def test_an_empty_list_is_kept_too_and_goes_when_somebody_signs_in(house: House) -> None:
+    house.sign_in()
+    house.sessions.erase(house.id())
+    house.names()
+    assert kept(house, "list", b"") is not None
+    house.sign_in()
+    assert kept(house, "list", b"") is None
+
+
+def test_a_list_lives_no_longer_than_a_token_that_nobody_can_renew(house: House) -> None:
+    house.clock.time = time.time()
+    house.sign_in(refresh_token=None, lifetime=0.4)
+    assert "registry.example.com:5000" in house.names().json
+    assert kept(house, "list", b"") is not None
+    time.sleep(0.5)
+    assert kept(house, "list", b"") is None
