@@ -48,7 +48,7 @@ for turn in range(pairs):
     line = [None, None]
     for which in (0, 1) if turn % 2 else (1, 0):
         actions = [
-            (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDONLY, 0),
+            (posix.POSIX_SPAWN_OPEN, 0, folder + "/input", posix.O_RDONLY, 0),
             (posix.POSIX_SPAWN_OPEN, 1, folder + "/" + str(which), write, 0o600),
             (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", posix.O_WRONLY, 0),
         ]
@@ -83,11 +83,12 @@ def measure(
     environ: dict[str, str],
     *,
     pairs: int = PAIRS,
+    tool_input: bytes = b"",
     answer: bytes | None = None,
     any_exit: bool = False,
     deadline: float | None = None,
 ) -> Ratios:
-    """Return what ``command`` costs beside ``baseline``; both by absolute path, stdin and stderr on /dev/null.
+    """Return what ``command`` costs beside ``baseline``; both by absolute path, stderr on /dev/null.
 
     Raises Failed when one of them ends with another code than 0 (unless ``any_exit``), or when the last answer is not
     ``answer``; subprocess.TimeoutExpired after ``deadline`` seconds.
@@ -95,6 +96,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="credential-helper-bench-") as temporary:
         folder = Path(temporary)
         folder.joinpath("plan").write_bytes(marshal.dumps((pairs + WARM_UPS, environ, (list(command), list(baseline)))))
+        folder.joinpath("input").write_bytes(tool_input)
         runner = [os.path.realpath(sys.executable), "-I", "-S", "-c", RUNNER, temporary]
         if bounded(runner, dict(os.environ), deadline) != 0:
             raise Failed("the measuring program failed")
@@ -146,26 +148,85 @@ def environment(folder: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def cached_answer(installation: Installation, folder: Path, pairs: int) -> Ratios:
-    """Measure ``credential-helper kubectl`` as kubectl calls it, once the answer is in the cache."""
+class Call(NamedTuple):
+    """What a tool calls: the program's name, its words, what it writes to it, and how the row is called."""
+
+    program: str
+    words: tuple[str, ...]
+    tool_input: bytes
+    label: str
+
+
+# As each tool calls us; the profile comes from variables, because docker gives no options.
+CALLS = (
+    Call("credential-helper", ("kubectl",), b"", "kubectl"),
+    Call(
+        "git-credential-helper",
+        ("get",),
+        b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=git.example.com\nwwwauth[]=Basic realm=x\n",
+        "git get",
+    ),
+    Call("docker-credential-helper", ("get",), b"registry.example.com", "docker get"),
+)
+SERVERS = 500  # that docker has stored
+
+
+def cached_answer(installation: Installation, call: Call, folder: Path, pairs: int) -> Ratios:
+    """Measure a call as the tool makes it, once the answer is in the cache."""
     info = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "spec": {"interactive": False}}
     environ = environment(folder) | {
         "CREDENTIAL_HELPER_STATE_DIR": str(folder / f"state-{installation.name}"),
         "CREDENTIAL_HELPER_STORE": "file",
-        "KUBERNETES_EXEC_INFO": json.dumps(info),
+        "CREDENTIAL_HELPER_CLIENT_ID": MACHINE_CLIENT,
+        "CREDENTIAL_HELPER_FLOW": "client-credentials",
+        "CREDENTIAL_HELPER_AUDIENCE": "https://kubernetes.example.com",
+        "CREDENTIAL_HELPER_GIT": "https://git.example.com",
+        "CREDENTIAL_HELPER_DOCKER": "registry.example.com",
     }
+    if call.program == "credential-helper":
+        environ["KUBERNETES_EXEC_INFO"] = json.dumps(info)
+    command = [str(installation.executable.with_name(call.program)), *call.words]
     with EmbeddedProvider() as provider:
-        command = [str(installation.executable), "kubectl", "--issuer", provider.issuer, "--client-id", MACHINE_CLIENT]
-        command += ["--flow", "client-credentials", "--audience", "https://kubernetes.example.com"]
+        environ["CREDENTIAL_HELPER_ISSUER"] = provider.issuer
         environ["CREDENTIAL_HELPER_CLIENT_SECRET"] = provider.client_secret
-        answers = {run(command, environ) for _ in range(2)}
-    if len(answers) != 1:
+        answers = {run(command, environ, call.tool_input) for _ in range(2)}
+    if len(answers) != 1 or answers == {b""}:
         raise Failed("the second answer was another one")
-    return measure(command, [str(installation.python), "-c", "pass"], environ, pairs=pairs, answer=answers.pop())
+    bare = [str(installation.python), "-c", "pass"]
+    return measure(command, bare, environ, pairs=pairs, tool_input=call.tool_input, answer=answers.pop())
 
 
-def run(command: Sequence[str], environ: dict[str, str]) -> bytes:
-    done = subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+def docker_list(installation: Installation, folder: Path, pairs: int) -> tuple[Ratios, Ratios]:
+    """Measure ``list`` with many stored servers: from a kept answer, and as it is made the first time."""
+    environ = environment(folder) | {
+        "CREDENTIAL_HELPER_STATE_DIR": str(folder / "state-list"),
+        "CREDENTIAL_HELPER_PASSWORD_STORAGE": "file",
+    }
+    index = folder / "state-list" / "passwords" / "index.json"
+    index.parent.mkdir(mode=0o700, parents=True)
+    index.parent.parent.chmod(0o700)
+    records = [
+        {
+            "tool": "docker",
+            "attributes": {"server": f"registry-{number}.example.com", "username": "ada"},
+            "secrets": json.dumps({"password": "made-up"}),
+        }
+        for number in range(SERVERS)
+    ]
+    index.touch(0o600)
+    index.write_text(json.dumps({"version": 1, "records": records}))
+    command = [str(installation.executable.with_name("docker-credential-helper")), "list"]
+    bare = [str(installation.python), "-c", "pass"]
+    answer = run(command, environ)
+    if len(json.loads(answer)) != SERVERS:
+        raise Failed("the list lacks servers")
+    kept = measure(command, bare, environ, pairs=pairs, answer=answer)
+    told = environ | {"CREDENTIAL_HELPER_VERBOSE": "/dev/null"}  # what is told step by step is never kept
+    return kept, measure(command, bare, told, pairs=pairs, answer=answer)
+
+
+def run(command: Sequence[str], environ: dict[str, str], tool_input: bytes = b"") -> bytes:
+    done = subprocess.run(command, env=environ, input=tool_input, capture_output=True, timeout=60)
     if done.returncode != 0:
         raise Failed(f"{command[0]} ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
@@ -261,8 +322,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="credential-helper-bench-") as temporary:
         folder = Path(temporary)
         for installation in installations(folder, with_installers=options.with_installers):
-            ratios = cached_answer(installation, folder, options.pairs)
-            print(row(f"credential-helper, cached answer ({names[installation.name]})", ratios), flush=True)
+            for call in CALLS:
+                ratios = cached_answer(installation, call, folder, options.pairs)
+                print(row(f"cached answer, {call.label} ({names[installation.name]})", ratios), flush=True)
+        own = Installation("pip", Path(sys.executable).with_name("credential-helper"), Path(sys.executable))
+        for label, ratios in zip(("kept", "the first time"), docker_list(own, folder, options.pairs), strict=True):
+            print(row(f"docker list of {SERVERS} stored servers, {label}", ratios), flush=True)
         environ = environment(folder) | MADE_UP
         missing = []
         for peer in PEERS:

@@ -18,9 +18,10 @@ CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "credential_helper").rglob("*.py")))
 
-# Flags that README names and that are other programs': pip's, kubectl's, the API server's, kubelogin's.
+# Flags that README names and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
 FOREIGN_FLAGS = {
     "--upgrade",
+    *("--global", "--add", "--replace-all"),
     *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
     *("--oidc-issuer-url", "--oidc-client-id", "--oidc-client-secret", "--oidc-extra-scope"),
     *("--oidc-use-access-token", "--oidc-auth-request-extra-params", "--grant-type", "--certificate-authority"),
@@ -28,12 +29,12 @@ FOREIGN_FLAGS = {
 }
 
 # Known to the program and not in README, because no code serves them yet.
-LATER_FLAGS = {"--private-key-file", "--git", "--docker"}
+LATER_FLAGS = {"--private-key-file"}
 LATER_KEYS = {"client_secret.keyring"}
-LATER_VARIABLES = {"CREDENTIAL_HELPER_PRIVATE_KEY", "CREDENTIAL_HELPER_PASSWORD", "CREDENTIAL_HELPER_PASSWORD_STORAGE"}
+LATER_VARIABLES = {"CREDENTIAL_HELPER_PRIVATE_KEY", "CREDENTIAL_HELPER_PASSWORD"}
 
 # Of the tests, not of the program.
-TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL"}
+TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS"}
 
 
 def section(title: str) -> str:
