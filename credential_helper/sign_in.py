@@ -20,6 +20,7 @@ from credential_helper.stores.files import Reservation
 from credential_helper.stores.sessions import Note, Sessions
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
+_ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before
 _SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
 
 
@@ -121,6 +122,8 @@ class SignIn:
             self._still_wanted()
             left = end - self._clock.monotonic()
             if left <= 0:
+                # For whoever takes over if we die during this poll: the provider will have counted it.
+                self._write(_after_a_poll(prompt, self._clock.now()))
                 return
             if self._may_ask:
                 self._show(prompt)  # if it could not be shown so far: another prompt had the terminal
@@ -190,6 +193,11 @@ class SignIn:
             return self._sessions.reserve(self._id)
         except StoreError:
             return None
+
+
+def _after_a_poll(prompt: Prompt, now: float) -> Prompt:
+    """Return the prompt as it is when a poll that begins now has been made, and a little later for its way there."""
+    return msgspec.structs.replace(prompt, next_poll=min(now + prompt.interval + _ON_THE_WAY, prompt.expires_at))
 
 
 def _cancelled() -> AuthorizationError:

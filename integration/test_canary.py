@@ -419,7 +419,13 @@ ARGUMENTS: list[tuple[str, ...]] = [
     (PASTED,),
     (f"--refresh-token={PASTED}", "token"),
     ("logout", "--all", f"--client-secret={PASTED}"),
-    ("git", PASTED),
+]
+
+# git's own rule: a helper ignores an operation that it does not know, and a host that is not its own.
+IGNORED = [
+    (("git", PASTED), ""),
+    (("get",), f"protocol=https\nhost=example.com\npassword={PASTED}\n\n"),
+    ((), f"protocol=https\nhost=example.com\npassword={PASTED}\n\n"),
 ]
 
 
@@ -430,6 +436,12 @@ def test_a_secret_pasted_into_the_command_line_is_not_echoed(home: Home) -> None
         judge(home.run(*argv, env=NOBODY), codes={64, 65, 78})
 
     each({" ".join(argv): argv for argv in ARGUMENTS}, paste, at_once=3)
+
+
+def test_a_secret_in_what_is_ignored_is_not_echoed(home: Home) -> None:
+    for argv, lines in IGNORED:
+        result = home.run(*argv, stdin=lines.encode(), env=NOBODY)
+        assert (result.code, result.stdout, result.stderr) == (0, b"", "")
 
 
 LINES = [
@@ -472,7 +484,6 @@ REQUESTS = [
     f'{{"version":1,"token":"{PASTED}"}}',
     f'{{"version":1,"minimum_validity":"{PASTED}"}}',
     f'{{"version":1,"profile":"prod","secret":"{PASTED}',
-    f"protocol=https\nhost=example.com\npassword={PASTED}\n\n",
     f'{{"uri":"https://x:{PASTED}@example.com"}}',
 ]
 

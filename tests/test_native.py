@@ -201,7 +201,7 @@ def test_what_windows_cannot_hold_is_refused_before_it_is_tried() -> None:
     keyring = chosen(WinVaultKeyring)
     keyring.write(NAME, USER, Secret("x" * 1280))
     error = refusal(lambda: keyring.write(NAME, USER, Secret("x" * 1281)))
-    assert error.sentence == ("the refresh token is too long for the Windows Credential Manager (2562 of 2560 bytes)")
+    assert error.sentence == ("the secret is too long for the Windows Credential Manager (2562 of 2560 bytes)")
     assert keyring.read(NAME, USER) == Secret("x" * 1280)
 
 

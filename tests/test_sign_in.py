@@ -242,14 +242,25 @@ def test_a_pause_is_never_longer_than_the_interval(world: World, clock: FakeCloc
     assert clock.monotonic() - started == pytest.approx(waits)
 
 
-def test_the_pace_is_on_disk_for_whoever_takes_over(world: World, clock: FakeClock) -> None:
+def test_the_pace_is_on_disk_for_whoever_takes_over(world: World, clock: EventfulClock) -> None:
     stage = world.sign_in()
     stage.ask(world.prompt())
     slower = world.prompt(interval=10.0, next_poll=clock.now() + 10.0)
+    seen: list[Prompt | None] = []
+    clock.after(5.0, lambda: seen.append(world.on_disk()))
     stage.pause(slower)
-    kept = world.on_disk()
+    (kept,) = seen
     assert kept is not None
     assert (kept.interval, kept.next_poll) == (10.0, slower.next_poll)
+
+
+def test_who_dies_during_a_poll_leaves_the_time_of_the_next_one(world: World, clock: FakeClock) -> None:
+    stage = world.sign_in()
+    stage.ask(world.prompt())
+    stage.pause(world.prompt(interval=10.0, next_poll=clock.now() + 10.0))
+    kept = world.on_disk()
+    assert kept is not None
+    assert kept.next_poll >= clock.now() + 10.0
 
 
 def test_a_logout_cancels_a_pause_and_is_not_undone(world: World, clock: EventfulClock) -> None:

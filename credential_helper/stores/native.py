@@ -270,7 +270,7 @@ def _set(backend: KeyringBackend, person: bool, name: str, username: str, secret
     size = len(secret.reveal().encode("utf-16-le"))
     if type(backend).__name__ == "WinVaultKeyring" and size > WINDOWS_LARGEST:
         raise StoreError(
-            f"the refresh token is too long for the Windows Credential Manager ({size} of {WINDOWS_LARGEST} bytes)",
+            f"the secret is too long for the Windows Credential Manager ({size} of {WINDOWS_LARGEST} bytes)",
             hint=_USE_A_FILE,
         )
     _require_open(backend, person=person)
