@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from credential_helper import profiles, replies
+from credential_helper import keeping, profiles, replies
 from credential_helper.broker import Obtained
 from credential_helper.config_file import ConfigFile
 from credential_helper.context import Context
@@ -84,7 +84,7 @@ def keep(
     context = call.context
     key = replies.request_of(call.argv, context.environ, tool_input)
     if key is not None and obtained.stamp and not context.verbose:
-        replies.keep(
+        keeping.keep(
             key,
             answer,
             until=until,

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import __version__, answers, broker, freshness, hosts, places, profiles, replies
+from credential_helper import __version__, answers, broker, freshness, hosts, keeping, places, profiles, replies
 from credential_helper.context import PROGRAM, Context
 from credential_helper.errors import (
     ConfigurationError,
@@ -310,7 +310,7 @@ def _keep_list(
     context = call.context
     key = replies.request_of(call.argv, context.environ, b"")
     if key is not None and not context.verbose:
-        replies.keep(
+        keeping.keep(
             key,
             answer,
             until=until,

@@ -4,7 +4,7 @@ Imports os, time and places only: each other module costs more than the whole an
 value a line, then the whole request, then the finished bytes of stdout. It is replayed while its time has not passed
 and every file that the answer was made from is, by its stamp, the file that was read; so validity needs no
 bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the slow path
-answers. Only a profile's token from a verified session on disk is kept here.
+answers. Answers are kept by ``keeping``, which is not loaded here.
 """
 
 import os
@@ -13,7 +13,7 @@ from _collections_abc import Mapping, Sequence
 
 from credential_helper import __version__, places
 
-_FORMAT = "credential-helper reply 1"
+FORMAT = "credential-helper reply 1"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
 _BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -22,7 +22,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
 _PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
-_CONFIG = "config"  # stands in the head for a config file, whose path is not written there
+CONFIG = "config"  # stands in the head for a config file, whose path is not written there
 
 
 def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: bytes) -> bytes | None:
@@ -46,12 +46,12 @@ def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: byte
     return os.fsencode(text) + b"\0\0" + tool_input
 
 
-def _name(request: bytes) -> str:
+def name_of(request: bytes) -> str:
     """Name a reply by the request's length and a cheap checksum; the whole request is compared afterwards."""
     return f"{len(request)}-{int.from_bytes(request, 'little') % _PRIME:x}"
 
 
-def _stamp_now(path: str) -> str | None:
+def stamp_now(path: str) -> str | None:
     """Return the stamp of a file as it is now; None: it cannot be told. Nothing is read, so nothing is opened."""
     try:
         return places.stamp(os.stat(path))
@@ -68,9 +68,9 @@ def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
         return None
     try:
         folder = os.path.join(state, "replies")
-        if not (_private_folder(state) and _private_folder(folder)):
+        if not (private_folder(state) and private_folder(folder)):
             return None
-        descriptor = os.open(os.path.join(folder, _name(request)), os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _BINARY)
+        descriptor = os.open(os.path.join(folder, name_of(request)), os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _BINARY)
     except OSError:
         return None
     try:
@@ -88,7 +88,8 @@ def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
         return None  # a head that nobody of this version wrote
 
 
-def _private_folder(path: str) -> bool:
+def private_folder(path: str) -> bool:
+    """Say whether a path is a folder, not a link to one, that is ours alone. OSError: it is not there."""
     status = os.lstat(path)
     return places.private(status) and (status.st_mode & 0o170000) == 0o040000
 
@@ -99,7 +100,7 @@ def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str
     lines = head.split(b"\n")
     if not separator or len(lines) < 6:
         return None
-    if lines[0] != _FORMAT.encode() or lines[1] != __version__.encode():
+    if lines[0] != FORMAT.encode() or lines[1] != __version__.encode():
         return None
     made, until = float(lines[2]), float(lines[3])
     length, answer_length = int(lines[4]), int(lines[5])
@@ -111,101 +112,12 @@ def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str
     # worked out now, which the head does not name.
     named = [line.decode().split(" ", 1) for line in lines[6:]]
     known = [path for _, path in places.config_files(environ)]
-    if [name for name, _ in named if name == _CONFIG] != [_CONFIG] * len(known):
+    if [name for name, _ in named if name == CONFIG] != [CONFIG] * len(known):
         return None
     for name, stamp in named:
-        if _stamp_now(known.pop(0) if name == _CONFIG else os.path.join(state, name)) != stamp:
+        if stamp_now(known.pop(0) if name == CONFIG else os.path.join(state, name)) != stamp:
             return None
     return body[length:]
-
-
-def keep(
-    request: bytes,
-    answer: bytes,
-    *,
-    until: float,
-    state_files: Sequence[tuple[str, str]],
-    config_stamps: Sequence[str] | None,
-    environ: Mapping[str, str],
-) -> None:
-    """Keep an answer for the next identical request, or don't: this is never an error.
-
-    ``until`` is the end of its life in seconds since the epoch. ``state_files`` are the files of the state directory
-    that it was made from (name, stamp). The stamps were taken by fstat of the very descriptors that were read (or
-    written); ``config_stamps`` is None where no config file was read. They are compared once more afterwards: whoever
-    changed one in between emptied the folder before this reply was in it.
-    """
-    state = places.state_directory(environ)
-    if state is None:
-        return
-    now = time.time()
-    files = [path for _, path in places.config_files(environ)]
-    stamps = list(config_stamps) if config_stamps is not None else [_stamp_now(path) or "" for path in files]
-    if len(stamps) != len(files) or "" in stamps or until <= now:
-        return
-    head = [
-        _FORMAT,
-        __version__,
-        repr(now),
-        repr(until),
-        str(len(request)),
-        str(len(answer)),
-        *(f"{name} {stamp}" for name, stamp in state_files),
-        *(f"{_CONFIG} {stamp}" for stamp in stamps),
-    ]
-    content = "\n".join(head).encode() + b"\n\n" + request + answer
-    folder = os.path.join(state, "replies")
-    path = os.path.join(folder, _name(request))
-    try:
-        if not _private_folder(state):
-            return
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            if not _private_folder(folder):
-                return
-        _remove_past(folder, now)
-        _write(path, content)
-        sources = [os.path.join(state, name) for name, _ in state_files] + files
-        if [_stamp_now(source) for source in sources] != [*(stamp for _, stamp in state_files), *stamps]:
-            os.unlink(path)
-    except OSError:
-        return
-
-
-def _write(path: str, content: bytes) -> None:
-    """Write beside and replace; two writers of one reply write the same, and the size in the head tells a torn one."""
-    new = f"{path}.{os.getpid()}"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
-    try:
-        written = os.write(descriptor, content)
-    except OSError:
-        written = -1
-    finally:
-        os.close(descriptor)
-    if written == len(content):
-        os.replace(new, path)
-    else:
-        os.unlink(new)
-
-
-def _remove_past(folder: str, now: float) -> None:
-    """Remove replies whose time has passed, and what a killed writer left."""
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        try:
-            if "." in name:
-                stale = os.lstat(path).st_mtime < now - 60
-            else:
-                with open(path, "rb") as file:
-                    stale = float(file.read(256).split(b"\n")[3]) <= now
-        except (OSError, ValueError, IndexError):
-            stale = True
-        if stale:
-            try:
-                os.unlink(path)
-            except OSError:
-                continue
 
 
 def write_out(answer: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import __version__, places, replies
+from credential_helper import __version__, keeping, places, replies
 
 ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
 INFO = b'{"kind":"ExecCredential"}'
@@ -51,7 +51,7 @@ class World:
         return only
 
     def keep(self, until: float = 600.0, **other: str) -> None:
-        replies.keep(
+        keeping.keep(
             self.request,
             ANSWER,
             until=time.time() + until,
@@ -90,7 +90,7 @@ def test_an_absent_config_file_is_a_stamp_too(world: World) -> None:
 def test_a_reply_may_stand_on_several_files_and_on_one_that_is_not_there(world: World) -> None:
     index = world.state / "passwords" / "index.json"
     files = [(SESSION, places.stamp(world.session.stat())), ("passwords/index.json", places.ABSENT)]
-    replies.keep(
+    keeping.keep(
         world.request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=world.environ
     )
     assert world.find() == ANSWER
@@ -101,7 +101,7 @@ def test_a_reply_may_stand_on_several_files_and_on_one_that_is_not_there(world: 
 
 def test_without_config_stamps_the_files_are_looked_at_now(world: World) -> None:
     stamp = places.stamp(world.session.stat())
-    replies.keep(
+    keeping.keep(
         world.request,
         ANSWER,
         until=time.time() + 60,
@@ -119,7 +119,7 @@ def replace_session(world: World) -> None:
 
 def link_reply(world: World) -> None:
     moved = world.reply.rename(world.state / "moved")
-    (world.folder / replies._name(world.request)).symlink_to(moved)
+    (world.folder / replies.name_of(world.request)).symlink_to(moved)
 
 
 BREAKS: dict[str, Callable[[World], object]] = {
@@ -311,7 +311,7 @@ def _keep_for_module(world: World) -> None:
     argv = ("__main__.py", *ARGV[1:])
     request = replies.request_of(argv, world.environ, INFO)
     assert request is not None
-    replies.keep(
+    keeping.keep(
         request,
         ANSWER,
         until=time.time() + 60,
