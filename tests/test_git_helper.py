@@ -555,7 +555,7 @@ def test_a_state_that_is_not_ours_alone_is_not_believed(world: World, trouble: s
 
 @pytest.mark.parametrize("trouble", [html(502), reset(), rate_limited(60), half_json()])
 def test_a_provider_in_trouble_costs_neither_the_answer_nor_the_refresh_token(world: World, trouble: Behaviour) -> None:
-    """claude-code#91708, mcporter#306 and others: only ``invalid_grant`` is the end of a refresh token."""
+    """What many command lines get wrong: only ``invalid_grant`` is the end of a refresh token."""
     world.sign_in(age=3560.0)
     world.provider.script("/token", trouble)
     got = world.get()
