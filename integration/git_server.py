@@ -25,18 +25,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socket import SHUT_RDWR, socket
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import jwt
 import msgspec
 import requests
 
-from integration.kube_api import Issuer, Unauthorized
+from integration.kube_api import Issuer, LoopbackServer, Unauthorized
 from integration.provider import Authority
 
 Scheme = Literal["basic", "bearer"]
@@ -318,38 +317,12 @@ def _credentials(header: str) -> tuple[str, str | None, str | None]:
 # --- HTTP -------------------------------------------------------------------------------------------------------------
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(LoopbackServer):
     request_queue_size = 64
 
     def __init__(self, server: GitServer, context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, context)
         self.git = server
-        if context is not None:  # the handshake is left to the connection's own thread
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self._open: set[socket] = set()
-
-    def get_request(self) -> tuple[socket, Any]:
-        connection, address = super().get_request()
-        self._open.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are what tests are about."""
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._open):
-            try:
-                connection.shutdown(SHUT_RDWR)
-            except OSError:
-                continue
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -339,15 +339,17 @@ OPENAPI_V2 = _openapi_v2()
 # --- HTTP over TLS ----------------------------------------------------------------------------------------------------
 
 
-class _Server(ThreadingHTTPServer):
+class LoopbackServer(ThreadingHTTPServer):
+    """A server on a free port of loopback, with TLS on demand, that ends with every connection it has."""
+
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, api: KubeApi, context: ssl.SSLContext) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.api = api
-        # The handshake is left to the connection's own thread: a client that stalls must not keep others out.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        if context is not None:
+            # The handshake is left to the connection's own thread: a client that stalls must not keep others out.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self._open: set[socket] = set()
 
     def get_request(self) -> tuple[socket, Any]:
@@ -370,6 +372,12 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(SHUT_RDWR)
             except OSError:
                 continue
+
+
+class _Server(LoopbackServer):
+    def __init__(self, api: KubeApi, context: ssl.SSLContext) -> None:
+        super().__init__(_Handler, context)
+        self.api = api
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -170,10 +170,6 @@ class Sessions:
         except StoreError as error:
             self._note(f"the keyring keeps an old record: {error.sentence}")
 
-    def forget_replies(self) -> None:
-        """Remove every ready-made answer."""
-        self.state.empty("replies")
-
     # --- what stands beside a session ---
 
     def failure(self, session_id: str) -> Failure | None:
