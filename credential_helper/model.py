@@ -5,7 +5,7 @@ Times are seconds since the epoch (float), durations are seconds. None means "ab
 
 from __future__ import annotations
 
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
@@ -76,9 +76,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     origin: str  # where this was written, for messages: "/etc/…/config.toml: profiles.prod.client_secret"
 
 
+class PrivateKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that a client signs its assertions with (RFC 7523 §2.2, OIDC Core §9), and what they say."""
+
+    source: Source  # of a PEM or a JWK
+    kid: str | None = None  # None: the JWK's own, if it has one
+    algorithm: str | None = None  # RS256, RS384, PS256, PS384, ES256, ES384; None: the JWK's own, or the key's
+    audience: str | None = None  # None: what this provider wants
+
+
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """Endpoint addresses that override or replace discovery."""
 
+    authorization: str | None = None
     token: str | None = None
     device_authorization: str | None = None
     revocation: str | None = None
@@ -124,6 +134,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Endpoints = Endpoints()
     client_authentication: Literal["auto", "none", "basic", "post", "private_key_jwt"] = "auto"
     client_secret: Source | None = None
+    private_key: PrivateKey | None = None
+    provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
+    redirect_uri: str | None = None  # http on loopback; without a port any free one; None: the provider's default
+    legacy: bool = False  # allows the password flow
+    realm: str | None = None  # Auth0's connection, of the password flow
+    password: Source | None = None  # of the password flow, unattended
     git: tuple[GitEntry, ...] = ()
     docker: tuple[DockerEntry, ...] = ()
     kubernetes: tuple[str, ...] = ()  # normalised servers; empty: any
@@ -135,12 +151,19 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return "client" if self.flow == "client-credentials" else "person"
 
     @property
+    def unattended(self) -> bool:
+        """Say whether a sign-in needs nobody: a machine's, or one whose password can be read."""
+        return self.session_kind == "client" or (self.flow == "password" and self.password is not None)
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes to ask for before the provider's ``scopes_supported`` is known."""
         if self.scope is not None:
             return self.scope
         return DEFAULT_SCOPES if self.session_kind == "person" else ()
 
+
+_FIRST_ENDPOINTS = ("token", "device_authorization", "revocation", "jwks")
 
 DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
 
@@ -154,7 +177,7 @@ def session_id(profile: Profile) -> str:
     import hashlib
     import json
 
-    identity = {
+    identity: dict[str, Any] = {
         "issuer": profile.issuer.rstrip("/"),
         "client_id": profile.client_id,
         "kind": profile.session_kind,
@@ -162,9 +185,14 @@ def session_id(profile: Profile) -> str:
         "resource": sorted(set(profile.resource)),
         "scope": sorted(set(profile.scopes)),
         "parameters": sorted(profile.parameters),
-        "endpoints": {name: getattr(profile.endpoints, name) for name in profile.endpoints.__struct_fields__},
+        "endpoints": {name: getattr(profile.endpoints, name) for name in _FIRST_ENDPOINTS},
         "account": profile.account,
     }
+    # What came later is part of a name only where it is set: older sessions keep theirs.
+    if profile.endpoints.authorization is not None:
+        identity["endpoints"]["authorization"] = profile.endpoints.authorization
+    if profile.realm is not None:
+        identity["realm"] = profile.realm
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -182,25 +210,42 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scope: tuple[str, ...] | None = None  # None: as requested (RFC 6749 §5.1)
+    nonce: str | None = None  # what the ID token must answer (OIDC Core §3.1.2.1); None: none was sent
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
-    """A device authorization (RFC 8628 §3.2) that waits for a person; kept in ``ID.prompt`` while it does."""
+    """A sign-in that waits for a person; kept in ``ID.prompt`` while it does.
 
+    Of the device flow it is a device authorization (RFC 8628 §3.2), which another process can go on with. Of the
+    browser flow ``verification_uri`` is the authorization request; it and a password's prompt end with their process.
+    """
+
+    flow: Literal["device", "browser", "password"] = "device"
     tool: str
     profile: str
     issuer: str
     target: str | None  # what the token is for, where known
     scope: tuple[str, ...]
-    device_code: Secret
-    user_code: str  # printable ASCII, at most 64 characters
-    verification_uri: str  # https, or http on loopback; printable ASCII
-    verification_uri_complete: str | None
+    device_code: Secret = Secret("")
+    user_code: str = ""  # printable ASCII, at most 64 characters
+    verification_uri: str = ""  # https, or http on loopback; printable ASCII
+    verification_uri_complete: str | None = None
     interval: float  # seconds between the end of one poll and the start of the next
     next_poll: float  # not before
     made_at: float
     expires_at: float
     shown_on: tuple[str, ...] = ()  # the terminals that show it already
+    because: str = ""  # why this flow, where flow = "auto" has chosen it
+
+    @property
+    def name(self) -> str:
+        """Tell this prompt from another one: what a person sees of it."""
+        return self.user_code or self.verification_uri or self.flow
+
+    @property
+    def outlives_its_process(self) -> bool:
+        """Say whether another process can go on with it."""
+        return self.flow == "device"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +263,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float
     expires_at: float | None = None  # None: the provider did not say
     unverified: bool = False  # an ID token whose check has still to be made
+    nonce: str | None = None  # what an ID token must answer; None: nothing
 
     def sha256(self) -> str:
         """Return the lower-case hex SHA-256 of the token."""

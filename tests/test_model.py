@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret, Token, session_id
+from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret, Source, Token, session_id
 
 PROFILE = Profile(
     name="prod",
@@ -31,6 +32,9 @@ def test_session_id_is_pinned() -> None:
         {"client_authentication": "post"},
         {"token": "id"},
         {"interactive": "never"},
+        {"provider": "auth0"},
+        {"redirect_uri": "http://127.0.0.1/callback"},
+        {"legacy": True},
     ],
 )
 def test_session_id_does_not_depend_on(other: dict[str, object]) -> None:
@@ -50,6 +54,8 @@ def test_session_id_does_not_depend_on(other: dict[str, object]) -> None:
         {"parameters": (("organization", "org_1"),)},
         {"endpoints": Endpoints(token="https://example.eu.auth0.com/t")},
         {"account": "ada@example.com"},
+        {"realm": "employees"},
+        {"endpoints": Endpoints(authorization="https://example.eu.auth0.com/authorize")},
     ],
 )
 def test_session_id_depends_on(other: dict[str, object]) -> None:
@@ -85,3 +91,17 @@ def test_secrets_compare_by_value() -> None:
 def test_the_sha256_of_a_token_is_lower_case_hex() -> None:
     token = Token(value=Secret("abc"), received_at=0.0)
     assert token.sha256() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# --- who has to be there
+
+
+@pytest.mark.parametrize("flow", get_args(get_type_hints(Profile)["flow"]))
+def test_a_person_has_to_be_there_unless_a_machine_signs_in(flow: Any) -> None:
+    assert _changed({"flow": flow}).unattended == (flow == "client-credentials")
+
+
+def test_a_password_that_can_be_read_needs_nobody() -> None:
+    source = Source(kind="env", value=("PASSWORD",), origin="config.toml: profiles.old.password")
+    assert _changed({"flow": "password", "password": source}).unattended
+    assert _changed({"flow": "password", "password": source}).session_kind == "person"

@@ -1,0 +1,348 @@
+"""What providers do that no standard and no metadata says: one row each, data only.
+
+- A row is found by ``provider`` in the profile, else by the host of its issuer, else it is ``generic``, the standards
+  and nothing else. ``provider = "generic"`` switches the table off.
+- A row fills in what is missing: the profile comes first, then the provider's metadata, then the row.
+- Nothing of a row is part of a session's name: a better row must not sign anybody out.
+
+A row that says nothing of something does as the standards do. What was read stands above each row. Only the generic one
+was tried with a real provider (npm's oidc-provider), the rest is as documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from credential_helper import hosts
+from credential_helper.model import Profile
+
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+PASSWORD_REALM = "http://auth0.com/oauth/grant-type/password-realm"
+TENANT = "{tenantid}"  # in an issuer: the tenant of whoever signs in
+
+# (context, OAuth error): the context is a grant type, "confidential" or "public", or "" for any.
+Case = tuple[str, str]
+
+_ALL = frozenset({"device", "authorization-code", "client-credentials", "password"})
+
+# Spellings of the RFCs' codes that can mean nothing else: GitHub, Entra, and who has learnt from them.
+SPELLINGS: Mapping[Case, str] = {
+    ("", "incorrect_client_credentials"): "invalid_client",
+    ("", "incorrect_device_code"): "invalid_grant",
+    ("", "bad_verification_code"): "invalid_grant",
+    ("", "token_expired"): "expired_token",
+    ("", "code_expired"): "expired_token",
+    ("", "authorization_declined"): "access_denied",
+}
+
+_EXACT = "http://127.0.0.1:8252/callback"  # for who compares the whole address, which RFC 8252 §7.3 forbids
+
+
+class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
+    """How one provider differs from the standards."""
+
+    name: str  # of the setting
+    title: str  # for people
+    hosts: tuple[str, ...] = ()  # of its issuers: exact, ".auth0.com" for any host below, "*" for one label
+    issuer: str | None = None  # of its one public service
+
+    discovery: bool = True  # False: nothing is asked, its endpoints are all there is
+    endpoints: Mapping[str, str] = {}  # by the names of model.Endpoints; {issuer} is without a final slash
+    flows: frozenset[str] = _ALL  # what it has at all
+    tenants: Mapping[str, str | None] = {}  # words for several tenants in an issuer → the one that it always is
+
+    redirect_uri: str = "http://127.0.0.1/callback"  # with a port where it compares the port, too
+    browser_needs_secret: bool = False  # a code is exchanged for a client_secret alone, whatever PKCE says
+    authorization_parameters: tuple[tuple[str, str], ...] = ()
+    consent_for_offline_access: bool = False  # offline_access is dropped without prompt=consent (OIDC Core §11)
+    client_authentication: Literal["basic", "post"] = "basic"  # what "auto" tries first with a secret
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of private_key_jwt
+
+    audience_parameter: str | None = "audience"  # None: no parameter carries an audience
+    audience_scope: str | None = None  # the scope that carries it instead, with {audience}
+    scopes_supported: tuple[str, ...] | None = None  # where its metadata does not say
+    comma_scopes: bool = False  # its answers separate scopes with commas, which RFC 6749 §3.3 lets a scope contain
+    # What to do where none came; None: it has none, or always sends one.
+    no_refresh_token: str | None = "allow this client refresh tokens at the provider"
+
+    spellings: Mapping[Case, str] = {}  # beside SPELLINGS
+    switches: Mapping[str, str] = {}  # grant type → what the provider calls it
+    places: Mapping[Case, str] = {}  # where an error is mended: "Applications > NAME > Settings"
+
+
+def of(profile: Profile) -> KnownProvider:
+    """Return the row of a profile's provider."""
+    if profile.provider is not None:
+        return PROVIDERS[profile.provider]
+    try:
+        host = hosts.parse_url(profile.issuer).host
+    except ValueError:
+        return PROVIDERS["generic"]
+    found = (row for row in PROVIDERS.values() if any(_matches(pattern, host) for pattern in row.hosts))
+    return next(found, PROVIDERS["generic"])
+
+
+def _matches(pattern: str, host: str) -> bool:
+    """Compare whole labels: ``.auth0.com`` is neither auth0.com nor evilauth0.com."""
+    if pattern.startswith("."):
+        return host.endswith(pattern) and host != pattern
+    wanted, labels = pattern.split("."), host.split(".")
+    return len(wanted) == len(labels) and all(one in ("*", other) for one, other in zip(wanted, labels, strict=True))
+
+
+# --- the rows ---------------------------------------------------------------------------------------------------------
+
+_PEOPLE = frozenset({"device", "authorization-code"})
+_AUTH0_GRANTS = "Applications > NAME > Settings > Advanced Settings > Grant Types"
+_OKTA_GRANTS = "Applications > NAME > General > Grant type"
+_KEYCLOAK_FLOWS = "Clients > NAME > Settings > Capability config"
+
+_ROWS = (
+    # OIDC Core §9 has an assertion name the token endpoint. Metadata that lie about that address make it good at
+    # another server: draft-ietf-oauth-rfc7523bis has the issuer alone. oidc-provider, Keycloak and Zitadel take it.
+    KnownProvider(name="generic", title="this provider", consent_for_offline_access=True),
+    # https://auth0.com/docs/api/authentication, auth0.com/docs/get-started/applications
+    KnownProvider(
+        name="auth0",
+        title="Auth0",
+        hosts=(".auth0.com",),
+        endpoints={  # a lean document, or that of a proxy before a custom domain
+            "authorization": "{issuer}/authorize",
+            "token": "{issuer}/oauth/token",
+            "device_authorization": "{issuer}/oauth/device/code",
+            "revocation": "{issuer}/oauth/revoke",
+            "jwks": "{issuer}/.well-known/jwks.json",
+        },
+        redirect_uri=_EXACT,
+        places={
+            ("client_credentials", "access_denied"): "APIs > NAME > Machine to Machine Applications",
+            ("public", "invalid_client"): "application type Native, authentication method None",
+            ("", "unauthorized_client"): _AUTH0_GRANTS,
+            ("", "redirect_uri_mismatch"): "Applications > NAME > Settings > Allowed Callback URLs",
+            (DEVICE_CODE, "access_denied"): "APIs > NAME > Settings > Identifier",
+            ("password", "server_error"): "Settings > General > Default Directory, or realm",
+            ("password", "unauthorized"): "User Management > Users > NAME > Unblock",
+            (PASSWORD_REALM, "unauthorized"): "User Management > Users > NAME > Unblock",
+        },
+        no_refresh_token='switch on "Allow Offline Access" of the API, and the grant "Refresh Token" of the client',
+    ),
+    # https://developer.okta.com/docs/reference/api/oidc/: issuers with a path (/oauth2/default) or without (the org's
+    # own, whose access tokens are for Okta alone); the audience is a setting of the authorization server.
+    KnownProvider(
+        name="okta",
+        title="Okta",
+        hosts=(".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"),
+        redirect_uri=_EXACT,
+        assertion_audience="token_endpoint",
+        audience_parameter=None,
+        switches={
+            DEVICE_CODE: "Device Authorization",
+            "password": "Resource Owner Password",
+        },
+        places={
+            ("", "unauthorized_client"): _OKTA_GRANTS,
+            ("", "access_denied"): "Security > API > Authorization Servers > NAME > Access Policies needs a rule",
+            ("", "invalid_scope"): "Security > API > Authorization Servers > NAME > Scopes",
+            ("public", "invalid_client"): "Applications > NAME > General > Client authentication None",
+        },
+        no_refresh_token='switch on "Refresh Token" in Applications > NAME > General > Grant type',
+    ),
+    # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code, …/reply-url: the port of localhost is
+    # ignored, that of 127.0.0.1 is not; …/access-tokens: the document of common and organizations has {tenantid} in its
+    # issuer, and each token its own tenant's. The tenant of consumers is always the same.
+    KnownProvider(
+        name="entra",
+        title="Entra ID",
+        hosts=("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"),
+        tenants={"common": None, "organizations": None, "consumers": "9188040d-6c67-4c5b-b112-36a304b66dad"},
+        redirect_uri="http://localhost/callback",
+        assertion_audience="token_endpoint",
+        audience_parameter=None,
+        audience_scope="{audience}/.default",
+        places={
+            ("public", "invalid_client"): 'Authentication > Advanced settings > "Allow public client flows"',
+            ("", "unauthorized_client"): "Authentication: the supported account types, and public client flows",
+            ("client_credentials", "invalid_scope"): "it wants one scope, RESOURCE/.default: set audience",
+            ("client_credentials", "invalid_request"): "it wants one scope, RESOURCE/.default: set audience",
+            ("password", "invalid_grant"): "an account with a second factor, or a federated one, cannot use a password",
+        },
+    ),
+    # https://www.keycloak.org/securing-apps/oidc-layers: audiences come from mappers, any port of 127.0.0.1 will do.
+    KnownProvider(
+        name="keycloak",
+        title="Keycloak",
+        endpoints={
+            "authorization": "{issuer}/protocol/openid-connect/auth",
+            "token": "{issuer}/protocol/openid-connect/token",
+            "device_authorization": "{issuer}/protocol/openid-connect/auth/device",
+            "revocation": "{issuer}/protocol/openid-connect/revoke",
+            "jwks": "{issuer}/protocol/openid-connect/certs",
+        },
+        audience_parameter=None,
+        switches={
+            DEVICE_CODE: "OAuth 2.0 Device Authorization Grant",
+            "client_credentials": "Service accounts roles",
+            "authorization_code": "Standard flow",
+            "password": "Direct access grants",
+        },
+        places={
+            ("", "unauthorized_client"): _KEYCLOAK_FLOWS,
+            ("public", "invalid_client"): f"{_KEYCLOAK_FLOWS} > Client authentication off",
+            ("", "invalid_scope"): "Clients > NAME > Client scopes",
+        },
+        no_refresh_token="give the client the scope offline_access, and the person the role of that name",
+    ),
+    # https://developers.google.com/identity/protocols/oauth2/limited-input-device and …/native-app: a client secret
+    # that is none, sent as a parameter; a refresh token by access_type=offline, and again only by prompt=consent.
+    KnownProvider(
+        name="google",
+        title="Google",
+        hosts=("accounts.google.com",),
+        issuer="https://accounts.google.com",
+        flows=_PEOPLE,
+        authorization_parameters=(("access_type", "offline"), ("prompt", "consent")),
+        client_authentication="post",
+        audience_parameter=None,
+        scopes_supported=("openid", "profile", "email"),
+        places={
+            ("public", "invalid_request"): "a client of Google has a client_secret, of a desktop or a TV client, too",
+            ("public", "invalid_client"): "a client of Google has a client_secret, of a desktop or a TV client, too",
+            (DEVICE_CODE, "invalid_client"): "the client type for codes is TVs and Limited Input devices",
+            (DEVICE_CODE, "unauthorized_client"): "the client type for codes is TVs and Limited Input devices",
+            (DEVICE_CODE, "invalid_scope"): "with a code only openid, profile, email and a few more scopes are given",
+            ("", "redirect_uri_mismatch"): "the client type for a browser is Desktop app",
+        },
+        no_refresh_token="take this client's access back at myaccount.google.com/permissions, then sign in anew",
+    ),
+    # https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps: OAuth without OpenID Connect;
+    # any port of 127.0.0.1; tokens that do not expire, but for GitHub Apps. The comma is no part of any of its scopes.
+    KnownProvider(
+        name="github",
+        title="GitHub",
+        hosts=("github.com", ".ghe.com"),
+        issuer="https://github.com",
+        discovery=False,
+        endpoints={
+            "authorization": "{issuer}/login/oauth/authorize",
+            "token": "{issuer}/login/oauth/access_token",
+            "device_authorization": "{issuer}/login/device/code",
+        },
+        flows=_PEOPLE,
+        browser_needs_secret=True,
+        client_authentication="post",
+        audience_parameter=None,
+        scopes_supported=(),
+        comma_scopes=True,
+        spellings={("", "application_suspended"): "unauthorized_client"},
+        places={
+            ("", "device_flow_disabled"): 'Developer settings > OAuth Apps > NAME > "Enable Device Flow"',
+            ("", "redirect_uri_mismatch"): "Developer settings > OAuth Apps > NAME > Authorization callback URL",
+            ("public", "invalid_client"): "the browser flow needs the client_secret, too",
+            ("", "unverified_user_email"): "the primary e-mail address has to be verified",
+        },
+        no_refresh_token=None,
+    ),
+    # https://docs.gitlab.com/api/oauth2/; doorkeeper ignores the port of a loopback address, not that of localhost.
+    # Every grant brings a refresh token, and offline_access is none of its scopes. A password only where the
+    # application may, and not on gitlab.com; client credentials are the application's, which may read nothing of the
+    # API (config/initializers/doorkeeper.rb of GitLab).
+    KnownProvider(
+        name="gitlab",
+        title="GitLab",
+        hosts=("gitlab.com",),
+        issuer="https://gitlab.com",
+        endpoints={
+            "authorization": "{issuer}/oauth/authorize",
+            "token": "{issuer}/oauth/token",
+            "device_authorization": "{issuer}/oauth/authorize_device",
+            "revocation": "{issuer}/oauth/revoke",
+            "jwks": "{issuer}/oauth/discovery/keys",
+        },
+        audience_parameter=None,
+        places={
+            ("", "invalid_scope"): "Applications > NAME > Scopes",
+            ("public", "invalid_client"): "Applications > NAME > Confidential off",
+            ("", "redirect_uri_mismatch"): "Applications > NAME > Redirect URI",
+        },
+        no_refresh_token=None,
+    ),
+    # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do. Its grant for codes
+    # has no answer for one that was declined or is unknown but invalid_request.
+    KnownProvider(
+        name="dex",
+        title="Dex",
+        audience_parameter=None,
+        audience_scope="audience:server:client_id:{audience}",
+        spellings={(DEVICE_CODE, "invalid_request"): "invalid_grant"},
+        places={
+            ("", "unsupported_grant_type"): "oauth2.grantTypes in its config.yaml",
+            ("", "invalid_client"): "staticClients in its config.yaml",
+            ("", "invalid_scope"): "trustedPeers of the client that audience names",
+        },
+    ),
+    # https://zitadel.com/docs/apis/openidoauth/scopes, …/grant-types, …/authn-methods: an audience is a project, asked
+    # for as a scope. It has no password grant. An assertion names the issuer.
+    KnownProvider(
+        name="zitadel",
+        title="Zitadel",
+        hosts=(".zitadel.cloud",),
+        flows=_PEOPLE | {"client-credentials"},
+        audience_parameter=None,
+        audience_scope="urn:zitadel:iam:org:project:id:{audience}:aud",
+        places={
+            ("", "unauthorized_client"): "Projects > NAME > Applications > NAME > Grant Types",
+            ("public", "invalid_client"): "Projects > NAME > Applications > NAME > Authentication Method None",
+            ("client_credentials", "invalid_scope"): "a service user has to ask for openid, too",
+        },
+        no_refresh_token='switch on "Refresh Token" in Projects > NAME > Applications > NAME > Grant Types',
+    ),
+    # https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-app-idp-settings.html: no device
+    # flow; http for localhost only, the whole address is compared. Scopes are RESOURCE SERVER/SCOPE, and every code
+    # brings a refresh token. Its document names endpoints on the user pool's domain, another host than the issuer's.
+    KnownProvider(
+        name="cognito",
+        title="Amazon Cognito",
+        hosts=("cognito-idp.*.amazonaws.com", "cognito-idp.*.amazonaws.com.cn"),
+        flows=frozenset({"authorization-code", "client-credentials"}),
+        redirect_uri="http://localhost:8252/callback",
+        audience_parameter=None,
+        scopes_supported=("openid", "profile", "email"),
+        switches={
+            "authorization_code": "Authorization code grant",
+            "client_credentials": "Client credentials",
+        },
+        places={
+            ("", "unauthorized_client"): "App clients > NAME > Login pages > OAuth grant types",
+            ("", "invalid_scope"): "App clients > NAME > Login pages > OpenID Connect scopes and Custom scopes",
+            ("", "redirect_uri_mismatch"): "App clients > NAME > Login pages > Allowed callback URLs",
+        },
+        no_refresh_token=None,
+    ),
+    # https://docs.pingidentity.com/pingfederate/latest/: aud picks one of its access token managers by resource URI.
+    KnownProvider(
+        name="pingfederate",
+        title="PingFederate",
+        endpoints={
+            "authorization": "{issuer}/as/authorization.oauth2",
+            "token": "{issuer}/as/token.oauth2",
+            "device_authorization": "{issuer}/as/device_authz.oauth2",
+            "revocation": "{issuer}/as/revoke_token.oauth2",
+            "jwks": "{issuer}/pf/JWKS",
+        },
+        redirect_uri=_EXACT,
+        assertion_audience="token_endpoint",
+        audience_parameter="aud",
+        places={
+            ("", "unauthorized_client"): "Applications > OAuth > Clients > NAME > Allowed Grant Types",
+            ("", "invalid_scope"): "System > OAuth Settings > Scope Management",
+            ("", "invalid_target"): "Applications > OAuth > Access Token Management > NAME > Resource URIs",
+            ("", "redirect_uri_mismatch"): "Applications > OAuth > Clients > NAME > Redirection URIs",
+        },
+        no_refresh_token='allow the client the grant "Refresh Token" and the scope offline_access',
+    ),
+)
+
+PROVIDERS: Mapping[str, KnownProvider] = {row.name: row for row in _ROWS}
