@@ -12,6 +12,10 @@ is; silence is asserted, too: a step without ``>`` lines has printed nothing.
     * SECONDS seconds pass        for what has to expire
     * provider saw NAME=N …       it has counted so many requests and grants of these names, so far
     * hostile PATH STATUS [HEADER:VALUE …] [BODY]      the hostile provider answers this, whatever it is asked there
+    * then STATUS [HEADER:VALUE …] [BODY]     … and this the next time, and from then on
+    * hostile signs NAME CLIENT [CLAIMS]      {NAME} is an ID token for that client, with these claims changed
+    * hostile got PATH [HEADER:VALUE …] [FORM]      the last request there was this form, its headers began so
+    * hostile never got PATH
     * ada approves | * ada refuses            a person answers the code of the next step
     $ [NAME=VALUE …] PROGRAM [ARGUMENT …]     a step, in the words of a shell; PROGRAM becomes argv[0]
     < …                           its stdin; without such a line it is empty
@@ -35,7 +39,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +51,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import credential_helper
 from integration.embedded_provider import EmbeddedProvider
-from integration.hostile_provider import HostileProvider, answer, closed_port
+from integration.hostile_provider import Behaviour, HostileProvider, answer, closed_port, signing_key
 
 FOLDER = Path(__file__).parent / "conversations"
 CHECKOUT = Path(__file__).parent.parent
@@ -155,6 +161,7 @@ class Stage:
             "version": credential_helper.__version__,
         }
         self.answers: Callable[[str], bool] | None = None  # what the person does with the next code
+        self.scripted: tuple[str, list[Behaviour]] = ("", [])  # a path of the hostile provider, and what it answers
 
     def fill(self, text: str) -> str:
         """Put the values in."""
@@ -171,20 +178,48 @@ class Stage:
             assert self.provider is not None
             self.answers = {"approves": self.provider.approve, "refuses": self.provider.deny}[words[0]]
         elif subject == "hostile":
-            self.script(*words)
+            self.play(words, remark.where)
+        elif subject == "then":
+            path, behaviours = self.scripted
+            behaviours.append(self.behaviour(*words))
+            self.malice().script(path, *behaviours)
         else:
             assert subject == "provider", remark.where
             self.direct(words, remark.where)
 
-    def script(self, path: str, status: str, *words: str) -> None:
-        """Let the hostile provider answer something."""
+    def malice(self) -> HostileProvider:
+        """Return the hostile provider, which begins with the first line that needs it."""
         if self.hostile is None:
             self.hostile = self.stack.enter_context(HostileProvider())
             self.hostile.serve_metadata()
             self.values |= {"issuer": self.hostile.issuer, "host": self.hostile.issuer.removeprefix("http://")}
-        headers = dict(word.split(":", 1) for word in words if re.fullmatch(r"[A-Za-z-]+:[^{\"]*", word))
-        body = self.fill(" ".join(word for word in words if word.partition(":")[0] not in headers))
-        self.hostile.script(path, answer(body, int(status), headers))
+        return self.hostile
+
+    def play(self, words: list[str], where: str) -> None:
+        """Let the hostile provider answer something, or look at what it was asked."""
+        hostile = self.malice()
+        match words:
+            case ["signs", name, client, *claims]:
+                key = signing_key("ES256", "k1")
+                hostile.serve_keys(key)
+                changes = msgspec.json.decode(self.fill(" ".join(claims)) or "{}", type=dict[str, Any])
+                self.values[name] = key.sign(hostile.claims(client, **changes))
+            case ["got", path, *rest]:
+                headers, form = headers_and_body([self.fill(word) for word in rest])
+                received = hostile.to(path)[-1]
+                assert dict(received.fields) == dict(urllib.parse.parse_qsl(form)), where
+                for name, value in headers.items():
+                    assert received.headers.get(name.lower(), "").startswith(value), where
+            case ["never", "got", path]:
+                assert hostile.to(path) == [], where
+            case [path, *rest]:
+                self.scripted = (path, [self.behaviour(*rest)])
+                hostile.script(path, *self.scripted[1])
+
+    def behaviour(self, status: str, *words: str) -> Behaviour:
+        """Return an answer."""
+        headers, body = headers_and_body(words)
+        return answer(self.fill(body), int(status), headers)
 
     def direct(self, words: list[str], where: str) -> None:
         """Start or stop the embedded provider, or look at what it has counted."""
@@ -257,6 +292,12 @@ class Stage:
         finally:
             done.set()
             thread.join()
+
+
+def headers_and_body(words: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Return the first words that are headers, NAME:VALUE, and the text of the others."""
+    headers = list(takewhile(re.compile(r"[A-Za-z-]+:[^{\"]*").fullmatch, words))
+    return dict(word.split(":", 1) for word in headers), " ".join(words[len(headers) :])
 
 
 def pattern(lines: list[str], fill: Callable[[str], str]) -> str:

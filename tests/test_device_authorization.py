@@ -53,6 +53,7 @@ class FakeStage:
     def __init__(self, clock: FakeClock, left: Prompt | None = None) -> None:
         self.tool = "kubectl"
         self.target: str | None = "https://kubernetes.example.com"
+        self.because = ""
         self.clock = clock
         self.left = left
         self.asked: list[Prompt] = []
@@ -68,7 +69,20 @@ class FakeStage:
     def ask(self, prompt: Prompt) -> None:
         self.asked.append(prompt)
 
-    def pause(self, prompt: Prompt) -> None:
+    def no_browser(self) -> str | None:
+        return "a code was asked for"
+
+    def type(self, label: str, *, hidden: bool) -> Secret:
+        raise NotImplementedError
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        raise NotImplementedError
+
+    def at_end(self, tell: Callable[[bool], None]) -> None:
+        raise NotImplementedError
+
+    def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
+        assert until is None
         self.paused.append(prompt)
         self.clock.sleep(max(0.0, prompt.next_poll - self.clock.now()))
         self.before_poll()
@@ -570,7 +584,7 @@ def test_invalid_grant_after_a_lost_expired_token_is_explained(
     error = ends(provider, stage)
     assert error.error == "invalid_grant"
     assert error.sentence == (
-        f"{hostile.host} does not know the code any more: it has expired or was used already "
+        f"{hostile.host} does not know the code any more: it was declined, has expired or was used "
         "(invalid_grant: Invalid or expired device code.)"
     )
 

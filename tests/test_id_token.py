@@ -408,6 +408,25 @@ def test_another_issuer_is_refused(world: World, issuer: object) -> None:
     assert "another issuer" in world.refuses(world.token(iss=issuer))
 
 
+def test_a_tenants_token_is_the_providers_and_another_tenants_is_not(world: World) -> None:
+    """Entra's common/v2.0: the issuer is {tenantid}, and each token's own tenant takes its place."""
+    ours, other = "72f988bf-86f1-41af-91ab-2d7cd011db47", "9188040d-6c67-4c5b-b112-36a304b66dad"
+    url = world.hostile.url
+    path = "/common/v2.0/.well-known/openid-configuration"
+    world.hostile.serve_metadata(path, issuer=url + "/{tenantid}/v2.0")
+    provider = world.process(provider="entra", issuer=f"{url}/common/v2.0")
+    assert validate(provider, world.token(iss=f"{url}/{ours}/v2.0", tid=ours)).subject == "ada"
+    for changes in (
+        {"iss": f"{url}/{ours}/v2.0", "tid": other},
+        {"iss": f"{url}/{ours}/v2.0"},
+        {"iss": f"{url}/common/v2.0", "tid": ours},
+        {"iss": url + "/{tenantid}/v2.0", "tid": "{tenantid}"},
+        {"iss": f"{url}/../v2.0", "tid": ".."},
+    ):
+        with pytest.raises(AuthorizationError, match="comes from another issuer"):
+            validate(provider, world.token(**changes))
+
+
 def test_the_issuer_has_the_final_slash_of_the_metadata(world: World) -> None:
     bare = world.hostile.url
     assert "another issuer" in world.refuses(world.token(iss=f"{bare}/"))

@@ -16,8 +16,8 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile
-from credential_helper.oauth.metadata import Provider
+from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret
+from credential_helper.oauth.metadata import FORMAT, Provider
 from credential_helper.oauth.transport import Transport
 from integration.hostile_provider import (
     Behaviour,
@@ -375,6 +375,233 @@ def test_messages_name_the_issuers_host(world: World, issuer: str, host: str) ->
     assert world.process(issuer=issuer).host == host
 
 
+# --- what a provider's row adds ---------------------------------------------------------------------------------------
+
+
+def test_a_provider_without_a_document_is_never_asked_for_one(world: World) -> None:
+    provider = world.process(provider="github")
+    metadata = provider.metadata(fresh=True)
+    assert metadata.authorization_endpoint == f"{world.hostile.url}/login/oauth/authorize"
+    assert metadata.token_endpoint == f"{world.hostile.url}/login/oauth/access_token"
+    assert metadata.device_authorization_endpoint == f"{world.hostile.url}/login/device/code"
+    assert (metadata.revocation_endpoint, metadata.jwks_uri) == (None, None)
+    assert provider.renew_metadata() == metadata
+    assert provider.scopes() == ()
+    assert world.hostile.requests == []
+
+
+def test_a_github_server_of_ones_own_has_the_same_paths(world: World) -> None:
+    provider = world.process(provider="github", issuer="https://git.example.com/")
+    assert provider.metadata().token_endpoint == "https://git.example.com/login/oauth/access_token"
+
+
+def test_the_row_stands_in_for_what_the_document_lacks_and_the_profile_for_both(world: World) -> None:
+    world.hostile.serve_metadata(device_authorization_endpoint=None, revocation_endpoint=None)
+    metadata = world.process(provider="auth0").metadata()
+    assert metadata.device_authorization_endpoint == f"{world.hostile.url}/oauth/device/code"
+    assert metadata.revocation_endpoint == f"{world.hostile.url}/oauth/revoke"
+    assert metadata.token_endpoint == f"{world.hostile.url}/token"
+    own = Endpoints(revocation=f"{world.hostile.url}/mine", token=f"{world.hostile.url}/t")
+    metadata = world.process(provider="auth0", endpoints=own).metadata()
+    assert metadata.revocation_endpoint == f"{world.hostile.url}/mine"
+    assert metadata.token_endpoint == f"{world.hostile.url}/t"
+    assert world.process(provider="generic").metadata().device_authorization_endpoint is None
+
+
+@pytest.mark.parametrize("told", [True, False, "true", 1, None])
+def test_only_true_promises_an_iss_in_the_authorization_response(world: World, told: object) -> None:
+    world.hostile.serve_metadata(authorization_response_iss_parameter_supported=told)
+    for _ in ("asked", "kept"):
+        metadata = world.process().metadata()
+        assert metadata.authorization_response_iss_parameter_supported is (told is True)
+        assert metadata.authorization_endpoint == f"{world.hostile.url}/authorize"
+    assert world.asked() == 1
+
+
+@pytest.mark.parametrize(
+    ("flow", "endpoints", "asked"),
+    [
+        ("auto", {"token"}, True),
+        ("auto", {"token", "authorization"}, False),
+        ("auto", {"token", "device_authorization"}, False),
+        ("auto", {"authorization", "device_authorization"}, True),
+        ("device", {"token", "authorization"}, True),
+        ("device", {"token", "device_authorization"}, False),
+        ("authorization-code", {"token", "device_authorization"}, True),
+        ("authorization-code", {"token", "authorization"}, False),
+        ("password", {"token"}, False),
+        ("client-credentials", {"token"}, False),
+        ("client-credentials", set(), True),
+    ],
+)
+def test_a_document_is_asked_for_where_the_profile_has_too_little(
+    world: World, flow: str, endpoints: set[str], asked: bool
+) -> None:
+    world.hostile.serve_metadata()
+    own = Endpoints(**{name: f"{world.hostile.url}/{name}" for name in endpoints})
+    world.process(flow=flow, endpoints=own, scope=("read",)).metadata()
+    assert (world.asked() == 1) is asked
+
+
+def test_a_provider_is_handed_its_key_and_password_unread(world: World) -> None:
+    def read() -> Secret:
+        raise AssertionError
+
+    provider = Provider(
+        Profile(name="prod", issuer=world.hostile.issuer, client_id="cli"),
+        transport=Transport(clock=world.clock),
+        documents=world.disk,
+        clock=world.clock,
+        private_key=read,
+        password=read,
+    )
+    assert provider.private_key is provider.password is read
+    assert provider.client_secret is None
+    assert provider.known.name == "generic"
+
+
+@pytest.mark.parametrize("told", [None, ["openid", "email"]])
+def test_google_says_itself_which_scopes_it_has_or_the_row_does(world: World, told: list[str] | None) -> None:
+    world.hostile.serve_metadata(scopes_supported=told)
+    assert world.process(provider="google").scopes() == tuple(told or ("openid", "profile", "email"))
+
+
+def test_an_audience_may_be_a_scope(world: World) -> None:
+    world.hostile.serve_metadata()
+    entra = world.process(provider="entra", audience="api://app-1")
+    assert entra.scopes() == (*DEFAULT_SCOPES, "api://app-1/.default")
+    machine = world.process(provider="entra", audience="api://app-1", flow="client-credentials")
+    assert machine.scopes() == ("api://app-1/.default",)
+    named = world.process(provider="entra", audience="api://app-1", scope=("openid", "api://app-1/Read"))
+    assert named.scopes() == ("openid", "api://app-1/Read")
+    zitadel = world.process(provider="zitadel", audience="42", scope=("openid",))
+    assert zitadel.scopes() == ("openid", "urn:zitadel:iam:org:project:id:42:aud")
+    assert world.process(provider="auth0", audience="api", scope=("openid",)).scopes() == ("openid",)
+
+
+@pytest.mark.parametrize("audience", ["a b", "a\nb", 'a"b', "ä"])
+def test_an_audience_that_would_be_two_scopes_is_refused(world: World, audience: str) -> None:
+    world.hostile.serve_metadata()
+    with pytest.raises(ConfigurationError, match="as part of a scope"):
+        world.process(provider="zitadel", audience=audience).scopes()
+    assert world.process(provider="auth0", audience=audience).scopes() == DEFAULT_SCOPES
+
+
+def test_consent_is_asked_for_where_offline_access_needs_it(world: World) -> None:
+    """OIDC Core §11; npm's oidc-provider drops offline_access otherwise, Auth0 and others do not."""
+    world.hostile.serve_metadata()
+    assert world.process().authorization_parameters() == (("prompt", "consent"),)
+    assert world.process(scope=("offline_access",)).authorization_parameters() == ()
+    assert world.process(scope=("openid",)).authorization_parameters() == ()
+    assert world.process(provider="auth0").authorization_parameters() == ()
+    google = world.process(provider="google").authorization_parameters()
+    assert google == (("access_type", "offline"), ("prompt", "consent"))
+
+
+# --- issuers for several tenants --------------------------------------------------------------------------------------
+
+TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+
+def entra(world: World, word: str, issuer: str, **settings: Any) -> Provider:
+    """Return Entra's tenant ``word``, whose document calls itself ``issuer``."""
+    url = world.hostile.url
+    world.hostile.serve_metadata(f"/{word}/v2.0{OPENID}", issuer=issuer)
+    return world.process(**{"provider": "entra", "issuer": f"{url}/{word}/v2.0", **settings})
+
+
+@pytest.mark.parametrize("word", ["common", "organizations", "consumers"])
+def test_the_document_for_several_tenants_names_none(world: World, word: str) -> None:
+    provider = entra(world, word, world.hostile.url + "/{tenantid}/v2.0")
+    assert provider.metadata().issuer == world.hostile.url + "/{tenantid}/v2.0"
+    assert world.process(provider="entra", issuer=provider.profile.issuer).metadata() == provider.metadata()
+    assert world.asked(f"/{word}/v2.0{OPENID}") == 1  # the kept one is judged by the same rule
+
+
+@pytest.mark.parametrize(
+    ("word", "path", "settings"),
+    [
+        ("common", "{tenantid}/v2.0", {"provider": "generic"}),
+        ("common", "{tenantid}/v2.0", {"provider": "auth0"}),
+        (TENANT, "{tenantid}/v2.0", {}),
+        ("contoso.onmicrosoft.com", f"{TENANT}/v2.0", {}),
+        ("common", f"{TENANT}/v2.0", {}),
+        ("common", "{tenantid}/v1.0", {}),
+        ("common", "{tenantid}", {}),
+        ("common", "{TenantId}/v2.0", {}),
+        ("common", "x/{tenantid}/v2.0", {}),
+        ("common", "organizations/v2.0", {}),
+        ("commons", "{tenantid}/v2.0", {}),
+        ("organizations", f"{CONSUMERS}/v2.0", {}),
+    ],
+)
+def test_no_other_document_may_call_itself_otherwise(
+    world: World, word: str, path: str, settings: dict[str, str]
+) -> None:
+    provider = entra(world, word, f"{world.hostile.url}/{path}", **settings)
+    with pytest.raises(TokenResponseError, match="is that of another issuer"):
+        provider.metadata()
+    assert world.disk.kept == {}
+
+
+def test_another_host_is_another_issuer_whatever_the_tenant(world: World) -> None:
+    with pytest.raises(TokenResponseError, match="is that of another issuer"):
+        entra(world, "common", "https://login.microsoftonline.com/{tenantid}/v2.0").metadata()
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", ["{tenantid}/v2.0", f"{CONSUMERS}/v2.0"])
+def test_a_tenant_of_several_is_one_by_its_id(world: World, path: str, slash: str) -> None:
+    url = world.hostile.url
+    consumers = entra(world, "consumers", f"{url}/{path}{slash}")
+    assert consumers.is_issuer(f"{url}/{CONSUMERS}/v2.0{slash}", CONSUMERS)
+    assert not consumers.is_issuer(f"{url}/{TENANT}/v2.0{slash}", TENANT)
+    assert not consumers.is_issuer(f"{url}/{{tenantid}}/v2.0{slash}", "{tenantid}")
+
+
+@pytest.mark.parametrize(
+    ("iss", "tid", "right"),
+    [
+        (f"/{TENANT}/v2.0", TENANT, True),
+        (f"/{TENANT}/v2.0/", TENANT, False),
+        (f"/{CONSUMERS}/v2.0", TENANT, False),
+        ("/{tenantid}/v2.0", TENANT, False),
+        ("/{tenantid}/v2.0", "{tenantid}", False),
+        ("/common/v2.0", "common", False),
+        ("/common/v2.0", TENANT, False),
+        (f"/{TENANT}/v2.0", None, False),
+        (f"/{TENANT}/v2.0", [TENANT], False),
+        ("//evil/v2.0", "/evil", False),
+        (f"/{TENANT.upper()}/v2.0", TENANT.upper(), False),
+        (f"/{TENANT}\n/v2.0", f"{TENANT}\n", False),
+        (f"/{TENANT[:-1]}/v2.0", TENANT[:-1], False),
+        (7, TENANT, False),
+        (None, None, False),
+    ],
+)
+def test_an_issuer_is_the_template_with_the_tokens_own_tenant(
+    world: World, iss: object, tid: object, right: bool
+) -> None:
+    provider = entra(world, "common", world.hostile.url + "/{tenantid}/v2.0")
+    assert provider.is_issuer(world.hostile.url + iss if isinstance(iss, str) else iss, tid) is right
+
+
+def test_without_a_document_the_tenant_is_still_the_tokens_own(world: World) -> None:
+    url = world.hostile.url
+    endpoints = Endpoints(token=f"{url}/t", device_authorization=f"{url}/d", jwks=f"{url}/jwks")
+    provider = world.process(provider="entra", issuer=f"{url}/common/v2.0", endpoints=endpoints)
+    assert provider.is_issuer(f"{url}/{TENANT}/v2.0", TENANT)
+    assert not provider.is_issuer(f"{url}/common/v2.0", TENANT)
+    assert world.hostile.requests == []
+
+
+def test_an_issuer_of_one_tenant_does_not_look_at_the_tenant(world: World) -> None:
+    provider = entra(world, TENANT, f"{world.hostile.url}/{TENANT}/v2.0")
+    assert provider.is_issuer(f"{world.hostile.url}/{TENANT}/v2.0", None)
+    assert not provider.is_issuer(f"{world.hostile.url}/{CONSUMERS}/v2.0", CONSUMERS)
+
+
 # --- scopes -----------------------------------------------------------------------------------------------------------
 
 
@@ -505,7 +732,7 @@ def test_a_damaged_document_counts_as_absent(world: World, damage: bytes) -> Non
 def test_a_document_of_another_version_counts_as_absent(world: World) -> None:
     world.hostile.serve_metadata()
     world.process().metadata()
-    world.disk.change("json", format=2)
+    world.disk.change("json", format=FORMAT + 1)
     world.process().metadata()
     assert world.asked() == 2
 

@@ -20,6 +20,7 @@ from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
 from credential_helper.oauth import token_endpoint
 from credential_helper.oauth.metadata import Provider
 from credential_helper.oauth.transport import Transport
+from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
 from integration.hostile_provider import (
     Behaviour,
     HostileProvider,
@@ -218,7 +219,7 @@ def test_c20_expires_in_is_missing_a_string_negative_huge_or_nonsense(
     [
         (None, None),
         ("openid email", ("openid", "email")),
-        ("repo,gist", ("repo", "gist")),
+        ("repo,gist", ("repo,gist",)),  # RFC 6749 §3.3: a comma may be part of a scope
         (["a", "b"], ("a", "b")),
         ("", ()),
         (7, None),
@@ -226,10 +227,16 @@ def test_c20_expires_in_is_missing_a_string_negative_huge_or_nonsense(
         ("a\x1b[2J b", None),
     ],
 )
-def test_c21_scope_is_absent_separated_by_spaces_or_commas_or_a_list(
+def test_c21_scope_is_absent_separated_by_spaces_or_a_list(
     hostile: HostileProvider, provider: Provider, sent: object, understood: tuple[str, ...] | None
 ) -> None:
     assert tokens_from(hostile, provider, scope=sent).scope == understood
+
+
+@pytest.mark.parametrize("sent", ["repo,gist", "repo, gist", "repo gist", ["repo", "gist"]])
+def test_c21_github_separates_scopes_with_commas(hostile: HostileProvider, clock: FakeClock, sent: object) -> None:
+    github = provider_at(hostile, clock, provider="github", endpoints=Endpoints(token=f"{hostile.url}/token"))
+    assert tokens_from(hostile, github, scope=sent).scope == ("repo", "gist")
 
 
 def test_c21_a_differing_scope_is_reported(hostile: HostileProvider, clock: FakeClock) -> None:
@@ -359,7 +366,7 @@ def test_what_a_provider_says_is_one_harmless_line(hostile: HostileProvider, pro
 HINTS = [
     ("refresh_token", "unauthorized_client", 'switch on the grant "Refresh Token"'),
     ("client_credentials", "unauthorized_client", 'switch on the grant "Client Credentials"'),
-    (token_endpoint.DEVICE_CODE, "unauthorized_client", 'switch on the grant "Device Code"'),
+    (DEVICE_CODE, "unauthorized_client", 'switch on the grant "Device Code"'),
     ("refresh_token", "invalid_client", "check client_id"),
     ("refresh_token", "invalid_scope", "check scope"),
     ("refresh_token", "invalid_target", "check audience and resource"),
@@ -380,12 +387,223 @@ def test_where_a_person_can_do_something_a_hint_says_what(
     assert caught.value.error == code
 
 
-def test_every_hint_can_be_formatted() -> None:
-    for (context, code), (predicate, _) in token_endpoint._WORDS.items():
-        said, hint = token_endpoint._words(code, context, confidential=context == "confidential")
-        assert said == predicate
-        assert hint
-        assert "{" not in hint
+def client_of(context: str) -> tuple[str, str]:
+    """Return a grant type and a method of client authentication that have this context."""
+    grant_type, _, method = context.partition(" ")
+    if context == "private_key_jwt":
+        return "x", context
+    return grant_type, method or ("none" if context == "public" else "post")
+
+
+def test_every_hint_can_be_formatted(hostile: HostileProvider, clock: FakeClock) -> None:
+    for name, row in PROVIDERS.items():
+        provider = provider_at(hostile, clock, provider=name)
+        for (context, code), (predicate, _) in token_endpoint._WORDS.items():
+            said, hint = token_endpoint._words(provider, code, *client_of(context))
+            assert said == predicate
+            assert hint
+            assert "{" not in hint
+        for context, code in row.places:
+            _, hint = token_endpoint._words(provider, code, *client_of(context))
+            assert hint is not None
+            assert f"{row.title}: {row.places[context, code]}" in hint
+
+
+@pytest.mark.parametrize(
+    ("name", "grant_type", "code", "hint"),
+    [
+        ("generic", "refresh_token", "unauthorized_client", 'switch on the grant "Refresh Token" for this client'),
+        (
+            "auth0",
+            "refresh_token",
+            "unauthorized_client",
+            'switch on the grant "Refresh Token" for this client (Auth0: Applications > NAME > Settings > Advanced '
+            "Settings > Grant Types)",
+        ),
+        (
+            "keycloak",
+            "password",
+            "unauthorized_client",
+            'switch on the grant "Direct access grants" for this client (Keycloak: Clients > NAME > Settings > '
+            "Capability config)",
+        ),
+        (
+            "github",
+            "x",
+            "unverified_user_email",
+            "GitHub: the primary e-mail address has to be verified",
+        ),
+    ],
+)
+def test_a_hint_names_the_place_where_this_provider_has_the_switch(
+    hostile: HostileProvider, clock: FakeClock, name: str, grant_type: str, code: str, hint: str
+) -> None:
+    provider = provider_at(hostile, clock, provider=name, endpoints=Endpoints(token=f"{hostile.url}/token"))
+    hostile.script("/token", oauth_error(code))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider, grant_type, [], refused="said no")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("grant_type", ["password", PASSWORD_REALM])
+@pytest.mark.parametrize(
+    ("code", "status", "sentence", "hint"),
+    [
+        ("invalid_grant", 403, "refused the user name or password", "check account and password"),
+        ("unauthorized", 403, "refused this account", "blocked"),
+        ("too_many_attempts", 429, "refused this account for a while", "wait"),
+    ],
+)
+def test_what_auth0_says_of_a_password_is_about_the_person(
+    hostile: HostileProvider, clock: FakeClock, grant_type: str, code: str, status: int, sentence: str, hint: str
+) -> None:
+    hostile.script("/token", oauth_error(code, status))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider_at(hostile, clock, provider="auth0"), grant_type, [], refused="said no")
+    assert f"{hostile.host} {sentence} ({code})" == caught.value.sentence
+    assert hint in (caught.value.hint or "")
+
+
+def test_an_outage_that_a_setting_explains_says_so(hostile: HostileProvider, clock: FakeClock) -> None:
+    hostile.script("/token", oauth_error("server_error", 403, "not configured with default connection"))
+    with pytest.raises(TransportError) as caught:
+        token_endpoint.request(provider_at(hostile, clock, provider="auth0"), "password", [], refused="said no")
+    assert "Default Directory" in (caught.value.hint or "")
+
+
+def test_dex_calls_a_declined_code_an_invalid_request_and_nobody_else_does(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock
+) -> None:
+    hostile.script("/token", oauth_error("invalid_request"))
+    for asked, code in ((provider_at(hostile, clock, provider="dex"), "invalid_grant"), (provider, "invalid_request")):
+        with pytest.raises(AuthorizationError) as caught:
+            token_endpoint.request(asked, DEVICE_CODE, [], refused="said no")
+        assert caught.value.error == code
+
+
+@pytest.mark.parametrize(
+    ("behind", "known", "sent"), [(600.0, False, 2), (-600.0, False, 2), (5.0, False, 1), (600.0, True, 1)]
+)
+def test_an_assertion_of_a_wrong_clock_is_made_again_once_the_time_is_known(
+    clock: FakeClock, behind: float, known: bool, sent: int
+) -> None:
+    from tests.test_client_assertion import client_at  # which imports this module
+
+    with HostileProvider(now=lambda: clock.now() + behind) as hostile:
+        endpoints = Endpoints(token=f"{hostile.url}/token", device_authorization=f"{hostile.url}/d")
+        provider = client_at(hostile, clock, endpoints=endpoints, scope=("read",))
+        provider.transport.skew = behind if known else None
+        hostile.script("/token", oauth_error("invalid_client", 401))
+        with pytest.raises(AuthorizationError) as caught:
+            refresh(provider)
+        assertions = [received.field("client_assertion") for received in hostile.to("/token")]
+    assert len(assertions) == len(set(assertions)) == sent
+    assert caught.value.sentence == f"{hostile.host} refused the client's assertion (invalid_client)"
+    assert "public key is registered" in (caught.value.hint or "")
+
+
+def test_a_machine_with_a_key_has_no_secret_to_check(hostile: HostileProvider, clock: FakeClock) -> None:
+    from tests.test_client_assertion import client_at
+
+    hostile.script("/token", oauth_error("access_denied", 403))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(client_at(hostile, clock), "client_credentials", [], refused="said no")
+    assert "secret" not in caught.value.sentence + (caught.value.hint or "")
+
+
+# --- what the tokens are for ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "scope", "note"),
+    [
+        ("generic", ("audience", "api"), "openid", ""),
+        ("auth0", ("audience", "api"), "openid", ""),
+        ("pingfederate", ("aud", "api"), "openid", ""),
+        ("entra", None, "openid api/.default", ""),
+        ("zitadel", None, "openid urn:zitadel:iam:org:project:id:api:aud", ""),
+        ("dex", None, "openid audience:server:client_id:api", ""),
+        ("okta", None, "openid", "Okta takes no audience with a request: not sent"),
+        ("google", None, "openid", "Google takes no audience with a request: not sent"),
+    ],
+)
+def test_an_audience_is_sent_as_the_provider_takes_it(
+    hostile: HostileProvider, clock: FakeClock, name: str, field: tuple[str, str] | None, scope: str, note: str
+) -> None:
+    notes: list[str] = []
+    provider = provider_at(hostile, clock, provider=name, audience="api", scope=("openid",), notes=notes)
+    fields = dict(token_endpoint.what_for(provider))
+    assert fields == {"scope": scope, **dict([field] if field else [])}
+    assert [line for line in notes if "audience" in line] == ([note] if note else [])
+
+
+def test_without_an_audience_nothing_is_said_of_it(hostile: HostileProvider, clock: FakeClock) -> None:
+    for name in PROVIDERS:
+        notes: list[str] = []
+        provider = provider_at(hostile, clock, provider=name, scope=("openid",), notes=notes)
+        assert {value for _, value in token_endpoint.what_for(provider)} <= {"openid", ""}
+        assert not [line for line in notes if "audience" in line]
+
+
+# --- an error that came by another way --------------------------------------------------------------------------------
+
+
+def test_an_error_at_the_redirect_uri_is_explained_like_any_other(hostile: HostileProvider, clock: FakeClock) -> None:
+    provider = provider_at(hostile, clock, provider="auth0")
+    error = token_endpoint.refusal(
+        provider,
+        "unauthorized_client",
+        "grant\x1b[2J for state-1-is-secret",
+        grant_type="authorization_code",
+        refused="refused the sign-in",
+        secrets=("state-1-is-secret",),
+    )
+    assert isinstance(error, token_endpoint.Refusal)
+    assert error.sentence.startswith(f"{hostile.host} refused the sign-in (unauthorized_client: grant")
+    assert "secret" not in error.sentence
+    assert "\x1b" not in error.sentence
+    assert "Authorization Code" in (error.hint or "")
+    assert error.error == "unauthorized_client"
+    assert error.interval is None
+
+
+def test_what_is_no_code_is_still_told(provider: Provider) -> None:
+    error = token_endpoint.refusal(provider, "Not Found", grant_type="authorization_code", refused="said no")
+    assert error.error == "invalid_request"
+    assert error.details == "(Not Found)"
+
+
+# --- an answer in the form of a form ----------------------------------------------------------------------------------
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+
+
+def test_tokens_may_come_as_a_form(hostile: HostileProvider, provider: Provider) -> None:
+    """GitHub answers so whoever does not ask for JSON, and who stands between may take that wish away."""
+    hostile.script(
+        "/token", answer("access_token=gho_16C7%2Fe&expires_in=28800&scope=a+b&token_type=bearer", 200, FORM)
+    )
+    tokens = refresh(provider)
+    assert tokens.access_token.reveal() == "gho_16C7/e"
+    assert tokens.expires_in == 28800
+    assert tokens.scope == ("a", "b")
+    assert tokens.token_type == "bearer"
+
+
+def test_an_error_may_come_as_a_form(hostile: HostileProvider, provider: Provider) -> None:
+    body = "error=incorrect_client_credentials&error_description=The+client_id+is+wrong.&error_uri=https%3A%2F%2Fx"
+    error = failure(hostile, provider, answer(body, 200, FORM))
+    assert isinstance(error, AuthorizationError)
+    assert error.error == "invalid_client"
+    assert "(incorrect_client_credentials: The client_id is wrong.)" in error.sentence
+
+
+@pytest.mark.parametrize("body", ["access_token=a&access_token=b", "access_token", "access_token=%zz", "=x", "a=%ff"])
+def test_a_broken_form_is_no_answer(hostile: HostileProvider, provider: Provider, body: str) -> None:
+    error = failure(hostile, provider, answer(body, 200, FORM))
+    assert isinstance(error, TokenResponseError)
+    assert "a broken form" in error.sentence
+    assert "access" not in error.sentence
 
 
 # --- no secret is repeated --------------------------------------------------------------------------------------------
@@ -425,6 +643,16 @@ def test_a_mirrored_part_of_a_secret_is_cut_as_well() -> None:
     assert cut("token v1.Mabcdefg… is unknown", secrets) == "token ***… is unknown"
     assert cut("sent a%2fb+c", secrets) == "sent ***"
     assert cut("nothing of ours", secrets) == "nothing of ours"
+
+
+@pytest.mark.parametrize("echo", ["correct%20horse%20%20b", "correct+horse++b", "correct horse b", "correct horse  b"])
+def test_a_password_with_spaces_is_cut_however_it_comes_back(
+    hostile: HostileProvider, provider: Provider, echo: str
+) -> None:
+    hostile.script("/token", oauth_error("invalid_grant", 403, f"no {echo}!"))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider, "password", [("password", "correct horse  b")], refused="no")
+    assert caught.value.sentence.endswith("(invalid_grant: no ***!)")
 
 
 @given(st.text(min_size=1), st.text(), st.text())

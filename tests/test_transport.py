@@ -619,6 +619,52 @@ def test_a_byte_order_mark_is_forgiven() -> None:
     assert got.json_object("thing") == {"a": 1}
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
+def formed(body: bytes, content_type: str = FORM) -> Answer:
+    return Answer(status=200, headers={"content-type": content_type}, body=body, host="h", received_at=0.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "members"),
+    [
+        (b"a=1", {"a": "1"}),
+        (b"a=b+c%20d&e=%2F%C3%BC&f=\n", {"a": "b c d", "e": "/ü", "f": ""}),
+        (b"a==&b=c=d", {"a": "=", "b": "c=d"}),
+        (b"scope=&x%5B%5D=1", {"scope": "", "x[]": "1"}),
+    ],
+)
+@pytest.mark.parametrize("content_type", [FORM, f"{FORM}; charset=utf-8", "Application/X-WWW-Form-Urlencoded ;x"])
+def test_a_form_has_members_where_its_type_says_so(body: bytes, members: dict[str, str], content_type: str) -> None:
+    assert formed(body, content_type).members("token answer") == members
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"a=1&a=1", b"a=1&%61=2", b"a", b"a&b=1", b"=1", b"&", b"a=1&", b"a=1&&b=2", b"a=%", b"a=%4", b"a=%zz"),
+        *(b"a=%ff", "a=ü".encode(), b"a=\xff", b"\n", b'{"a": 1}', b"<html>"),
+    ],
+)
+def test_a_form_that_is_broken_or_repeats_a_member_is_no_answer(body: bytes) -> None:
+    with pytest.raises(TokenResponseError) as caught:
+        formed(body).members("token answer")
+    assert caught.value.sentence == "h answered 200 with a broken form where a token answer was expected"
+    assert caught.value.__cause__ is None
+
+
+def test_a_form_is_read_as_one_only_by_its_type() -> None:
+    assert formed(b'{"a": 1}', "application/json").members("thing") == {"a": 1}
+    for answered in (formed(b"a=1", "text/plain"), formed(b"a=1", ""), formed(b"a=1", f"text/{FORM}")):
+        with pytest.raises(TokenResponseError, match="something that is not JSON"):
+            answered.members("thing")
+    with pytest.raises(TokenResponseError, match="something that is not JSON"):
+        formed(b"a=1").json_object("metadata document")
+    with pytest.raises(TokenResponseError, match="an empty body"):
+        formed(b"").members("thing")
+
+
 def test_an_answer_prints_without_its_body() -> None:
     got = Answer(status=200, headers={}, body=SECRET.encode(), host="h", received_at=0.0)
     assert SECRET not in f"{got} {got!r} {[got]}"

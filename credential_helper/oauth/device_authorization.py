@@ -27,8 +27,9 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth import token_endpoint
-from credential_helper.oauth.token_endpoint import DEVICE_CODE, Refusal, number
+from credential_helper.oauth.token_endpoint import Refusal, number
 from credential_helper.oauth.transport import parse
+from credential_helper.providers import DEVICE_CODE
 
 if TYPE_CHECKING:
     from credential_helper.oauth.grants import Stage
@@ -277,5 +278,5 @@ class _Wait:
 _ENDS = {
     "access_denied": "declined at {host} {details}",
     "expired_token": "nobody signed in at {host} before the code expired {details}",
-    "invalid_grant": "{host} does not know the code any more: it has expired or was used already {details}",
+    "invalid_grant": "{host} does not know the code any more: it was declined, has expired or was used {details}",
 }

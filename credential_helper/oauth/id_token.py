@@ -1,8 +1,9 @@
 """The ID token: who signed in (OpenID Connect Core 1.0 §2, §3.1.3.7, §12.2).
 
 ``claims_of`` looks into a token without believing it. ``validate`` believes: signed by a key of the provider's with an
-algorithm of our list and of the provider's, made by the issuer, for this client, now. PyJWT checks the signature, iss,
-aud and that nothing required is missing; azp, nonce and the times, which it takes from the machine, are checked here.
+algorithm of our list and of the provider's, made by the issuer, for this client, now. PyJWT checks the signature, aud
+and that nothing required is missing; iss, which for some providers depends on the tenant, azp, nonce and the times,
+which PyJWT takes from the machine, are checked here.
 
 An unknown key, or a signature that a kept key does not explain, makes the keys renewed once, as far as the rules in
 metadata.py let it. A check that fails is an AuthorizationError; one that cannot be made now is a TransportError.
@@ -151,7 +152,7 @@ def _header(provider: Provider, token: str) -> tuple[str, str | None]:
 
 
 def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set: dict[str, object]) -> dict[str, Any]:
-    """Return the claims if a key of the set explains the signature, and iss and aud are right."""
+    """Return the claims if a key of the set explains the signature, and aud is right."""
     import warnings
 
     import jwt  # 75 ms
@@ -167,9 +168,9 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
                     jwt.PyJWK(key, algorithm=alg),
                     algorithms=[alg],
                     audience=provider.profile.client_id,
-                    issuer=list(provider.issuers),
                     options={
                         "require": ["iss", "sub", "aud", "exp", "iat"],
+                        "verify_iss": False,  # in _judge
                         "verify_exp": False,  # by our clock, in _judge_times
                         "verify_iat": False,
                         "verify_nbf": False,
@@ -179,7 +180,7 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
         except jwt.InvalidSignatureError:
             continue
         except Exception as error:
-            failed = _Failed(_reason(error, token))
+            failed = _Failed(_reason(error))
             if isinstance(error, jwt.InvalidTokenError):
                 break  # the signature is right, or the token could not be read at all
     raise failed
@@ -216,15 +217,12 @@ def _may_verify(key_ops: object) -> bool:
     return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)
 
 
-def _reason(error: Exception, token: str) -> str:
+def _reason(error: Exception) -> str:
     """Return what PyJWT found, in our words; its own may hold claims."""
     import jwt
 
-    claims = claims_of(token) or {}
     if isinstance(error, jwt.MissingRequiredClaimError):
         return f"lacks {error.claim}"
-    if isinstance(error, jwt.InvalidIssuerError):
-        return f"comes from another issuer ({foreign(str(claims.get('iss')), 100)})"
     if isinstance(error, jwt.InvalidAudienceError):
         return "is for another client (aud)"
     if isinstance(error, jwt.InvalidKeyError | jwt.PyJWKError):
@@ -233,7 +231,9 @@ def _reason(error: Exception, token: str) -> str:
 
 
 def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> None:
-    """Check what PyJWT does not: sub, azp (§3.1.3.7, points 4 and 5) and nonce (point 11)."""
+    """Check what PyJWT does not: iss (§3.1.3.7, point 2), sub, azp (points 4 and 5) and nonce (point 11)."""
+    if not provider.is_issuer(claims["iss"], claims.get("tid")):
+        raise _Failed(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
     if not claims["sub"]:
         raise _Failed("names nobody (sub is empty)")
     azp, aud = claims.get("azp"), claims["aud"]

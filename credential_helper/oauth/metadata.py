@@ -2,8 +2,10 @@
 
 Metadata. A kept document serves whatever its age. A sign-in renews one that is older than 24 h, a refresh only after
 an address in it failed or its keys did not do; either asks once a process. The document's issuer must be the configured
-one but for one final slash, whose form in the document is adopted. The profile's own endpoints are laid over; where
-they are all that is needed, nothing is asked.
+one but for one final slash, whose form in the document is adopted; where the row in providers.py says so, it may hold
+the literal {tenantid} in the place of a tenant. The profile's own endpoints are laid over, and those of the row stand
+in for what the document lacks; where the profile's are all that is needed, or the row knows of no document, nothing
+is asked.
 
 Keys. Kept for 24 h; older ones serve while the provider cannot be reached. An unknown key makes them renewed: once a
 process, and at most once in 5 minutes by the time on disk.
@@ -18,11 +20,13 @@ pass counts as absent. What comes from the future counts as old: a clock that wa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
+from credential_helper import providers
 from credential_helper.clock import Clock
 from credential_helper.errors import (
     ConfigurationError,
@@ -34,6 +38,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Profile, Secret
 from credential_helper.oauth.transport import Note, address_problem, parse, require_address, silent
+from credential_helper.providers import TENANT, KnownProvider
 
 if TYPE_CHECKING:
     from credential_helper.oauth.transport import Answer, Transport
@@ -43,7 +48,7 @@ KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
 AHEAD = 60.0  # seconds that something kept may come from the future
 RETRY_AFTER = 60.0  # seconds, where a rate limit names none
 
-FORMAT = 1  # of what is kept on disk
+FORMAT = 2  # of what is kept on disk
 
 
 class Documents(Protocol):
@@ -61,22 +66,27 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
 
     issuer: str  # in the document's form
     token_endpoint: str
+    authorization_endpoint: str | None = None
     device_authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
     jwks_uri: str | None = None
     scopes_supported: tuple[str, ...] | None = None
     id_token_signing_alg_values_supported: tuple[str, ...] | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
+    authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
 
 
 # The members that are addresses, and the profile's name for an endpoint of that kind.
 _ADDRESSES = {
     "token_endpoint": "token",
+    "authorization_endpoint": "authorization",
     "device_authorization_endpoint": "device_authorization",
     "revocation_endpoint": "revocation",
     "jwks_uri": "jwks",
 }
 _LISTS = ("scopes_supported", "id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported")
+_ISS_PARAMETER = "authorization_response_iss_parameter_supported"
+_MEMBERS = ("issuer", *_ADDRESSES, *_LISTS, _ISS_PARAMETER)
 
 # The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6).
 _KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y")
@@ -117,13 +127,19 @@ class Provider:
         documents: Documents,
         clock: Clock,
         client_secret: Callable[[], Secret] | None = None,
+        private_key: Callable[[], Secret] | None = None,
+        password: Callable[[], Secret] | None = None,
         note: Note = silent,
     ) -> None:
+        """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none."""
         self.profile = profile
+        self.known = providers.of(profile)
         self.transport = transport
         self.clock = clock
         self.note = note
         self.client_secret = client_secret
+        self.private_key = private_key
+        self.password = password
         self.keys_are_new = False  # fetched by this process: a key that is not among them is not published
         self._documents = documents
         self._endpoints: dict[str, str] = {
@@ -131,7 +147,8 @@ class Provider:
         }
         self._origin = _judge_profile(profile.issuer, self._endpoints)
         self.host = _host(profile.issuer)
-        self._missing = _needed(profile) - self._endpoints.keys()  # of the profile's endpoints
+        # What the metadata has to tell, beside the profile's endpoints.
+        self._missing = _needed(profile) - self._endpoints.keys() if self.known.discovery else set()
         self._metadata: Metadata | None = None
         self._asked = False  # for the metadata, by this process
         self._keys: _KeptKeys | None = None
@@ -160,21 +177,66 @@ class Provider:
 
     @property
     def issuers(self) -> tuple[str, ...]:
-        """Return what ``iss`` may be in an ID token: the document's form; without a document, both."""
+        """Return what ``iss`` may be in an ID token: the document's form; without a document, both.
+
+        One with the literal {tenantid} stands for that of each tenant, see ``is_issuer``.
+        """
         if self._missing:
             return (self.metadata().issuer,)
-        bare = self.profile.issuer.removesuffix("/")
+        bare = (_with_tenant(self.known, self.profile.issuer) or self.profile.issuer).removesuffix("/")
         return (bare, f"{bare}/")
+
+    def is_issuer(self, iss: object, tid: object) -> bool:
+        """Say whether an ID token with these two claims is the provider's own (OIDC Core §3.1.3.7, point 2).
+
+        Where the issuer names no tenant, it is the one that ``tid`` names, and that has to be a tenant's id: whatever
+        else stood there could make another address of it.
+        """
+        for issuer in self.issuers:
+            if TENANT in issuer:
+                only = self.known.tenants[_first_segment(self.profile.issuer)]
+                if not isinstance(tid, str) or not _TENANT_ID.fullmatch(tid) or tid != (only or tid):
+                    continue
+                issuer = issuer.replace(TENANT, tid)
+            if iss == issuer:
+                return True
+        return False
 
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes to ask for: the profile's as they are, else those of the defaults that are supported.
 
+        Where the provider takes an audience in the form of a scope, that is one of them, unless one names it already.
+        Raises as ``metadata`` does, and ConfigurationError for an audience that cannot be part of a scope.
+        """
+        return self._plain_scopes() + self._audience_scope()
+
+    def authorization_parameters(self) -> tuple[tuple[str, str], ...]:
+        """Return what this provider wants beside the standard's parameters in an authorization request.
+
         Raises as ``metadata`` does.
         """
+        if self.known.consent_for_offline_access and {"openid", "offline_access"} <= set(self.scopes()):
+            return (*self.known.authorization_parameters, ("prompt", "consent"))
+        return self.known.authorization_parameters
+
+    def _plain_scopes(self) -> tuple[str, ...]:
         if self.profile.scope is not None or not self.profile.scopes:
             return self.profile.scopes
         supported = self.metadata().scopes_supported
+        if supported is None:
+            supported = self.known.scopes_supported
         return tuple(scope for scope in self.profile.scopes if supported is None or scope in supported)
+
+    def _audience_scope(self) -> tuple[str, ...]:
+        template, audience = self.known.audience_scope, self.profile.audience
+        if template is None or not audience or any(audience in scope for scope in self.profile.scope or ()):
+            return ()
+        if not _SCOPE.fullmatch(audience):
+            raise ConfigurationError(
+                f"{self.known.title} takes an audience as part of a scope, and this one has a character that none has",
+                hint="check audience; a scope is printable ASCII without spaces",
+            )
+        return (template.format(audience=audience),)
 
     @property
     def authentication_worked(self) -> str | None:
@@ -207,7 +269,7 @@ class Provider:
             self.note(f"the issuer is {metadata.issuer}: {self.host} writes it so")
         record = self._record()
         record.made = self.clock.now()
-        record.document = {name: document[name] for name in ("issuer", *_ADDRESSES, *_LISTS) if name in document}
+        record.document = {name: document[name] for name in _MEMBERS if name in document}
         self._write("json", record)
         self._metadata = metadata
         return metadata
@@ -234,7 +296,9 @@ class Provider:
 
     def _document(self, answer: Answer, address: str) -> dict[str, object]:
         _available(answer, "metadata")
-        endpoints = ", ".join(f"endpoints.{name}" for name in sorted(self._missing))
+        # Of the two that begin a sign-in one is enough.
+        wanted = self._missing - ({"authorization"} if "device_authorization" in self._missing else set())
+        endpoints = ", ".join(f"endpoints.{name}" for name in sorted(wanted))
         hint = f"is the issuer right? If it publishes no metadata, write {endpoints} into the profile"
         if not 200 <= answer.status < 300:
             raise TokenResponseError(f"{answer.host} has no metadata ({answer.status} for {address})", hint=hint)
@@ -263,7 +327,7 @@ class Provider:
         """
         told: dict[str, object] = {"issuer": self._adopt(document.get("issuer"))}
         for member, name in _ADDRESSES.items():
-            url = self._endpoints.get(name) or document.get(member) or None
+            url = self._endpoints.get(name) or document.get(member) or self._otherwise(name)
             what = f"the {member} in the metadata of {self.host}"
             if isinstance(url, str):
                 told[member] = require_address(url, issuer=self._origin, what=what)
@@ -279,13 +343,25 @@ class Provider:
                 told[member] = value
             elif value is not None:
                 self.note(f"{member} in the metadata of {self.host} does not fit: dropped")
+        told[_ISS_PARAMETER] = document.get(_ISS_PARAMETER) is True
         return msgspec.convert(told, Metadata)
 
+    def _otherwise(self, name: str) -> str | None:
+        """Return the address of an endpoint that this provider's document keeps to itself, where it may be used."""
+        template = self.known.endpoints.get(name)
+        url = None if template is None else template.format(issuer=self.profile.issuer.rstrip("/"))
+        return url if url is not None and address_problem(url, self._origin) is None else None
+
     def _adopt(self, issuer: object) -> str:
-        """Return the document's form of the issuer; it may differ from the configured one by one final slash."""
+        """Return the document's form of the issuer; it may differ from the configured one by one final slash.
+
+        OIDC Discovery §4.3 wants it identical. Entra's common/v2.0 calls itself {tenantid}/v2.0: so far that is
+        relaxed, and for those words only that the row names.
+        """
         configured = self.profile.issuer
-        if isinstance(issuer, str) and configured in (issuer, f"{issuer}/", issuer.removesuffix("/")):
-            return issuer
+        for own in (configured, *_several_tenants(self.known, configured)):
+            if isinstance(issuer, str) and own in (issuer, f"{issuer}/", issuer.removesuffix("/")):
+                return issuer
         named = foreign(issuer) if isinstance(issuer, str) else "nothing"
         raise TokenResponseError(
             f"the metadata at {foreign(configured)} is that of another issuer ({named})",
@@ -402,12 +478,14 @@ def _judge_profile(issuer: str, endpoints: dict[str, str]) -> str:
 
 
 def _needed(profile: Profile) -> set[str]:
-    """Return the endpoints that the profile cannot do without."""
+    """Return the endpoints that the profile cannot do without; of "auto" one flow's will do."""
     needed = {"token"}
-    if profile.flow in ("auto", "device"):
+    if profile.flow == "device":
         needed.add("device_authorization")
     if profile.flow == "authorization-code":
-        needed.add("authorization")  # which no setting names
+        needed.add("authorization")
+    if profile.flow == "auto" and not (profile.endpoints.authorization or profile.endpoints.device_authorization):
+        needed |= {"authorization", "device_authorization"}
     if "openid" in profile.scopes:
         needed.add("jwks")
     return needed
@@ -415,6 +493,33 @@ def _needed(profile: Profile) -> set[str]:
 
 def _host(url: str) -> str:
     return parse(url).authority
+
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3
+
+# A tenant's id: a GUID, as Entra writes it.
+_TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _first_segment(issuer: str) -> str:
+    return parse(issuer).path.partition("/")[0]
+
+
+def _with_tenant(known: KnownProvider, issuer: str) -> str | None:
+    """Return the issuer with {tenantid} in the place of a word for several tenants; None: there is no such word."""
+    scheme, _, rest = issuer.partition("://")
+    authority, _, path = rest.partition("/")
+    word, slash, remainder = path.partition("/")
+    return f"{scheme}://{authority}/{TENANT}{slash}{remainder}" if word in known.tenants else None
+
+
+def _several_tenants(known: KnownProvider, issuer: str) -> tuple[str, ...]:
+    """Return what the document of an issuer for several tenants may call itself."""
+    template = _with_tenant(known, issuer)
+    if template is None:
+        return ()
+    only = known.tenants[_first_segment(issuer)]
+    return (template,) if only is None else (template, template.replace(TENANT, only))
 
 
 def _key_set(kept: _KeptKeys) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 - POST only; no parameter is ever part of an address, none is empty, none is sent twice (§3.2) but ``resource``
   (RFC 8707 §2).
-- An answer is judged by its JSON ``error``, also on a 200 (GitHub), and never by its status: Auth0 sends 403 for
+- An answer is judged by its ``error``, also on a 200 (GitHub), and never by its status: Auth0 sends 403 for
   authorization_pending and 429 for slow_down. Only an answer without an OAuth error is judged by its status.
+- What only one provider does is data, in its row of providers.py: how it takes an audience, how it spells an error,
+  where a person clicks to mend one.
 - Of a success ``access_token`` is strict and ``token_type`` must be one that a tool can carry; any other member that
   does not fit is dropped and said under --verbose (§5.1: unknown ones are ignored).
 - What a provider says is quoted in one harmless line. Whatever secret we sent is cut out of it first: some providers
@@ -14,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import msgspec
 
@@ -32,7 +35,8 @@ from credential_helper.errors import (
     span,
 )
 from credential_helper.model import Secret, Tokens
-from credential_helper.oauth import client_authentication
+from credential_helper.oauth import client_assertion, client_authentication
+from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Metadata, Provider
@@ -41,8 +45,6 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 10.0  # seconds that a request waits for Retry-After before it gives up
 UNKNOWN_WAIT = 10.0  # seconds, where a 429 does not say
 LONGEST_LIFETIME = 10 * 365 * 86400.0  # seconds; more overflows somebody's dates
-
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 Result = TypeVar("Result")
 
@@ -125,10 +127,38 @@ def at_current_address(provider: Provider, find: Callable[[Metadata], str], ask:
 
 
 def what_for(provider: Provider) -> list[tuple[str, str]]:
-    """Return the parameters that say what the tokens are for: scope, audience (Auth0), resource (RFC 8707 §2)."""
-    profile = provider.profile
-    fields = [("scope", " ".join(provider.scopes())), ("audience", profile.audience or "")]
+    """Return the parameters that say what the tokens are for: scope, audience (Auth0), resource (RFC 8707 §2).
+
+    Providers have an audience in a parameter of some name, as a scope (``Provider.scopes`` has it then), or not at all.
+    """
+    profile, known = provider.profile, provider.known
+    fields = [("scope", " ".join(provider.scopes()))]
+    if known.audience_parameter is not None:
+        fields.append((known.audience_parameter, profile.audience or ""))
+    elif profile.audience and known.audience_scope is None:
+        provider.note(f"{known.title} takes no audience with a request: not sent")
     return fields + [("resource", resource) for resource in profile.resource]
+
+
+def refusal(
+    provider: Provider, error: str, description: str = "", *, grant_type: str, refused: str, secrets: Sequence[str] = ()
+) -> Refusal:
+    """Return the exception for an OAuth error that came by another way: to the redirect_uri (RFC 6749 §4.1.2.1).
+
+    ``error`` and ``description`` are foreign; ``secrets`` are cut out of them. ``refused`` is the predicate of the
+    sentence, as for ``request``.
+    """
+    code = _code_of(provider, error, grant_type) if _CODE.fullmatch(error) else "invalid_request"
+    said = [foreign(_without(foreign(text, 4000), secrets), 300) for text in (error, description) if text]
+    details = f" ({': '.join(said)})" if said else ""
+    sentence, hint = _words(provider, code, grant_type, client_authentication.methods(provider)[0])
+    return Refusal(
+        f"{provider.host} {sentence or refused}{details}",
+        error=code,
+        hint=hint,
+        details=details.strip(),
+        interval=None,
+    )
 
 
 def number(value: object) -> float | None:
@@ -165,12 +195,16 @@ def _exchange(
     """Send a form with each method of client authentication that is to be tried, and judge the last answer."""
     methods = client_authentication.methods(provider)
     for method in methods:
-        reply = _send(provider, address, fields, method)
+        clock_unknown = provider.transport.skew is None
+        reply = _send(provider, address, fields, method, grant_type)
+        if reply.refuses_client and method == "private_key_jwt" and clock_unknown and _clock_is_wrong(provider):
+            provider.note(f"this machine's clock is not that of {reply.answer.host}: its answer tells the time")
+            reply = _send(provider, address, fields, method, grant_type)
         wait = _retry_after(provider, reply) if reply.answer.status in busy and reply.unavailable else None
         if wait is not None and wait <= LONGEST_WAIT:
             provider.note(f"{reply.answer.host} asks for a pause of {span(wait)}")
             provider.clock.sleep(wait)
-            reply = _send(provider, address, fields, method)
+            reply = _send(provider, address, fields, method, grant_type)
         if not reply.refuses_client or method == methods[-1]:
             break
         provider.note(f"{reply.answer.host} refused the client with the authentication method {method}")
@@ -182,15 +216,27 @@ def _exchange(
     return reply
 
 
-def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str) -> _Reply:
-    sent, authorization = client_authentication.authenticate(provider, method, tuple(_tidy(fields)))
+def _clock_is_wrong(provider: Provider) -> bool:
+    """Say whether an assertion that was made before the provider's time was known may be too old or too new.
+
+    With kept metadata the first request of a process is this one. A refused client has spent nothing.
+    """
+    return abs(provider.transport.skew or 0.0) > client_assertion.CLOCK
+
+
+def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> _Reply:
+    sent, authorization = client_authentication.authenticate(provider, method, tuple(tidy(fields)))
     answer = provider.transport.post(address, sent, authorization=authorization)
     return _Reply(
-        answer, client_authentication.secrets_in(sent, authorization), confidential=method != "none", address=address
+        answer,
+        client_authentication.secrets_in(sent, authorization),
+        method=method,
+        address=address,
+        meaning=lambda said: _code_of(provider, said, grant_type),
     )
 
 
-def _tidy(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def tidy(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """Drop empty parameters, and all but the first of a name (RFC 6749 §3.2); ``resource`` may come several times."""
     kept: dict[tuple[str, str], tuple[str, str]] = {}
     for name, value in fields:
@@ -204,15 +250,6 @@ def _tidy(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 # RFC 6749 §5.2 allows spaces, but no code has one: HTTP's reason phrases do ({"error": "Not Found"}: not OAuth).
 _CODE = re.compile(r"[!#-\[\]-~]{1,100}")
 
-# Other spellings of the RFC's codes: GitHub, Entra.
-_SPELLINGS = {
-    "incorrect_client_credentials": "invalid_client",
-    "incorrect_device_code": "invalid_grant",
-    "bad_verification_code": "invalid_grant",
-    "token_expired": "expired_token",
-    "code_expired": "expired_token",
-    "authorization_declined": "access_denied",
-}
 _PENDING = frozenset({"authorization_pending", "slow_down"})  # RFC 8628 §3.5: refused is neither client nor code
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error"})
 _LIMITS = frozenset({"too_many_requests", "rate_limit_exceeded"})
@@ -231,27 +268,44 @@ _REQUEST_ID_MEMBERS = ("trace_id", "correlation_id", "request_id", "requestId", 
 _DESCRIPTIONS = ("error_description", "message", "errorSummary", "description")
 
 
+def _code_of(provider: Provider, said: str, grant_type: str) -> str:
+    """Return the RFC's spelling of an error."""
+    cases = ((grant_type, said), ("", said))
+    found = (spellings.get(case) for spellings in (provider.known.spellings, SPELLINGS) for case in cases)
+    return next((code for code in found if code is not None), said)
+
+
 class _Reply:
     """An answer, read once: never printed whole, because it may repeat what was sent."""
 
-    def __init__(self, answer: Answer, secrets: tuple[str, ...], *, confidential: bool, address: str) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        secrets: tuple[str, ...],
+        *,
+        method: str,
+        address: str,
+        meaning: Callable[[str], str],
+    ) -> None:
+        """``meaning`` turns the provider's spelling of an error into the RFC's."""
         self.answer = answer
-        self.confidential = confidential  # the client proved who it is
+        self.method = method  # of client authentication
+        self.confidential = method != "none"  # the client proved who it is
         self.address = address
         self.body: dict[str, object] | None = None
         self.trouble: TokenResponseError | None = None
         try:
-            self.body = answer.json_object("JSON object")
+            self.body = answer.members("JSON object")
         except TokenResponseError as error:
             self.trouble = error
         members = (self.body or {}).items()
         own = (value for name, value in members if name.endswith("_token") or name == "device_code")
         self._secrets = (*secrets, *(value for value in own if isinstance(value, str)))
         self.said = self._error()  # the provider's spelling
-        self.code = None if self.said is None else _SPELLINGS.get(self.said, self.said)
+        self.code = None if self.said is None else meaning(self.said)  # the RFC's
         # Auth0 answers a wrong client secret with 401 access_denied; a person's refusal is a 403 there. RFC 6749 §5.2
         # keeps 401 for a client that could not authenticate.
-        if confidential and answer.status == 401 and self.code in (None, "access_denied"):
+        if self.confidential and answer.status == 401 and self.code in (None, "access_denied"):
             self.code = "invalid_client"
 
     def _error(self) -> str | None:
@@ -325,9 +379,10 @@ def _verdict(
     if reply.limited:
         return _too_many(provider, reply)
     if reply.code in _OUTAGES:
-        return TransportError(f"{host} cannot answer now{reply.details}")
+        hint = _words(provider, reply.code, grant_type, reply.method)[1]
+        return TransportError(f"{host} cannot answer now{reply.details}", hint=hint)
     if reply.code is not None:
-        return _refusal(reply, reply.code, grant_type, refused)
+        return _refusal(provider, reply, reply.code, grant_type, refused)
     if success and not reply.strange and (reply.body is not None or not content):
         return None
     if status >= 500 or status in (408, 425):  # request timeout, too early: nobody has looked at the request
@@ -343,8 +398,10 @@ def _verdict(
     return TokenResponseError(f"{host} answered {status} {reply.phrase}".rstrip() + f" {lacks}{reply.details}")
 
 
-def _refusal(reply: _Reply, code: str, grant_type: str, refused: str) -> Refusal:
-    sentence, hint = _words(code, grant_type, confidential=reply.confidential)
+def _refusal(provider: Provider, reply: _Reply, code: str, grant_type: str, refused: str) -> Refusal:
+    sentence, hint = _words(provider, code, grant_type, reply.method)
+    if reply.refuses_client:
+        hint = client_authentication.hint(provider, reply.method) or hint
     return Refusal(
         f"{reply.answer.host} {sentence or refused}{reply.details}",
         error=code,
@@ -354,21 +411,49 @@ def _refusal(reply: _Reply, code: str, grant_type: str, refused: str) -> Refusal
     )
 
 
-# What Auth0 calls a grant: Applications > NAME > Settings > Advanced Settings > Grant Types.
+# What a grant is called, where the provider's row has no name of its own.
 _SWITCHES = {
     DEVICE_CODE: "Device Code",
     "client_credentials": "Client Credentials",
     "refresh_token": "Refresh Token",
     "authorization_code": "Authorization Code",
     "password": "Password",
+    PASSWORD_REALM: "Password",
 }
 
-# (context, code) -> (predicate of the sentence, hint). The context is a grant type, "confidential" or "public", or "",
-# looked for in this order. An empty predicate leaves the caller's.
+_CREDENTIALS = ("refused the user name or password", "check account and password")
+_BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
+_ATTEMPTS = ("refused this account for a while", "too many wrong passwords were tried: wait, or have it unblocked")
+
+# (context, code) -> (predicate of the sentence, hint). The context is a grant type with a method of client
+# authentication, a method, a grant type, "confidential" or "public", or "", looked for in this order. An empty
+# predicate leaves the caller's.
 _WORDS = {
+    ("client_credentials private_key_jwt", "access_denied"): (
+        "refused the client, or its right to this audience",
+        "check client_id, private_key and audience",
+    ),
     ("client_credentials", "access_denied"): (
         "refused the client id or secret, or its right to this audience",
-        "check client_id, client_secret and audience (Auth0: APIs > NAME > Machine to Machine Applications)",
+        "check client_id, client_secret and audience",
+    ),
+    ("authorization_code", "invalid_grant"): (
+        "",
+        "sign in again: a code is good for a few minutes, once, and for the redirect_uri that it was sent to",
+    ),
+    ("authorization_code", "access_denied"): ("", "agree when the provider asks, or check who may use this client"),
+    ("authorization_code", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
+    ("authorization_code", "unsupported_response_type"): ("", "this client may not use the browser flow"),
+    ("password", "invalid_grant"): _CREDENTIALS,
+    (PASSWORD_REALM, "invalid_grant"): _CREDENTIALS,
+    ("password", "unauthorized"): _BLOCKED,  # Auth0
+    (PASSWORD_REALM, "unauthorized"): _BLOCKED,
+    ("password", "too_many_attempts"): _ATTEMPTS,
+    (PASSWORD_REALM, "too_many_attempts"): _ATTEMPTS,
+    (PASSWORD_REALM, "invalid_request"): ("", "check realm: it is the name of a connection"),
+    ("private_key_jwt", "invalid_client"): (
+        "refused the client's assertion",
+        "check client_id, and that the public key is registered for this client",
     ),
     ("confidential", "invalid_client"): (
         "refused the client id or secret",
@@ -376,23 +461,23 @@ _WORDS = {
     ),
     ("public", "invalid_client"): (
         "refused the client",
-        "check client_id; a client without a secret must be registered as one (Auth0: application type Native, "
-        "authentication method None), any other needs client_secret",
+        "check client_id; a client without a secret must be registered as one, any other needs client_secret",
     ),
-    ("", "unauthorized_client"): (
-        "",
-        'switch on the grant "{switch}" for this client (Auth0: Applications > NAME > Settings > Advanced Settings > '
-        "Grant Types)",
-    ),
+    ("", "unauthorized_client"): ("", 'switch on the grant "{switch}" for this client'),
     ("", "unsupported_grant_type"): ("", "this provider does not have the grant {switch}: choose another flow"),
     ("", "device_flow_disabled"): ("", "switch on the device flow in the settings of this client"),
+    ("", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
     ("", "invalid_scope"): ("", "check scope: this client may not ask for all of it"),
     ("", "invalid_target"): (
         "",
         "check audience and resource: the provider must know them exactly as written",
     ),
-    (DEVICE_CODE, "access_denied"): ("", "check client_id and audience (Auth0: APIs > NAME > Settings > Identifier)"),
-    ("", "mfa_required"): ("", 'the account needs a second factor, which only a browser can ask for: flow = "device"'),
+    (DEVICE_CODE, "access_denied"): ("", "check client_id and audience"),
+    ("", "mfa_required"): (
+        "",
+        "the account needs a second factor, which only a browser can ask for: "
+        'flow = "authorization-code" or flow = "device"',
+    ),
     ("", "interaction_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "login_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
@@ -401,11 +486,19 @@ _WORDS = {
 }
 
 
-def _words(code: str, grant_type: str, *, confidential: bool) -> tuple[str, str | None]:
-    for context in (grant_type, "confidential" if confidential else "public", ""):
-        if words := _WORDS.get((context, code)):
-            return words[0], words[1].format(switch=_SWITCHES.get(grant_type, grant_type or "of this flow"))
-    return "", None
+def _words(provider: Provider, code: str, grant_type: str, method: str) -> tuple[str, str | None]:
+    """Return the predicate of the sentence for an error, "" for the caller's, and the hint."""
+    known = provider.known
+    client = "public" if method == "none" else "confidential"
+    cases = [(context, code) for context in (f"{grant_type} {method}", method, grant_type, client, "")]
+    sentence, hint = next((_WORDS[case] for case in cases if case in _WORDS), ("", None))
+    place = next((known.places[case] for case in cases if case in known.places), None)
+    if hint is not None:
+        switch = known.switches.get(grant_type) or _SWITCHES.get(grant_type, grant_type or "of this flow")
+        hint = hint.format(switch=switch)
+    if place is not None:
+        hint = f"{known.title}: {place}" if hint is None else f"{hint} ({known.title}: {place})"
+    return sentence, hint
 
 
 # --- a provider that asks us to come back later -----------------------------------------------------------------------
@@ -472,7 +565,7 @@ def _tokens(provider: Provider, reply: _Reply) -> Tokens:
         expires_in=member("expires_in", _lifetime),
         refresh_token=member("refresh_token", _token),
         id_token=member("id_token", _token),
-        scope=member("scope", _scope),
+        scope=member("scope", partial(_scope, commas=provider.known.comma_scopes)),
     )
     if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
         provider.note(f"{host} granted the scope {' '.join(tokens.scope)!r}, not {' '.join(provider.scopes())!r}")
@@ -505,10 +598,10 @@ def _lifetime(value: object) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_LIFETIME)
 
 
-def _scope(value: object) -> tuple[str, ...] | None:
-    """Split at spaces (§3.3), or at the commas that GitHub puts instead; some providers send a list."""
+def _scope(value: object, *, commas: bool) -> tuple[str, ...] | None:
+    """Split at spaces (§3.3), and at ``commas`` where the provider means them so; some providers send a list."""
     if isinstance(value, str):
-        value = value.split(" ") if " " in value else value.split(",")
+        value = (value.replace(",", " ") if commas else value).split(" ")
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return None
     scopes = tuple(dict.fromkeys(item for item in value if item))
@@ -521,16 +614,21 @@ _PART = 8  # characters of a secret that are too many to show
 
 
 def _without(text: str, secrets: Sequence[str]) -> str:
-    """Replace by stars what is a secret, as it stands or form-urlencoded, or any eight characters of one."""
+    """Replace by stars what is a secret, in any form that it may come back in, or any eight characters of one."""
     folded = _folded(text)
     hidden = [False] * len(text)
-    for form in {_folded(form) for secret in secrets for form in (secret, quote_plus(secret))} - {""}:
+    for form in {_folded(form) for secret in secrets for form in _forms(secret)} - {""}:
         size = min(len(form), _PART)
         for start in range(len(text) - size + 1):
             if folded[start : start + size] in form:
                 hidden[start : start + size] = [True] * size
     runs = groupby(zip(hidden, text, strict=True), key=lambda pair: pair[0])
     return "".join("***" if secret else "".join(c for _, c in run) for secret, run in runs)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return a secret as it stands, form-urlencoded, percent-encoded, and with its white space in one line."""
+    return secret, quote_plus(secret), quote(secret, safe=""), " ".join(secret.split())
 
 
 def _folded(text: str) -> str:

@@ -42,6 +42,8 @@ CONNECT = 10.0  # seconds, for each address of a host
 DEADLINE = 30.0  # seconds, for a whole exchange
 BODY_LIMIT = 1 << 20  # bytes
 
+FORM = "application/x-www-form-urlencoded"
+
 
 def silent(_line: str) -> None:
     """Drop a line of --verbose."""
@@ -111,6 +113,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"<Answer {self.status} of {self.host}, {len(self.body)} bytes>"
 
+    def members(self, what: str) -> dict[str, object]:
+        """Return the members of the body: of its JSON object, or of a form where Content-Type says that it is one.
+
+        GitHub answers with a form to whoever does not ask for JSON; a proxy may take that wish away. Raises as
+        ``json_object`` does, also for a member that comes twice.
+        """
+        if self.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM or not self.body:
+            return self.json_object(what)
+        members = _form(self.body)
+        if members is None:
+            raise TokenResponseError(
+                f"{self.host} answered {self.status} with a broken form where a {what} was expected"
+            )
+        return members
+
     def json_object(self, what: str) -> dict[str, object]:
         """Return the body's JSON object; ``what`` is the noun for what was expected: "token answer".
 
@@ -147,6 +164,27 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         if body.startswith(b"<") or "html" in self.headers.get("content-type", ""):
             return "an HTML page"
         return "broken JSON" if body.startswith((b"{", b"[")) else "something that is not JSON"
+
+
+def _form(body: bytes) -> dict[str, object] | None:
+    """Return the members of a form, None for what is none: a name that is empty or comes twice, a broken escape."""
+    from urllib.parse import unquote_to_bytes
+
+    members: dict[str, object] = {}
+    try:
+        for pair in body.decode("ascii").strip().split("&"):
+            if _BROKEN_ESCAPE.search(pair):
+                return None
+            name, equals, value = (unquote_to_bytes(part).decode() for part in pair.replace("+", " ").partition("="))
+            if not name or not equals or name in members:
+                return None
+            members[name] = value
+    except UnicodeError:
+        return None
+    return members
+
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def _http_date(value: str) -> float | None:
@@ -196,7 +234,7 @@ class Transport:
         """
         from urllib.parse import urlencode
 
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers = {"Content-Type": FORM}
         if authorization is not None:
             headers["Authorization"] = authorization.reveal()
         return self._exchange("POST", url, urlencode(fields).encode(), headers)
