@@ -11,6 +11,7 @@ from credential_helper.oauth import client_credentials
 from credential_helper.oauth.metadata import Provider
 from integration.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
 from tests.conftest import FakeClock
+from tests.test_client_assertion import client_at
 from tests.test_device_authorization import FakeStage
 from tests.test_token_endpoint import TOKENS, Memory, provider_at
 
@@ -76,9 +77,22 @@ def test_c25_a_refresh_token_is_dropped(hostile: HostileProvider, clock: FakeClo
 def test_a_machine_without_a_secret_is_told_so_before_anything_is_sent(
     hostile: HostileProvider, clock: FakeClock, stage: FakeStage, settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(ConfigurationError, match="needs a client secret"):
+    with pytest.raises(ConfigurationError, match="needs a client secret or a private key") as caught:
         client_credentials.sign_in(machine(hostile, clock, **settings), stage)
+    assert "client_secret = {" in (caught.value.hint or "")
+    assert "private_key = {" in (caught.value.hint or "")
     assert not hostile.requests
+
+
+def test_a_machine_with_a_private_key_needs_no_secret(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+) -> None:
+    client_credentials.sign_in(client_at(hostile, clock, flow="client-credentials"), stage)
+    (request,) = hostile.to("/token")
+    assert request.field("grant_type") == "client_credentials"
+    assert request.field("client_assertion")
+    assert request.field("client_secret") is None
+    assert len(stage.tokens) == 1
 
 
 def test_auth0s_401_access_denied_is_about_the_secret_and_not_about_a_person(
@@ -97,9 +111,18 @@ def test_auth0s_403_access_denied_is_about_the_audience_too(
 ) -> None:
     hostile.script("/token", oauth_error("access_denied", 403, 'Client is not authorized to access "urn:a"'))
     with pytest.raises(AuthorizationError, match="secret, or its right to this audience") as caught:
-        client_credentials.sign_in(machine(hostile, clock), stage)
+        client_credentials.sign_in(machine(hostile, clock, provider="auth0"), stage)
     assert "Machine to Machine" in (caught.value.hint or "")
     assert len(hostile.to("/token")) == 1
+
+
+def test_a_machine_with_a_key_is_not_told_about_a_secret(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+) -> None:
+    hostile.script("/token", oauth_error("access_denied", 403, 'Client is not authorized to access "urn:a"'))
+    with pytest.raises(AuthorizationError, match="its right to this audience") as caught:
+        client_credentials.sign_in(client_at(hostile, clock, flow="client-credentials"), stage)
+    assert "secret" not in caught.value.sentence + (caught.value.hint or "")
 
 
 def test_a_token_that_costs_money_is_never_asked_for_twice(

@@ -1,7 +1,8 @@
 """How a client says who it is (RFC 6749 §2.3): exactly one method a request, chosen here and nowhere else.
 
-``auto`` is ``none`` without a client secret; with one it is ``basic``, the method that every server must know
-(RFC 6749 §2.3.1), once again as ``post`` when the client was refused. What worked is remembered by the provider
+``auto`` is ``private_key_jwt`` with a private key, and ``none`` with neither key nor secret. With a secret it is
+``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused;
+a provider that is known to want it otherwise is asked the other way round. What worked is remembered by the provider
 object, and is then the first that is tried.
 """
 
@@ -14,6 +15,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
+from credential_helper.oauth import client_assertion
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Provider
@@ -41,35 +43,43 @@ SECRET_FIELDS = frozenset(
 )
 
 
+SECRET_SOURCES = 'name its source in the profile: client_secret = { env = "NAME" } or { keyring = "NAME" }, for example'
+
+
 def methods(provider: Provider) -> tuple[str, ...]:
     """Return the methods to be tried in order; a later one only after the client was refused.
 
-    Raises ConfigurationError for a method that needs a secret where the profile has none, and for one that is not
-    supported.
+    Raises ConfigurationError for a method that needs a secret or a key where the profile has none.
     """
     configured = provider.profile.client_authentication
     if configured == "auto":
+        if provider.private_key is not None:
+            return ("private_key_jwt",)
         if provider.client_secret is None:
             return ("none",)
-        return ("post", "basic") if provider.authentication_worked == "post" else ("basic", "post")
-    if configured not in _METHODS:
+        first = provider.authentication_worked or provider.known.client_authentication
+        return ("post", "basic") if first == "post" else ("basic", "post")
+    if configured == "private_key_jwt" and provider.private_key is None:
         raise ConfigurationError(
-            f'client_authentication = "{configured}" is not supported yet', hint='use "auto", "basic" or "post"'
+            f'client_authentication = "{configured}" needs a private_key', hint=client_assertion.KEY_SOURCES
         )
-    if configured != "none" and provider.client_secret is None:
+    if configured in ("basic", "post") and provider.client_secret is None:
         raise ConfigurationError(f'client_authentication = "{configured}" needs a client_secret', hint=SECRET_SOURCES)
     return (configured,)
-
-
-SECRET_SOURCES = 'name its source in the profile, for example client_secret = { env = "NAME" }'
 
 
 def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, str]]) -> tuple[Fields, Secret | None]:
     """Return the request's fields with what the method adds, and the Authorization header's value if it has one.
 
-    Called once a request, also for a repeated one. Raises ConfigurationError where the secret cannot be read.
+    Called once a request, also for a repeated one: an assertion is good for one. Raises ConfigurationError where the
+    secret or the key cannot be read or used, and what ``provider.metadata`` does.
     """
     return _METHODS[method](provider, tuple(fields))
+
+
+def hint(provider: Provider, method: str) -> str | None:
+    """Return what to check when a client that was authenticated by ``method`` was refused; None: no more than usual."""
+    return client_assertion.hint(provider) if method == "private_key_jwt" else None
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) -> tuple[str, ...]:
@@ -99,10 +109,25 @@ def _post(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
     return (*fields, *own), None
 
 
+def _private_key_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    """A fresh assertion for this one request (RFC 7523 §2.2).
+
+    NOTE: client_id is optional beside an assertion (RFC 7521 §4.2) and always sent: Entra ID and Spring's server demand
+    it, Auth0 does at its device authorization endpoint, and nobody is known to refuse it.
+    """
+    own = (
+        ("client_id", provider.profile.client_id),
+        ("client_assertion_type", client_assertion.TYPE),
+        ("client_assertion", client_assertion.make(provider).reveal()),
+    )
+    return (*fields, *own), None
+
+
 _METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] = {
     "none": _none,
     "basic": _basic,
     "post": _post,
+    "private_key_jwt": _private_key_jwt,
 }
 
 

@@ -25,12 +25,13 @@ GRANT_TYPE = "client_credentials"
 def sign_in(provider: Provider, stage: Stage) -> None:
     """Get tokens for the client itself and hand them to ``stage.redeem``.
 
-    Raises AuthorizationError, RateLimited, TransportError, TokenResponseError; ConfigurationError without a secret:
-    only a confidential client may use this grant (RFC 6749 §4.4).
+    Raises AuthorizationError, RateLimited, TransportError, TokenResponseError; ConfigurationError without a secret
+    or a private key: only a confidential client may use this grant (RFC 6749 §4.4).
     """
     if client_authentication.methods(provider) == ("none",):
         raise ConfigurationError(
-            'flow = "client-credentials" needs a client secret', hint=client_authentication.SECRET_SOURCES
+            'flow = "client-credentials" needs a client secret or a private key',
+            hint=f'{client_authentication.SECRET_SOURCES}; or private_key = {{ file = "key.pem" }}',
         )
     provider.metadata(fresh=True)
     stage.redeem(partial(_exchange, provider))
