@@ -30,15 +30,19 @@ FileKind = Literal["system", "user", "named"]
 Kind = FileKind | Literal["flag", "variable", "request"]
 
 SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
-WRITE_INSTEAD = 'client_secret = { env = "NAME" }, { file = "PATH" } or { command = ["op", "read", "…"] }'
+
+SECRET_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # of a secret in the keyring
+_WORDS = '"op", "read", "…"'
 
 # Printable ASCII without " < > \ ^ ` { | }, which no URL holds as they are (RFC 3986 §2).
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]*")
 
-# What this program sets itself in a request (client_assertion… too); a parameter of that name would be sent twice.
+# What this program sets itself in a request (client_assertion… too); a parameter of that name would be sent twice. The
+# last three change how, or to what, an authorization server answers (OAuth 2.0 Multiple Response Types, RFC 9101).
 RESERVED_PARAMETERS = (
     *("grant_type", "client_id", "client_secret", "scope", "audience", "resource", "state", "nonce", "redirect_uri"),
-    *("code", "code_verifier", "device_code", "refresh_token", "username", "password"),
+    *("code", "code_verifier", "device_code", "refresh_token", "username", "password", "realm"),
+    *("response_type", "code_challenge", "code_challenge_method", "response_mode", "request", "request_uri"),
 )
 
 # --- what somebody wrote, and where -----------------------------------------------------------------------------------
@@ -84,10 +88,6 @@ class Written(msgspec.Struct, frozen=True):
         error = ProtocolError if self.place.kind == "request" else ConfigurationError
         return error(f"{self.where}: {sentence}", hint=hint)
 
-    def later(self, what: str, works: str) -> CredentialHelperError:
-        """Return the error for what is planned."""
-        return self.impossible(f"{what} is not supported yet", hint=works)
-
 
 def found(value: object) -> str:
     """Name the kind of a value from TOML, never the value."""
@@ -110,16 +110,14 @@ def typed(written: Written, kind: type[T], expected: str) -> T:
         raise written.malformed(f"found {found(written.value)}, expected {expected}") from None
 
 
-def check_keys(
-    written: Written, table: Mapping[str, object], known: Sequence[str], *, also: Sequence[str] = ()
-) -> list[CredentialHelperError]:
-    """Return an error for each key that is not known; ``also`` are known, and not offered.
+def check_keys(written: Written, table: Mapping[str, object], known: Sequence[str]) -> list[CredentialHelperError]:
+    """Return an error for each key that is not known.
 
     In the system file it is only remarked: a fleet runs several versions of this program under one such file.
     """
     errors: list[CredentialHelperError] = []
     for key, value in table.items():
-        if key in known or key in also:
+        if key in known:
             continue
         meant = nearest(key, known)
         part = written.part(key, value)
@@ -171,15 +169,13 @@ def _clean(written: Written, value: str) -> str:
     return value
 
 
-def choice(*allowed: str, also: Mapping[str, str] | None = None, later: Sequence[str] = ()) -> Callable[[Written], str]:
-    """Return a judge for one word of several; ``also`` spells some differently, ``later`` is not supported yet."""
+def choice(*allowed: str, also: Mapping[str, str] | None = None) -> Callable[[Written], str]:
+    """Return a judge for one word of several; ``also`` spells some differently."""
 
     def judge(written: Written) -> str:
         value = typed(written, str, expected)
         word = value.replace("_", "-")
         word = (also or {}).get(word, word)
-        if word in later:
-            raise written.later(f'"{word}"', f"{expected} can be used")
         if word not in allowed:
             echo = written.place.is_file and len(value) <= 30
             raise written.malformed(
@@ -189,6 +185,16 @@ def choice(*allowed: str, also: Mapping[str, str] | None = None, later: Sequence
 
     expected = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
     return judge
+
+
+def boolean(written: Written) -> bool:
+    """Return true or false; a variable says it in words, or as 1 or 0."""
+    if written.place.kind != "variable":
+        return typed(written, bool, "true or false")
+    said = {"true": True, "1": True, "false": False, "0": False}.get(written.value.lower())
+    if said is None:
+        raise written.malformed("expected true, false, 1 or 0")
+    return said
 
 
 def path(written: Written) -> str:
@@ -206,11 +212,15 @@ def path(written: Written) -> str:
     return absolute
 
 
-def _url(written: Written, expected: str = "https://HOST[:PORT][/PATH]") -> hosts.Url:
+def _parsed(written: Written, expected: str) -> hosts.Url:
     try:
-        url = hosts.parse_url(text(written))
+        return hosts.parse_url(text(written))
     except ValueError as error:
         raise written.impossible(f"{error}, expected {expected}") from None
+
+
+def _url(written: Written) -> hosts.Url:
+    url = _parsed(written, "https://HOST[:PORT][/PATH]")
     if url.scheme == "http" and not url.loopback:
         raise written.impossible("is http, which is for loopback (127.0.0.1, [::1], localhost) only; expected https://")
     return url
@@ -229,6 +239,29 @@ def endpoint(written: Written) -> str:
     if not _URL_CHARACTERS.fullmatch(written.value):
         raise written.impossible("has a character in it that a URL cannot have (write it as %XX)")
     return text(written)
+
+
+_REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"
+
+
+def redirect_uri(written: Written) -> str:
+    """Return where the browser brings the answer (RFC 8252 §7.3): http on loopback, without query and fragment.
+
+    Its host is as it was registered: a provider compares it letter by letter.
+    """
+    if not text(written).startswith("http://"):
+        raise written.impossible(f"does not begin with http://, expected {_REDIRECT_URI}")
+    url = _parsed(written, _REDIRECT_URI)
+    if not url.loopback:
+        raise written.impossible(f"is not on this machine, expected {_REDIRECT_URI}")
+    if not re.match(rf"http://{re.escape(url.host)}(?=[:/]|$)", written.value):
+        raise written.impossible(f"expected the host as it is registered: {', '.join(hosts.LOOPBACK)}")
+    if url.query is not None:
+        raise written.impossible(f"has a query (?…), expected {_REDIRECT_URI}")
+    # A browser would make another path of it before it comes here.
+    if hosts.segments(url.path.removesuffix("/")) is None or url.path == "/":
+        raise written.impossible("has an empty, . or .. segment in its path")
+    return endpoint(written)
 
 
 def items(written: Written, expected: str) -> list[Written]:
@@ -291,7 +324,7 @@ def source_file(written: Written) -> Source:
 
 def source_command(written: Written) -> Source:
     """Return a command as the source of a secret; no shell reads its words."""
-    words = [text(item) for item in items(written, 'a list of words, as ["op", "read", "…"] (no shell reads them)')]
+    words = [text(item) for item in items(written, f"a list of words, as [{_WORDS}] (no shell reads them)")]
     if not words:
         raise written.malformed("found an empty list, expected a command and its words")
     if "/" in words[0] or os.sep in words[0]:
@@ -299,13 +332,18 @@ def source_command(written: Written) -> Source:
     return Source(kind="command", value=tuple(words), origin=written.where)
 
 
-def not_yet(what: str, works: str) -> Callable[[Written], object]:
-    """Return a judge that refuses whatever is written there."""
+def source_keyring(written: Written) -> Source:
+    """Return a name in the OS keyring, as ``secret set`` was given it, as the source of a secret."""
+    if not SECRET_NAME.fullmatch(text(written)):  # not echoed: it may be the secret itself
+        raise written.malformed("expected a name of up to 100 letters, digits, -, _ and .")
+    return Source(kind="keyring", value=(written.value,), origin=written.where)
 
-    def judge(written: Written) -> object:
-        raise written.later(what, works)
 
-    return judge
+def write_instead(name: str) -> str:
+    """Say how a secret's source is written."""
+    return (
+        f'write {name} = {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }} or {{ command = [{_WORDS}] }}'
+    )
 
 
 def listed_url(written: Written) -> str:

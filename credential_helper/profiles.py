@@ -50,6 +50,7 @@ Entry = TypeVar("Entry", GitEntry, DockerEntry)
 TOP_LEVEL = ("default_profile", "password_storage", "profiles")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 SECRET_LIMIT = 1 << 16  # bytes, as for a command's stdout
+_DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem -inform DER"
 
 _PASSWORD_STORAGE = judges.choice("auto", "keyring", "file", "off")
 
@@ -392,8 +393,10 @@ def _ad_hoc(request: Request, flags: Mapping[str, object], environ: Mapping[str,
     """Return the profile that flags, then variables make; it is named after its issuer's host and its session."""
     given = settings.from_flags(flags, environ)
     values = settings.from_variables(environ)
-    if any(key.startswith("client_secret.") for key in given):
-        values = {key: written for key, written in values.items() if not key.startswith("client_secret.")}
+    for secret in settings.SECRETS:  # a source by flag replaces one by variable
+        sources = {f"{secret}.{kind}" for kind in settings.KINDS}
+        if sources & given.keys():
+            values = {key: written for key, written in values.items() if key not in sources}
     values |= given
 
     def absent(setting: settings.Setting) -> CredentialHelperError:
@@ -406,8 +409,9 @@ def _ad_hoc(request: Request, flags: Mapping[str, object], environ: Mapping[str,
     assert profile is not None
     profile = _with_request(profile, request)
     name = f"{hosts.parse_url(profile.issuer).authority}/{session_id(profile)[:8]}"
-    secret = profile.client_secret
-    hidden = frozenset(secret.value) if secret is not None and secret.kind == "env" else frozenset()
+    key = None if profile.private_key is None else profile.private_key.source
+    read = (profile.client_secret, key, profile.password)
+    hidden = frozenset(name for source in read if source is not None and source.kind == "env" for name in source.value)
     return Chosen(profile=msgspec.structs.replace(profile, name=name), hidden=hidden)
 
 
@@ -532,10 +536,10 @@ def _listed(profile: Profile, server: str) -> bool:
 def read_secret(
     source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = _silent
 ) -> Secret:
-    """Read a secret from its source, now; one trailing newline of a file or a command is cut.
+    """Read a secret from its variable, file or command, now; one trailing newline of the last two is cut.
 
-    ``hidden`` are the variables that a command must not see. Raises ConfigurationError, which never has the secret in
-    it.
+    A keyring is a store, and read where the stores are. ``hidden`` are the variables that a command must not see.
+    Raises ConfigurationError, which never has the secret in it.
     """
     if source.kind == "env":
         name = source.value[0]
@@ -548,7 +552,8 @@ def read_secret(
     try:
         value = data.decode()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{source.origin}: the secret is not UTF-8") from None
+        hint = _DER if data[:2] in (b"\x30\x81", b"\x30\x82") else None  # a SEQUENCE with its length (X.690 §8.1.3)
+        raise ConfigurationError(f"{source.origin}: the secret is not UTF-8", hint=hint) from None
     value = value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
     if not value:
         raise ConfigurationError(f"{source.origin}: the secret is empty")
@@ -567,8 +572,7 @@ def _file_secret(source: Source, note: Note) -> bytes:
 
 
 def _command_secret(source: Source, environ: Mapping[str, str], hidden: Collection[str]) -> bytes:
-    if source.kind != "command":
-        raise ConfigurationError(f"{source.origin}: a {source.kind} source is not supported yet")
+    assert source.kind == "command"  # else the name of a keyring's record would be run
     try:
         return children.run(source.value, environ=environ, hidden=hidden)
     except ConfigurationError as error:

@@ -4,7 +4,8 @@ The table makes the command line's options, says which keys a file may have and 
 and puts a profile together from whatever was written; ``origins`` then tells where each setting came from.
 
 - A setting that is ``fixed`` is about who is asked and with what: no flag may change it in a profile of the file.
-- "Not supported yet" is said of what is planned and no code serves, with what works instead.
+- A secret has one source, of which the keyring and a command are for config files only: whoever wrote a command line
+  may have written its issuer, too.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper import hosts, judges, places
+from credential_helper import hosts, judges, places, providers
 from credential_helper.errors import CredentialHelperError
-from credential_helper.judges import WRITE_INSTEAD, Place, Written, choice, not_yet
-from credential_helper.model import Endpoints, Profile
+from credential_helper.judges import Place, Written, choice, write_instead
+from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 
 if TYPE_CHECKING:
     import argparse
 
-SECRET_VARIABLE = "CREDENTIAL_HELPER_CLIENT_SECRET"  # the secret itself, for an ad-hoc profile
+# The settings that say where a secret is read; each has a variable that holds the secret itself, for an ad-hoc profile.
+SECRETS = {name: f"CREDENTIAL_HELPER_{name.upper()}" for name in ("client_secret", "private_key", "password")}
+KINDS = ("env", "file", "command", "keyring")  # of model.Source
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -34,10 +37,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     judge: Callable[[Written], object]
     metavar: str = ""
-    help: str = ""  # empty: the flag works, and is not offered
+    help: str = ""
     flag: str | None = None
     variable: str | None = None  # read for an ad-hoc profile only
     repeat: bool = False  # the flag may be given several times; the variable is split at spaces
+    switch: bool = False  # the flag has no value
     fixed: bool = False  # a flag may not change it in a profile of the file
 
 
@@ -48,10 +52,30 @@ def _setting(name: str, judge: Callable[[Written], object], metavar: str, help: 
     return Setting(name=name, judge=judge, metavar=metavar, help=help, **more)
 
 
+def _source(name: str, what: str) -> tuple[Setting, ...]:
+    """Return the settings that say where a secret is read."""
+    flag = "--" + name.replace("_", "-")
+    return (
+        _setting(
+            f"{name}.env",
+            judges.source_env,
+            "NAME",
+            f"read {what} from this variable",
+            flag=f"{flag}-env",
+            variable=None,  # the variable of that name holds the secret itself, see from_variables
+            fixed=True,
+        ),
+        _setting(
+            f"{name}.file", judges.source_file, "PATH", f"read {what} from this file", flag=f"{flag}-file", fixed=True
+        ),
+        Setting(name=f"{name}.command", judge=judges.source_command),
+        Setting(name=f"{name}.keyring", judge=judges.source_keyring),
+    )
+
+
 _FLOW = choice(
-    *("auto", "device", "client-credentials"),
+    *("auto", "device", "authorization-code", "client-credentials", "password"),
     also={"device-code": "device", "urn:ietf:params:oauth:grant-type:device-code": "device"},
-    later=("authorization-code", "password"),
 )
 _TOKEN = choice(
     *("auto", "access", "id"),
@@ -63,9 +87,8 @@ _TOKEN = choice(
     },
 )
 _CLIENT_AUTHENTICATION = choice(
-    *("auto", "none", "basic", "post"),
-    also={"client-secret-basic": "basic", "client-secret-post": "post"},
-    later=("private-key-jwt",),
+    *("auto", "none", "basic", "post", "private_key_jwt"),
+    also={"client-secret-basic": "basic", "client-secret-post": "post", "private-key-jwt": "private_key_jwt"},
 )
 
 PROFILE = _setting("profile", judges.text, "NAME", "take this profile from the config file")
@@ -73,7 +96,26 @@ PROFILE = _setting("profile", judges.text, "NAME", "take this profile from the c
 SETTINGS: tuple[Setting, ...] = (
     _setting("issuer", judges.issuer, "URL", "make a profile of flags and variables; no file is read", fixed=True),
     _setting("client_id", judges.text, "ID", "the client id that the provider gave", fixed=True),
-    _setting("flow", _FLOW, "FLOW", "how to sign in: auto, device or client-credentials"),
+    _setting(
+        "provider",
+        choice(*providers.PROVIDERS),
+        "PROVIDER",
+        "how this provider differs: auth0, github and so on (default: by the issuer's host)",
+        fixed=True,
+    ),
+    _setting(
+        "flow",
+        _FLOW,
+        "FLOW",
+        "how to sign in: auto, device, authorization-code, client-credentials or password",
+    ),
+    _setting(
+        "redirect_uri",
+        judges.redirect_uri,
+        "URL",
+        "where the browser brings its answer: http on loopback; without a port, any free one",
+        fixed=True,
+    ),
     _setting("audience", judges.text, "API", "the API that the token is for (Auth0's identifier)"),
     _setting("resource", judges.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
     _setting("scope", judges.scope, "SCOPE", "the scopes to ask for, instead of the default", repeat=True),
@@ -105,6 +147,7 @@ SETTINGS: tuple[Setting, ...] = (
     *(
         _setting(f"endpoints.{name}", judges.endpoint, "URL", f"{what}, instead of discovery", flag=flag, fixed=True)
         for name, what, flag in (
+            ("authorization", "the authorization endpoint", "--authorization-endpoint"),
             ("token", "the token endpoint", "--token-endpoint"),
             ("device_authorization", "the device authorization endpoint", "--device-authorization-endpoint"),
             ("revocation", "the revocation endpoint", "--revocation-endpoint"),
@@ -115,37 +158,35 @@ SETTINGS: tuple[Setting, ...] = (
         "client_authentication",
         _CLIENT_AUTHENTICATION,
         "METHOD",
-        "how the client authenticates: auto, none, basic or post",
+        "how the client authenticates: auto, none, basic, post or private_key_jwt",
+        fixed=True,
+    ),
+    *_source("client_secret", "the client secret"),
+    *_source("private_key", "the private key (PEM or JWK)"),
+    _setting(
+        "private_key.kid", judges.text, "ID", "the key's id at the provider", flag="--private-key-kid", fixed=True
+    ),
+    _setting(
+        "private_key.algorithm",
+        choice("RS256", "RS384", "PS256", "PS384", "ES256", "ES384"),
+        "ALGORITHM",
+        "how the key signs: RS256, PS256, ES256 or the same with 384",
+        flag="--private-key-algorithm",
         fixed=True,
     ),
     _setting(
-        "client_secret.env",
-        judges.source_env,
-        "NAME",
-        "read the client secret from this variable",
-        flag="--client-secret-env",
-        variable=None,  # CREDENTIAL_HELPER_CLIENT_SECRET is the secret itself, see from_variables
+        "private_key.audience",
+        judges.text,
+        "URL",
+        "whom the client's assertion is for, where not as the provider wants it",
+        flag="--private-key-audience",
         fixed=True,
     ),
     _setting(
-        "client_secret.file",
-        judges.source_file,
-        "PATH",
-        "read the client secret from this file",
-        flag="--client-secret-file",
-        fixed=True,
+        "legacy", judges.boolean, "", "allow the flow password, which nothing new should use", switch=True, fixed=True
     ),
-    Setting(name="client_secret.command", judge=judges.source_command),
-    Setting(name="client_secret.keyring", judge=not_yet("a keyring source", f"write {WRITE_INSTEAD}")),
-    _setting(
-        "private_key.file",
-        not_yet("a private key", "--client-secret-env NAME and --client-secret-file PATH work"),
-        "PATH",
-        "",
-        flag="--private-key-file",
-        variable=None,
-        fixed=True,
-    ),
+    _setting("realm", judges.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
+    *_source("password", "the password"),
     _setting("git", judges.git, "URL", "serve git for this URL", repeat=True),
     _setting("docker", judges.docker, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
     _setting("kubernetes", judges.kubernetes, "URL", "serve only this Kubernetes server", repeat=True),
@@ -162,20 +203,11 @@ def by_key(key: str) -> Setting:
 # Settings that neither name a session nor change where it is kept.
 NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
 
-# Keys of a profile that are planned and served by no code yet, with what works instead.
-LATER = {
-    "private_key": f"write {WRITE_INSTEAD}",
-    "provider": "issuer and endpoints serve every provider",
-    "realm": "issuer and endpoints serve every provider",
-    "legacy": 'flow = "device" and flow = "client-credentials" work',
-    "redirect_uri": 'flow = "device" and flow = "client-credentials" work',
-}
-
 # The keys that a file may have: of a profile, and of the tables in it whose keys are known.
-PROFILE_KEYS = tuple(dict.fromkeys(key for key in (s.name.partition(".")[0] for s in SETTINGS) if key not in LATER))
+PROFILE_KEYS = tuple(dict.fromkeys(setting.name.partition(".")[0] for setting in SETTINGS))
 TABLE_KEYS = {
     table: tuple(name.partition(".")[2] for name in BY_NAME if name.startswith(f"{table}."))
-    for table in ("endpoints", "client_secret")
+    for table in ("endpoints", *SECRETS)
 }
 
 
@@ -189,13 +221,13 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
     group = parser.add_argument_group("profile")
     for setting in (PROFILE, *SETTINGS):
         if setting.flag and setting.name not in without:
+            value: dict[str, Any] = {"action": "append" if setting.repeat else "store", "metavar": setting.metavar}
             group.add_argument(
                 setting.flag,
                 dest=setting.name,
-                metavar=setting.metavar,
-                action="append" if setting.repeat else "store",
                 default=argparse.SUPPRESS,
-                help=setting.help or argparse.SUPPRESS,
+                help=setting.help,
+                **({"action": "store_true"} if setting.switch else value),
             )
 
 
@@ -205,23 +237,13 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
 def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHelperError]]:
     """Take a profile's table apart into settings; its unknown keys and odd tables are the errors."""
     table: dict[str, Any] = judges.typed(written, dict[str, Any], "a table")
-    errors = judges.check_keys(written, table, PROFILE_KEYS, also=tuple(LATER))
+    errors = judges.check_keys(written, table, PROFILE_KEYS)
     values: dict[str, Written] = {}
     for key, value in table.items():
         part = written.part(key, value)
         try:
-            if key in LATER:
-                raise part.later("this key", LATER[key])
-            if key == "client_secret" and isinstance(value, str):
-                raise part.malformed(
-                    "found the secret itself, expected where to read it", hint=f"write {WRITE_INSTEAD}"
-                )
             if key in TABLE_KEYS or key == "parameters":
-                inner: dict[str, Any] = judges.typed(part, dict[str, Any], "a table")
-                if key == "client_secret" and not inner:
-                    raise part.malformed(
-                        "found an empty table, expected where to read it", hint=f"write {WRITE_INSTEAD}"
-                    )
+                inner = _inner_table(key, part)
                 known = TABLE_KEYS.get(key, tuple(inner))
                 errors += judges.check_keys(part, inner, known)
                 values |= {f"{key}.{name}": part.part(name, inner[name]) for name in inner if name in known}
@@ -230,6 +252,18 @@ def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHel
         except CredentialHelperError as error:
             errors.append(error)
     return values, errors
+
+
+def _inner_table(key: str, part: Written) -> dict[str, Any]:
+    """Return a table in a profile's table; a secret that is written out, or nowhere, is told what to write instead."""
+    hint = write_instead(key)
+    if key in SECRETS and isinstance(part.value, str):
+        itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
+        raise part.malformed(f"found {itself}, expected where to read it", hint=hint)
+    inner: dict[str, Any] = judges.typed(part, dict[str, Any], "a table")
+    if key in SECRETS and not inner:
+        raise part.malformed("found an empty table, expected where to read it", hint=hint)
+    return inner
 
 
 def from_flags(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Written]:
@@ -247,8 +281,9 @@ def from_variables(environ: Mapping[str, str]) -> dict[str, Written]:
         value = environ.get(setting.variable, "") if setting.variable else ""
         if setting.variable and value:
             given[setting.name] = Written(value.split() if setting.repeat else value, setting.variable, place)
-    if environ.get(SECRET_VARIABLE):
-        given["client_secret.env"] = Written(SECRET_VARIABLE, SECRET_VARIABLE, place)
+    for name, variable in SECRETS.items():
+        if environ.get(variable):
+            given[f"{name}.env"] = Written(variable, variable, place)
     return _parameters_apart(given)
 
 
@@ -288,40 +323,54 @@ def assemble(
             judged[key] = by_key(key).judge(written)
         except CredentialHelperError as error:
             errors.append(error)
-    errors += [absent(BY_NAME[key]) for key in ("issuer", "client_id") if key not in values]
+    known = providers.PROVIDERS.get(judged.get("provider", ""))
+    if known is not None and known.issuer is not None and "issuer" not in values:
+        judged["issuer"] = known.issuer
+    errors += [absent(BY_NAME[key]) for key in ("issuer", "client_id") if key not in values and key not in judged]
     errors = errors or list(_contradictions(judged, values))
     if errors:
         return None, errors
-
-    def table_of(name: str) -> dict[str, Any]:
-        return {key.partition(".")[2]: value for key, value in judged.items() if key.startswith(f"{name}.")}
 
     profile = Profile(
         name=name,
         ad_hoc=ad_hoc,
         **{key: value for key, value in judged.items() if "." not in key},
-        parameters=tuple(table_of("parameters").items()),
-        endpoints=Endpoints(**table_of("endpoints")),
-        client_secret=next(iter(table_of("client_secret").values()), None),
+        parameters=tuple(_table_of("parameters", judged).items()),
+        endpoints=Endpoints(**_table_of("endpoints", judged)),
+        client_secret=_source_of("client_secret", judged),
+        private_key=_private_key_of(judged),
+        password=_source_of("password", judged),
         origins=tuple((key, written.where) for key, written in values.items()),
     )
-    return profile, []
+    errors = list(_lacking(profile, values))
+    return (None if errors else profile), errors
+
+
+def _table_of(table: str, judged: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table's settings by their keys in it."""
+    return {key.partition(".")[2]: value for key, value in judged.items() if key.startswith(f"{table}.")}
+
+
+def _source_of(secret: str, judged: Mapping[str, Any]) -> Source | None:
+    return next((judged[key] for kind in KINDS if (key := f"{secret}.{kind}") in judged), None)
+
+
+def _private_key_of(judged: Mapping[str, Any]) -> PrivateKey | None:
+    source = _source_of("private_key", judged)
+    about = {key: value for key, value in _table_of("private_key", judged).items() if key not in KINDS}
+    return None if source is None else PrivateKey(source=source, **about)
 
 
 def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
     """Yield what is wrong with settings that are fine one by one."""
-    sources = [key for key in judged if key.startswith("client_secret.")]
-    if len(sources) > 1:
-        yield values[sources[1]].impossible(
-            f"{values[sources[0]].where} is given, too", hint="give one source of a secret"
-        )
-
-    for key, needing in (("flow", ("client-credentials",)), ("client_authentication", ("basic", "post"))):
-        if judged.get(key) in needing and not sources and judged.get("client_authentication") != "none":
-            hint = f"write {WRITE_INSTEAD}"
-            if not values[key].place.is_file:
-                hint = f"give --client-secret-env NAME or --client-secret-file PATH, or set {SECRET_VARIABLE}"
-            yield values[key].impossible(f"{judged[key]} needs a client secret", hint=hint)
+    sources = {name: [key for kind in KINDS if (key := f"{name}.{kind}") in judged] for name in SECRETS}
+    for several in sources.values():
+        if len(several) > 1:
+            yield values[several[1]].impossible(
+                f"{values[several[0]].where} is given, too", hint="give one source of a secret"
+            )
+    yield from _of_the_client(judged, values, sources["client_secret"], sources["private_key"])
+    yield from _of_the_flow(judged, values, sources["password"])
 
     # http is for one loopback origin: a second one, or https beside it, would take a secret somewhere else.
     endpoints = [key for key in judged if key.startswith("endpoints.")]
@@ -333,6 +382,84 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
                 yield values[key].impossible(f"expected an address on {origin}, as {values[plain[0]].where} is http")
 
 
+# What each client_authentication needs.
+_NEEDED = {"basic": "client_secret", "post": "client_secret", "private_key_jwt": "private_key"}
+
+
+def _of_the_client(
+    judged: Mapping[str, Any], values: Mapping[str, Written], secrets: Sequence[str], keys: Sequence[str]
+) -> Iterator[CredentialHelperError]:
+    """Yield what is wrong with how the client says who it is: with nothing, with a secret, or with a key."""
+    method = judged.get("client_authentication", "auto")
+    given = [*secrets, *keys]
+    unmet = _NEEDED.get(method, "") not in ("", *(key.partition(".")[0] for key in given))
+    if secrets and keys:
+        yield values[keys[0]].impossible(
+            f"{values[secrets[0]].where} is given, too", hint="give a client secret or a private key"
+        )
+    elif given and (unmet or (keys and method == "none")):
+        yield values["client_authentication"].impossible(f"{method} does not go with {values[given[0]].where}")
+    elif unmet:
+        what = _NEEDED[method].replace("_", " ")
+        yield values["client_authentication"].impossible(
+            f"{method} needs a {what}", hint=_how_to_give(_NEEDED[method], values)
+        )
+    elif judged.get("flow") == "client-credentials" and method != "none" and not given:
+        yield values["flow"].impossible(
+            "client-credentials needs a client secret or a private key", hint=_how_to_give("client_secret", values)
+        )
+    about = next((key for key in judged if key.startswith("private_key.")), None)
+    if about is not None and not keys:
+        yield values[about].impossible("there is no key", hint=_how_to_give("private_key", values))
+
+
+def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
+    """Say where a secret's source is written; a flag cannot give one to a profile of the file."""
+    if _of_file(values):
+        return write_instead(name)
+    flag = "--" + name.replace("_", "-")
+    return f"give {flag}-env NAME or {flag}-file PATH, or set {SECRETS[name]}"
+
+
+def _of_file(values: Mapping[str, Written]) -> bool:
+    """Say whether this is a profile of the file, whatever is laid over it."""
+    return values["client_id"].place.is_file
+
+
+def _of_the_flow(
+    judged: Mapping[str, Any], values: Mapping[str, Written], passwords: Sequence[str]
+) -> Iterator[CredentialHelperError]:
+    """Yield what is wrong with settings that are for one way to sign in."""
+    flow = judged.get("flow", "auto")
+    if flow == "password" and not judged.get("legacy"):
+        yield values["flow"].impossible(
+            "password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
+            hint=f"if no other flow can be used, {'write legacy = true' if _of_file(values) else 'give --legacy'}",
+        )
+    only = {**dict.fromkeys(("realm", *passwords), ("password",)), "redirect_uri": ("auto", "authorization-code")}
+    for key, flows in only.items():
+        # A flow that a flag chooses for once does not make the rest of the profile wrong.
+        beside = key in values and ("flow" not in values or values["flow"].place.kind == values[key].place.kind)
+        if beside and flow not in flows:
+            yield values[key].impossible(f'does not go with flow = "{flow}"', hint=f'it is for flow = "{flows[-1]}"')
+    if flow == "password" and passwords and "account" not in judged:
+        yield values[passwords[0]].impossible(
+            "there is no account, whose password it is",
+            hint='write account = "NAME"' if _of_file(values) else "give --account NAME",
+        )
+
+
+def _lacking(profile: Profile, values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
+    """Yield what the provider cannot do."""
+    known = providers.of(profile)
+    if profile.flow != "auto" and profile.flow not in known.flows:
+        generic = 'provider = "generic"' if _of_file(values) else "--provider generic"
+        yield values["flow"].impossible(
+            f'{known.title} has no flow "{profile.flow}"',
+            hint=f"it has {', '.join(sorted(known.flows))}; {generic} tries it all the same",
+        )
+
+
 # --- back to the command line -----------------------------------------------------------------------------------------
 
 
@@ -340,13 +467,18 @@ def hint_flags(profile: Profile) -> list[str]:
     """Return the words after ``credential-helper login`` that make exactly this session; unquoted.
 
     A profile of the file is its name and what was laid over it; an ad-hoc one is its whole set of flags. A secret that
-    CREDENTIAL_HELPER_CLIENT_SECRET holds is still read from there.
+    a variable of ours holds is still read from there.
     """
     words: list[str] = [] if profile.ad_hoc else [profile.name]
     for key, origin in profile.origins:
         setting = by_key(key)
         in_file = not profile.ad_hoc and origin.endswith(f": profiles.{profile.name}.{key}")
-        if setting.flag and not in_file and setting.name not in NOT_OF_THE_SESSION and origin != SECRET_VARIABLE:
+        ours = origin in SECRETS.values()
+        if not setting.flag or in_file or ours or setting.name in NOT_OF_THE_SESSION:
+            continue
+        if setting.switch:
+            words += [setting.flag] if getattr(profile, key) else []
+        else:
             for value in _as_written(profile, key):
                 words += [f"{setting.flag}={value}"] if value.startswith("-") else [setting.flag, value]
     return words
@@ -360,7 +492,11 @@ def _as_written(profile: Profile, key: str) -> Sequence[str]:
         return [f"{inner}={dict(profile.parameters)[inner]}"]
     if table == "endpoints":
         return [getattr(value, inner)]
-    if table == "client_secret":
+    if table == "private_key" and inner in KINDS:
+        return list(value.source.value)
+    if table == "private_key":
+        return [getattr(value, inner)]
+    if table in SECRETS:
         return list(value.value)
     if table == "scope":
         return [" ".join(value)]

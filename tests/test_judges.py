@@ -93,7 +93,7 @@ def test_an_empty_padded_or_undecodable_string_is_refused(value: str, sentence: 
 
 # --- words of a list
 
-WORD = judges.choice("auto", "device", "client-credentials", also={"device-code": "device"}, later=("password",))
+WORD = judges.choice("auto", "device", "client-credentials", also={"device-code": "device"})
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,28 @@ def test_a_word_that_is_shown_can_do_nothing_to_a_terminal() -> None:
     assert 'found "[31mx"' in refused(WORD, in_file("\x1b[31mx")).sentence
 
 
-def test_what_is_planned_says_so_and_names_what_works() -> None:
-    error = refused(WORD, in_file("password", "flow"))
-    assert (type(error), error.sentence) == (ConfigurationError, 'f.toml: flow: "password" is not supported yet')
-    assert error.hint == "auto, device or client-credentials can be used"
-    assert type(refused(WORD, Written("password", "--flow", FLAG))) is ConfigurationError
+# --- true and false
+
+
+def test_true_and_false_are_what_toml_and_a_flag_without_a_value_say() -> None:
+    assert judges.boolean(in_file(True)) is True
+    assert judges.boolean(in_file(False)) is False
+    assert judges.boolean(Written(True, "--legacy", FLAG)) is True
+    for value, found in (("true", "a string"), (1, "a number"), ([], "a list")):
+        assert refused(judges.boolean, in_file(value)).sentence == f"f.toml: key: found {found}, expected true or false"
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"), [("true", True), ("1", True), ("TRUE", True), ("false", False), ("0", False)]
+)
+def test_a_variable_says_it_in_words(value: str, truth: bool) -> None:
+    assert judges.boolean(Written(value, "LEGACY", VARIABLE)) is truth
+
+
+def test_any_other_word_is_refused_and_not_shown() -> None:
+    assert (
+        refused(judges.boolean, Written("yes", "LEGACY", VARIABLE)).sentence == "LEGACY: expected true, false, 1 or 0"
+    )
 
 
 # --- paths
@@ -197,6 +214,50 @@ def test_an_endpoint_may_have_a_query() -> None:
     assert type(refused(judges.endpoint, in_file("https://example.com/token#x"))) is ConfigurationError
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("http://127.0.0.1/callback", "http://127.0.0.1:8252/callback", "http://127.0.0.1", "http://127.0.0.1/"),
+        *("http://[::1]/callback", "http://[::1]:1/a/b/", "http://localhost:8252", "http://localhost/a%20b"),
+    ],
+)
+def test_a_redirect_uri_is_http_on_loopback_and_kept_as_written(value: str) -> None:
+    assert judges.redirect_uri(in_file(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("https://127.0.0.1/callback", "does not begin with http://"),
+        ("127.0.0.1/callback", "does not begin with http://"),
+        ("com.example.app:/callback", "does not begin with http://"),
+        ("http://example.com/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
+        ("http://127.0.0.2/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
+        ("http://0.0.0.0/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
+        ("http://LOCALHOST/callback", "expected the host as it is registered: 127.0.0.1, [::1], localhost"),
+        ("http://localhost./callback", "expected the host as it is registered: 127.0.0.1, [::1], localhost"),
+        ("http://localhost.example.com/", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
+        ("http://ada@localhost/callback", "has a user name in it"),
+        ("http://localhost@example.com/", "has a user name in it"),
+        ("http://127.0.0.1/callback?a=b", "has a query (?…), expected http://127.0.0.1[:PORT][/PATH]"),
+        ("http://127.0.0.1/callback?", "has a query (?…)"),
+        ("http://127.0.0.1/callback#a", "has a fragment (#…)"),
+        ("http://127.0.0.1/a b", "has a character in it that a URL cannot have"),
+        ("http://127.0.0.1/a/../b", "has an empty, . or .. segment in its path"),
+        ("http://127.0.0.1/a/%2e%2e/b", "has an empty, . or .. segment in its path"),
+        ("http://127.0.0.1//", "has an empty, . or .. segment in its path"),
+        ("http://127.0.0.1:0/callback", "has no valid host[:port]"),
+        ("http://127.0.0.1:*/callback", "has no valid host[:port]"),
+        ("http://127.0.0.1:/callback", "has no valid host[:port]"),
+    ],
+)
+def test_any_other_redirect_uri_is_78(value: str, sentence: str) -> None:
+    for written in (in_file(value, "redirect_uri"), Written(value, "--redirect-uri", FLAG)):
+        error = refused(judges.redirect_uri, written)
+        assert type(error) is ConfigurationError
+        assert error.sentence.startswith(f"{written.where}: {sentence}")
+
+
 # --- scope and resource
 
 
@@ -248,7 +309,8 @@ def test_any_other_resource_is_refused(value: str) -> None:
     [
         *("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "audience"),
         *("resource", "code", "code_verifier", "device_code", "refresh_token", "username", "password"),
-        *("redirect_uri", "state", "nonce"),
+        *("redirect_uri", "state", "nonce", "realm", "response_type", "code_challenge", "code_challenge_method"),
+        *("response_mode", "request", "request_uri"),
     ],
 )
 def test_a_parameter_that_this_program_sets_is_78(name: str) -> None:
@@ -257,7 +319,7 @@ def test_a_parameter_that_this_program_sets_is_78(name: str) -> None:
             judges.check_parameter_name(Written("x", "parameters", place), name)
 
 
-@pytest.mark.parametrize("name", ["organization", "login_hint", "connection", "State", "prompt"])
+@pytest.mark.parametrize("name", ["organization", "login_hint", "connection", "State", "prompt", "max_age"])
 def test_any_other_parameter_is_fine(name: str) -> None:
     judges.check_parameter_name(in_file("x"), name)
 
@@ -276,6 +338,8 @@ def test_a_secret_s_source_says_where_it_was_written() -> None:
     assert judges.source_env(in_file("CI_SECRET")) == Source(kind="env", value=("CI_SECRET",), origin="f.toml: key")
     assert judges.source_file(in_file("key.txt")).value == ("/etc/x/key.txt",)
     assert judges.source_command(in_file(["op", "read", "op://x y/$z"])).value == ("op", "read", "op://x y/$z")
+    named = Source(kind="keyring", value=("ci-key_1.pem",), origin="f.toml: key")
+    assert judges.source_keyring(in_file("ci-key_1.pem")) == named
 
 
 def test_a_command_with_a_path_is_of_the_home_or_relative_to_the_file() -> None:
@@ -292,6 +356,22 @@ def test_what_is_no_variable_s_name_is_refused_and_not_shown() -> None:
     for value in ("hunter2-hunter2", "$CI_SECRET", "1A", "A B", "A="):
         error = refused(judges.source_env, Written(value, "--client-secret-env", FLAG))
         assert error.sentence == "--client-secret-env: expected the name of a variable"
+
+
+@pytest.mark.parametrize("value", ["hunter 2", "a/b", "ä", "a$b", "", "a" * 101, "-----BEGIN\nx"])
+def test_what_is_no_name_in_the_keyring_is_refused_and_not_shown(value: str) -> None:
+    error = refused(judges.source_keyring, in_file(value))
+    assert not value or value not in error.sentence
+    if value and value.isprintable():
+        assert error.sentence == "f.toml: key: expected a name of up to 100 letters, digits, -, _ and ."
+
+
+def test_what_to_write_instead_of_a_secret_can_be_written() -> None:
+    told = judges.write_instead("private_key").removeprefix("write private_key = ")
+    for one in told.replace(" or ", ", ").split("}, "):
+        (kind, value), *more = tomllib.loads(f"key = {one.rstrip('}')}}}")["key"].items()
+        assert not more
+        assert getattr(judges, f"source_{kind}")(in_file(value)).kind == kind
 
 
 # --- git, docker, kubernetes

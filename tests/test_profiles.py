@@ -200,7 +200,7 @@ def test_status_judges_all(environ: Environ) -> None:
     )
     problems = [problem.sentence.removeprefix(f"{path}: ") for problem in profiles.load(environ).problems()]
     assert problems == [
-        'profiles.bad.flow: found "x", expected auto, device or client-credentials',
+        'profiles.bad.flow: found "x", expected auto, device, authorization-code, client-credentials or password',
         "profiles.bad.git[1]: does not begin with https://, expected https://HOST[:PORT][/PATH]",
         "profiles.bad: issuer is missing",
         "profiles.bad: client_id is missing",
@@ -327,7 +327,7 @@ def test_variables_never_change_a_named_profile(environ: Environ) -> None:
     write(environ, ONE)
     expected = choose(environ)
     names = {setting.variable for setting in settings.SETTINGS if setting.variable} - {"CREDENTIAL_HELPER_ISSUER"}
-    environ |= dict.fromkeys([*names, "CREDENTIAL_HELPER_CLIENT_SECRET"], "https://evil.example")
+    environ |= dict.fromkeys([*names, *settings.SECRETS.values()], "https://evil.example")
     assert choose(environ, flags={"profile": "prod"}) == expected
     assert choose(environ) == expected
 
@@ -357,6 +357,15 @@ def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
     assert dict(profile.origins)["issuer"].endswith("config.toml: profiles.dev.issuer")
 
 
+def test_another_flow_for_once_is_another_way_into_the_same_session(environ: Environ) -> None:
+    legacy = 'flow = "password"\nlegacy = true\nrealm = "Users"\naccount = "ada"\npassword = { env = "P" }\n'
+    write(environ, ONE + legacy)
+    once = choose(environ, flags={"flow": "device"})
+    assert (once.flow, once.realm) == ("device", "Users")
+    assert session_id(once) == session_id(choose(environ))
+    assert profiles.hint_flags(once) == ["prod", "--flow", "device"]
+
+
 @pytest.mark.parametrize(
     "name", sorted(setting.name for setting in settings.SETTINGS if setting.fixed and setting.name != "issuer")
 )
@@ -380,7 +389,8 @@ def test_an_issuer_flag_cannot_change_the_profile_that_the_request_names(environ
 def test_a_flag_s_value_is_judged_as_the_file_s(environ: Environ) -> None:
     write(environ, ONE)
     error = refused(lambda: choose(environ, flags={"flow": "hunter2"}))
-    assert (error.exit_code, error.sentence) == (64, "--flow: expected auto, device or client-credentials")
+    sentence = "--flow: expected auto, device, authorization-code, client-credentials or password"
+    assert (error.exit_code, error.sentence) == (64, sentence)
 
 
 def test_the_files_that_were_read_come_along(environ: Environ) -> None:
@@ -395,9 +405,11 @@ def test_every_variable_that_the_config_takes_a_secret_from_is_hidden_from_child
         environ,
         TWO
         + 'client_secret = { env = "DEV_SECRET" }\n'
-        + '[profiles.later]\nprivate_key = { env = "LATER_KEY" }\npassword = { deep = { env = "DEEP" } }\nenv = "x"\n',
+        + '[profiles.key]\nprivate_key = { env = "KEY", kid = "1" }\npassword = { env = "PASSWORD" }\n'
+        + '[profiles.wrong]\npassword = { deep = { env = "DEEP" } }\nenv = "x"\n',
     )
-    assert profiles.choose(KUBECTL, {"profile": "prod"}, environ).hidden >= {"DEV_SECRET", "LATER_KEY", "DEEP"}
+    hidden = profiles.choose(KUBECTL, {"profile": "prod"}, environ).hidden
+    assert hidden == {"DEV_SECRET", "KEY", "PASSWORD", "DEEP", "x"}
 
 
 def test_a_variable_named_by_any_file_is_hidden(environ: Environ, tmp_path: Path) -> None:
@@ -458,6 +470,30 @@ def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     assert chosen.profile.client_secret is not None
     assert chosen.profile.client_secret.value == ("CI_SECRET",)
     assert chosen.hidden == {"CI_SECRET"}
+
+
+def test_a_key_by_flag_replaces_one_by_variable(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_PRIVATE_KEY": "x", "CREDENTIAL_HELPER_PRIVATE_KEY_KID": "k1"}
+    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    assert chosen.profile.private_key is not None
+    assert chosen.profile.private_key.source.value == ("CREDENTIAL_HELPER_PRIVATE_KEY",)
+    assert chosen.hidden == {"CREDENTIAL_HELPER_PRIVATE_KEY"}
+    chosen = profiles.choose(KUBECTL, AD_HOC | {"private_key.env": "CI_KEY"}, environ)
+    assert chosen.profile.private_key is not None
+    assert (chosen.profile.private_key.source.value, chosen.profile.private_key.kid) == (("CI_KEY",), "k1")
+    assert chosen.hidden == {"CI_KEY"}
+
+
+def test_a_password_by_flag_replaces_one_by_variable(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_PASSWORD": "hunter2", "CREDENTIAL_HELPER_LEGACY": "1"}
+    flags = AD_HOC | {"flow": "password", "account": "ada"}
+    chosen = profiles.choose(KUBECTL, flags, environ)
+    assert chosen.profile.password is not None
+    assert chosen.profile.password.value == ("CREDENTIAL_HELPER_PASSWORD",)
+    assert "hunter2" not in repr(chosen)
+    chosen = profiles.choose(KUBECTL, flags | {"password.file": "/password"}, environ)
+    assert chosen.profile.password is not None
+    assert (chosen.profile.password.kind, chosen.hidden) == ("file", frozenset())
 
 
 def test_an_ad_hoc_profile_without_a_client_id_says_how_to_give_one(environ: Environ) -> None:
@@ -768,9 +804,19 @@ def test_a_secret_that_is_not_utf8_is_an_error_that_does_not_hold_it(environ: En
     path = tmp_path / "secret"
     path.write_bytes(b"s3cr3t\xff")
     error = refused(lambda: profiles.read_secret(source("file", str(path)), environ))
-    assert error.sentence == "here: the secret is not UTF-8"
+    assert (error.sentence, error.hint) == ("here: the secret is not UTF-8", None)
     assert error.__cause__ is None
     assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("length", [b"\x81\x87", b"\x82\x04\xbd"])  # of a P-256 and of an RSA key (PKCS #8)
+def test_a_key_in_der_form_is_told_how_to_write_it(environ: Environ, tmp_path: Path, length: bytes) -> None:
+    path = tmp_path / "key.der"
+    path.write_bytes(b"\x30" + length + b"\x02\x01\x00s3cr3t")
+    error = refused(lambda: profiles.read_secret(source("file", str(path)), environ))
+    assert error.sentence == "here: the secret is not UTF-8"
+    assert error.hint is not None
+    assert "openssl pkcs8" in error.hint
 
 
 @pytest.mark.skipif(places.WINDOWS, reason="modes are not judged")
@@ -805,6 +851,10 @@ def test_a_command_s_failure_says_where_it_was_written(environ: Environ) -> None
     assert type(error) is ConfigurationError
 
 
-def test_a_keyring_source_is_not_supported_yet(environ: Environ) -> None:
-    error = refused(lambda: profiles.read_secret(source("keyring", "NAME"), environ))
-    assert (error.exit_code, error.sentence) == (78, "here: a keyring source is not supported yet")
+def test_a_name_in_the_keyring_is_never_run_as_a_command(environ: Environ, tmp_path: Path) -> None:
+    program = tmp_path / "named-like-a-secret"
+    program.write_text(f"#!/bin/sh\n: > {tmp_path}/was-run\n")
+    program.chmod(0o700)
+    with pytest.raises(AssertionError):
+        profiles.read_secret(source("keyring", program.name), environ | {"PATH": f"{tmp_path}:{environ['PATH']}"})
+    assert not (tmp_path / "was-run").exists()

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 
 import pytest
 
-from credential_helper import judges, settings
+from credential_helper import judges, places, providers, settings
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.judges import Place, Written
-from credential_helper.model import Endpoints, Profile
+from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 
 Environ = dict[str, str]
 
@@ -52,7 +53,9 @@ def refused(**table: object) -> ConfigurationError:
 
 
 def test_every_setting_that_is_no_secret_and_no_table_has_a_flag() -> None:
-    assert [s.name for s in settings.SETTINGS if not s.flag] == ["client_secret.command", "client_secret.keyring"]
+    """Whoever wrote a command line wrote its issuer, too: what the keyring holds is not for them to send anywhere."""
+    without = [f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("command", "keyring")]
+    assert [s.name for s in settings.SETTINGS if not s.flag] == without
 
 
 def test_flags_and_variables_are_each_named_once() -> None:
@@ -66,21 +69,24 @@ def test_no_variable_is_one_of_another_tool_s() -> None:
     for setting, name in itertools.product((*settings.SETTINGS, settings.PROFILE), taken):
         assert not (setting.variable or "").startswith(f"CREDENTIAL_HELPER_{name}")
         assert setting.variable not in {f"CREDENTIAL_HELPER_{name}" for name in ours}
+    assert set(settings.SECRETS.values()) == set(places.SECRET_VARIABLES)
 
 
 def test_every_setting_becomes_a_field_of_the_profile() -> None:
     for setting in settings.SETTINGS:
         table, _, key = setting.name.partition(".")
-        assert table in Profile.__struct_fields__ or table in settings.LATER
+        assert table in Profile.__struct_fields__
         assert table != "endpoints" or key in Endpoints.__struct_fields__
+        assert table != "private_key" or key in (*settings.KINDS, *PrivateKey.__struct_fields__)
 
 
 def test_who_is_asked_and_with_what_is_fixed() -> None:
     with_flags = {setting.name for setting in settings.SETTINGS if setting.fixed}
     assert with_flags == {
-        *("issuer", "client_id", "client_authentication", "client_secret.env", "client_secret.file", "ca_file"),
-        *("endpoints.token", "endpoints.device_authorization", "endpoints.revocation", "endpoints.jwks"),
-        "private_key.file",
+        *("issuer", "client_id", "provider", "redirect_uri", "client_authentication", "ca_file", "legacy", "realm"),
+        *(f"endpoints.{name}" for name in Endpoints.__struct_fields__),
+        *(f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("env", "file")),
+        *("private_key.kid", "private_key.algorithm", "private_key.audience"),
     }
 
 
@@ -92,7 +98,7 @@ def test_flags_that_are_not_given_leave_no_trace() -> None:
 
 
 def test_a_flag_s_dest_is_the_setting_s_name() -> None:
-    argv = [word for setting in settings.SETTINGS if setting.flag for word in (setting.flag, "x")]
+    argv = [word for s in settings.SETTINGS if s.flag for word in ([s.flag] if s.switch else [s.flag, "x"])]
     assert set(flags_of(*argv, "--profile", "prod")) == {"profile", *(s.name for s in settings.SETTINGS if s.flag)}
 
 
@@ -108,10 +114,17 @@ def test_a_flag_that_another_argument_replaces_can_be_left_out() -> None:
     assert "--issuer" in parser.format_help()
 
 
-def test_what_is_not_supported_yet_is_not_offered() -> None:
+def test_every_flag_is_offered_with_a_word_of_help() -> None:
     parser = argparse.ArgumentParser()
     settings.add_flags(parser)
-    assert "--private-key-file" not in parser.format_help()
+    assert all(setting.help for setting in settings.SETTINGS if setting.flag)
+    assert set(re.findall(r"^  (--[a-z-]+)", parser.format_help(), re.MULTILINE)) == {
+        *(setting.flag for setting in (settings.PROFILE, *settings.SETTINGS) if setting.flag)
+    }
+
+
+def test_a_switch_has_no_value() -> None:
+    assert flags_of("--legacy") == {"legacy": True}
 
 
 # --- a table of the file
@@ -144,7 +157,9 @@ def test_every_key_of_the_file_arrives() -> None:
             "device_authorization": "https://d",
             "revocation": "https://r",
             "jwks": "https://j",
+            "authorization": "https://a",
         },
+        provider="keycloak",
         client_authentication="client_secret_post",
         client_secret={"env": "CI_SECRET"},
         git=["https://git.example.com"],
@@ -157,9 +172,13 @@ def test_every_key_of_the_file_arrives() -> None:
     assert (profile.store, profile.ca_file) == ("none", "/etc/x/corp.pem")
     assert profile.parameters == (("organization", "org_1"), ("x", ""))
     assert profile.endpoints == Endpoints(
-        token="https://t", device_authorization="https://d", revocation="https://r", jwks="https://j"
+        authorization="https://a",
+        token="https://t",
+        device_authorization="https://d",
+        revocation="https://r",
+        jwks="https://j",
     )
-    assert profile.client_authentication == "post"
+    assert (profile.provider, profile.client_authentication) == ("keycloak", "post")
     assert profile.client_secret is not None
     assert profile.client_secret.value == ("CI_SECRET",)
     assert profile.client_secret.origin == "f.toml: profiles.prod.client_secret.env"
@@ -170,15 +189,49 @@ def test_every_key_of_the_file_arrives() -> None:
     assert dict(profile.origins)["parameters.organization"] == "f.toml: profiles.prod.parameters.organization"
 
 
+def test_every_key_of_the_browser_flow_arrives() -> None:
+    profile = from_file(
+        flow="authorization_code",
+        redirect_uri="http://localhost:8252/callback",
+        client_authentication="private_key_jwt",
+        private_key={"file": "key.pem", "kid": "k1", "algorithm": "PS256", "audience": "https://x/"},
+    )
+    assert (profile.flow, profile.redirect_uri) == ("authorization-code", "http://localhost:8252/callback")
+    assert profile.client_authentication == "private_key_jwt"
+    source = Source(kind="file", value=("/etc/x/key.pem",), origin="f.toml: profiles.prod.private_key.file")
+    assert profile.private_key == PrivateKey(source=source, kid="k1", algorithm="PS256", audience="https://x/")
+
+
+def test_every_key_of_the_password_flow_arrives() -> None:
+    profile = from_file(
+        flow="password", legacy=True, realm="Users", account="ada", password={"command": ["pass", "show", "ada"]}
+    )
+    assert (profile.flow, profile.legacy, profile.realm, profile.account) == ("password", True, "Users", "ada")
+    assert profile.password is not None
+    assert profile.password.value == ("pass", "show", "ada")
+
+
+@pytest.mark.parametrize("kind", settings.KINDS)
+@pytest.mark.parametrize("secret", settings.SECRETS)
+def test_every_secret_has_the_same_sources(secret: str, kind: str) -> None:
+    value: object = ["op"] if kind == "command" else "x"
+    more: dict[str, object] = {"password": {"flow": "password", "legacy": True, "account": "a"}}.get(secret, {})
+    profile = from_file(**{secret: {kind: value}}, **more)
+    found = getattr(profile, secret)
+    source = found.source if isinstance(found, PrivateKey) else found
+    assert (source.kind, source.origin) == (kind, f"f.toml: profiles.prod.{secret}.{kind}")
+
+
 @pytest.mark.parametrize(
     ("table", "flow"),
     [
         *(("device", "device"), ("device_code", "device"), ("urn:ietf:params:oauth:grant-type:device_code", "device")),
-        ("client_credentials", "client-credentials"),
+        *(("client_credentials", "client-credentials"), ("authorization_code", "authorization-code")),
+        *(("authorization-code", "authorization-code"), ("password", "password")),
     ],
 )
 def test_a_flow_may_be_spelt_as_in_its_rfc(table: str, flow: str) -> None:
-    assert from_file(flow=table, client_secret={"env": "X"}).flow == flow
+    assert from_file(flow=table, client_secret={"env": "X"}, legacy=True).flow == flow
 
 
 @pytest.mark.parametrize(("value", "token"), [("access_token", "access"), ("id-token", "id"), ("auto", "auto")])
@@ -193,32 +246,28 @@ def test_a_method_of_client_authentication_may_be_spelt_as_in_its_rfc(value: str
     assert from_file(client_authentication=value, client_secret={"env": "X"}).client_authentication == method
 
 
+@pytest.mark.parametrize("value", ["private_key_jwt", "private-key-jwt"])
+def test_so_may_the_one_with_a_key(value: str) -> None:
+    profile = from_file(client_authentication=value, private_key={"env": "X"})
+    assert profile.client_authentication == "private_key_jwt"
+
+
 @pytest.mark.parametrize(
-    ("table", "sentence"),
-    [
-        ({"flow": "authorization-code"}, 'flow: "authorization-code" is not supported yet'),
-        ({"flow": "authorization_code"}, 'flow: "authorization-code" is not supported yet'),
-        ({"flow": "password"}, 'flow: "password" is not supported yet'),
-        ({"client_authentication": "private_key_jwt"}, 'client_authentication: "private-key-jwt" is not supported yet'),
-        ({"client_secret": {"keyring": "NAME"}}, "client_secret.keyring: a keyring source is not supported yet"),
-        ({"private_key": {"file": "key.pem"}}, "private_key: this key is not supported yet"),
-        ({"provider": "auth0"}, "provider: this key is not supported yet"),
-        ({"realm": "x"}, "realm: this key is not supported yet"),
-        ({"legacy": True}, "legacy: this key is not supported yet"),
-        ({"redirect_uri": "http://localhost"}, "redirect_uri: this key is not supported yet"),
-    ],
+    ("secret", "found"),
+    [("client_secret", "the secret itself"), ("password", "the password itself"), ("private_key", "a string")],
 )
-def test_what_is_planned_is_recognised_and_refused_with_what_works(table: dict[str, object], sentence: str) -> None:
-    error = refused(**table)
-    assert error.sentence == f"f.toml: profiles.prod.{sentence}"
-    assert error.hint
-
-
-def test_a_secret_that_is_written_out_is_refused_with_what_to_write_instead() -> None:
-    error = refused(client_secret="hunter2")
-    assert error.sentence == "f.toml: profiles.prod.client_secret: found the secret itself, expected where to read it"
-    assert error.hint == f"write {judges.WRITE_INSTEAD}"
+def test_a_secret_that_is_written_out_is_refused_with_what_to_write_instead(secret: str, found: str) -> None:
+    error = refused(**{secret: "hunter2"})
+    assert error.sentence == f"f.toml: profiles.prod.{secret}: found {found}, expected where to read it"
+    assert error.hint == judges.write_instead(secret)
+    assert error.hint.startswith(f'write {secret} = {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }} or')
     assert "hunter2" not in f"{error!r}{error.hint}"
+
+
+def test_a_key_that_is_written_out_as_a_table_is_not_shown() -> None:
+    error = refused(private_key={"kty": "RSA", "d": "hunter2"})
+    assert error.sentence.startswith("f.toml: profiles.prod.private_key.kty: unknown key, expected one of env, file")
+    assert "hunter2" not in f"{error!r}{error.sentence}{error.hint}"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +290,26 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        ({"flow": 1}, "flow: found a number, expected auto, device or client-credentials"),
+        (
+            {"flow": 1},
+            "flow: found a number, expected auto, device, authorization-code, client-credentials or password",
+        ),
+        ({"legacy": "true"}, "legacy: found a string, expected true or false"),
+        ({"realm": True}, "realm: found true or false, expected a string"),
+        ({"redirect_uri": 8252}, "redirect_uri: found a number, expected a string"),
+        (
+            {"private_key": {"pem": "x"}},
+            "private_key.pem: unknown key, expected one of env, file, command, keyring, kid, algorithm, audience",
+        ),
+        (
+            {"private_key": {"env": "X", "algorithm": "HS256"}},
+            'private_key.algorithm: found "HS256", expected RS256, RS384, PS256, PS384, ES256 or ES384',
+        ),
+        ({"password": {}}, "password: found an empty table, expected where to read it"),
+        (
+            {"password": {"keyring": "a b"}},
+            "password.keyring: expected a name of up to 100 letters, digits, -, _ and .",
+        ),
         ({"issuer": ["x"]}, "issuer: found a list, expected a string"),
         ({"ca_file": True}, "ca_file: found true or false, expected a string"),
         ({"endpoints": "https://x"}, "endpoints: found a string, expected a table"),
@@ -266,10 +334,10 @@ def test_a_dotted_name_is_told_how_to_write_it() -> None:
 
 
 def test_all_that_is_wrong_is_found_at_once() -> None:
-    values, errors = settings.from_table(written({"isuer": "x", "flow": 1, "scope": 2, "redirect_uri": ""}))
+    values, errors = settings.from_table(written({"isuer": "x", "flow": 1, "scope": 2, "password": ""}))
     _, more = settings.assemble("prod", values, absent=missing)
     assert [error.sentence.removeprefix("f.toml: profiles.prod.").partition(":")[0] for error in errors + more] == [
-        *("isuer", "redirect_uri", "flow", "scope", "issuer is missing", "client_id is missing")
+        *("isuer", "password", "flow", "scope", "issuer is missing", "client_id is missing")
     ]
 
 
@@ -277,17 +345,198 @@ def test_all_that_is_wrong_is_found_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [{"flow": "client-credentials"}, {"client_authentication": "basic"}, {"client_authentication": "post"}]
+    ("table", "what", "source"),
+    [
+        ({"flow": "client-credentials"}, "a client secret or a private key", "client_secret"),
+        ({"client_authentication": "basic"}, "a client secret", "client_secret"),
+        ({"client_authentication": "post"}, "a client secret", "client_secret"),
+        ({"client_authentication": "private_key_jwt"}, "a private key", "private_key"),
+        ({"client_authentication": "private_key_jwt", "flow": "client-credentials"}, "a private key", "private_key"),
+    ],
 )
-def test_what_needs_a_secret_says_so(table: dict[str, object]) -> None:
+def test_what_needs_a_secret_or_a_key_says_so(table: dict[str, object], what: str, source: str) -> None:
     error = refused(**table)
-    assert error.sentence.endswith("needs a client secret")
-    assert error.hint == f"write {judges.WRITE_INSTEAD}"
-    assert from_file(**table, client_secret={"env": "X"})
+    assert error.sentence.endswith(f"needs {what}")
+    assert error.hint == judges.write_instead(source)
+    assert from_file(**table, **{source: {"env": "X"}})
+
+
+def test_a_machine_may_have_a_key_instead_of_a_secret() -> None:
+    profile = from_file(flow="client-credentials", private_key={"env": "X"})
+    assert (profile.client_authentication, profile.client_secret) == ("auto", None)
+
+
+def test_what_is_missing_is_told_as_it_can_be_given(environ: Environ) -> None:
+    """A flag cannot give a secret to a profile of the file."""
+    flags = settings.from_flags(flags_of("--flow", "client-credentials"), environ)
+    values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c"}))
+    _, (error,) = settings.assemble("prod", values | flags, absent=missing)
+    assert error.hint == judges.write_instead("client_secret")
+    ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c"), environ)
+    _, (error,) = settings.assemble("", ad_hoc | flags, absent=missing, ad_hoc=True)
+    assert error.hint == (
+        "give --client-secret-env NAME or --client-secret-file PATH, or set CREDENTIAL_HELPER_CLIENT_SECRET"
+    )
+    key = settings.from_flags(flags_of("--client-authentication=private_key_jwt"), environ)
+    _, (error,) = settings.assemble("", ad_hoc | key, absent=missing, ad_hoc=True)
+    assert error.hint == "give --private-key-env NAME or --private-key-file PATH, or set CREDENTIAL_HELPER_PRIVATE_KEY"
 
 
 def test_a_client_may_say_that_it_authenticates_otherwise() -> None:
     assert from_file(flow="client-credentials", client_authentication="none").client_secret is None
+
+
+SECRET = {"client_secret": {"env": "S"}}
+KEY = {"private_key": {"env": "K"}}
+LEGACY = {"flow": "password", "legacy": True}
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence", "hint"),
+    [
+        (
+            SECRET | KEY,
+            "private_key.env: f.toml: profiles.prod.client_secret.env is given, too",
+            "give a client secret or a private key",
+        ),
+        (
+            SECRET | KEY | {"client_authentication": "private_key_jwt"},
+            "private_key.env: f.toml: profiles.prod.client_secret.env is given, too",
+            "give a client secret or a private key",
+        ),
+        (
+            SECRET | {"client_authentication": "private_key_jwt"},
+            "client_authentication: private_key_jwt does not go with f.toml: profiles.prod.client_secret.env",
+            None,
+        ),
+        *(
+            (
+                KEY | {"client_authentication": method},
+                f"client_authentication: {method} does not go with f.toml: profiles.prod.private_key.env",
+                None,
+            )
+            for method in ("none", "basic", "post")
+        ),
+        (
+            {"private_key": {"kid": "k1"}},
+            "private_key.kid: there is no key",
+            judges.write_instead("private_key"),
+        ),
+        (
+            {"private_key": {"env": "K", "file": "k.pem"}},
+            "private_key.file: f.toml: profiles.prod.private_key.env is given, too",
+            "give one source of a secret",
+        ),
+        (
+            {"flow": "password"},
+            "flow: password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
+            "if no other flow can be used, write legacy = true",
+        ),
+        (
+            {"flow": "password", "legacy": False},
+            "flow: password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
+            "if no other flow can be used, write legacy = true",
+        ),
+        ({"realm": "x"}, 'realm: does not go with flow = "auto"', 'it is for flow = "password"'),
+        ({"realm": "x", "flow": "device"}, 'realm: does not go with flow = "device"', 'it is for flow = "password"'),
+        (
+            {"password": {"env": "P"}, "account": "ada"},
+            'password.env: does not go with flow = "auto"',
+            'it is for flow = "password"',
+        ),
+        (
+            LEGACY | {"password": {"env": "P"}},
+            "password.env: there is no account, whose password it is",
+            'write account = "NAME"',
+        ),
+        *(
+            (
+                table | {"redirect_uri": "http://127.0.0.1/callback"},
+                f'redirect_uri: does not go with flow = "{table["flow"]}"',
+                'it is for flow = "authorization-code"',
+            )
+            for table in (LEGACY, {"flow": "device"}, SECRET | {"flow": "client-credentials"})
+        ),
+        (
+            SECRET | {"flow": "client-credentials", "provider": "github"},
+            'flow: GitHub has no flow "client-credentials"',
+            'it has authorization-code, device; provider = "generic" tries it all the same',
+        ),
+        (
+            {"flow": "device", "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"},
+            'flow: Amazon Cognito has no flow "device"',
+            'it has authorization-code, client-credentials; provider = "generic" tries it all the same',
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told(table: dict[str, object], sentence: str, hint: str | None) -> None:
+    error = refused(**table)
+    assert error.sentence == f"f.toml: profiles.prod.{sentence}"
+    assert error.hint == hint
+
+
+def test_what_goes_together() -> None:
+    assert from_file(**LEGACY).password is None
+    assert from_file(**LEGACY, password={"env": "P"}, account="ada").account == "ada"
+    assert from_file(legacy=True).flow == "auto"
+    for flow in ("auto", "authorization-code"):
+        assert from_file(flow=flow, redirect_uri="http://[::1]/callback").redirect_uri == "http://[::1]/callback"
+    assert from_file(flow="device", provider="generic", issuer="https://cognito-idp.eu-west-1.amazonaws.com/x")
+
+
+def test_a_flow_that_a_flag_chooses_for_once_leaves_the_profile_right(environ: Environ) -> None:
+    """Who has to use a second factor signs in to a profile of passwords with ``--flow device``."""
+    password: dict[str, object] = LEGACY | {"realm": "x", "account": "ada", "password": {"env": "P"}}
+    browser: dict[str, object] = {"flow": "authorization-code", "redirect_uri": "http://127.0.0.1/callback"}
+    for table in (password, browser, {"redirect_uri": "http://127.0.0.1/callback"}):
+        values, errors = settings.from_table(written({"issuer": "https://x", "client_id": "c", **table}))
+        assert not errors
+        flags = settings.from_flags(flags_of("--flow", "device"), environ)
+        assert assembled(values | flags).flow == "device"
+
+
+def test_a_flag_cannot_make_a_profile_of_the_file_use_passwords(environ: Environ) -> None:
+    values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c"}))
+    flags = settings.from_flags(flags_of("--flow", "password"), environ)
+    _, (error,) = settings.assemble("prod", values | flags, absent=missing)
+    assert error.sentence.startswith("--flow: password shows this program the password")
+    assert error.hint == "if no other flow can be used, write legacy = true"
+    ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c", "--flow=password"), environ)
+    _, (error,) = settings.assemble("", ad_hoc, absent=missing, ad_hoc=True)
+    assert error.hint == "if no other flow can be used, give --legacy"
+
+
+# --- providers
+
+
+def test_the_issuer_of_a_provider_s_one_service_may_be_left_out() -> None:
+    for name, known in providers.PROVIDERS.items():
+        values, errors = settings.from_table(written({"provider": name, "client_id": "c"}))
+        profile, more = settings.assemble("prod", values, absent=missing)
+        assert not errors
+        if known.issuer is None:
+            assert [error.sentence for error in more] == ["issuer is missing"]
+        else:
+            assert profile is not None
+            assert (profile.issuer, profile.provider) == (known.issuer, name)
+            assert settings.hint_flags(profile) == ["prod"]
+
+
+def test_an_issuer_that_is_written_is_the_one_that_is_asked() -> None:
+    assert from_file(provider="gitlab", issuer="https://gitlab.example.com").issuer == "https://gitlab.example.com"
+    values, _ = settings.from_table(written({"provider": "github", "client_id": "c", "issuer": 1}))
+    _, errors = settings.assemble("prod", values, absent=missing)
+    assert [error.sentence for error in errors] == ["f.toml: profiles.prod.issuer: found a number, expected a string"]
+
+
+def test_an_unknown_provider_is_told_with_those_that_are_known() -> None:
+    names = list(providers.PROVIDERS)
+    assert refused(provider="githb").sentence == (
+        f'f.toml: profiles.prod.provider: found "githb", expected {", ".join(names[:-1])} or {names[-1]}'
+    )
+
+
+# --- http
 
 
 def test_beside_an_http_issuer_every_endpoint_is_on_its_origin() -> None:
@@ -348,6 +597,10 @@ def test_variables_become_the_same_profile_as_flags(environ: Environ) -> None:
         "PARAMETERS": "x=1 y=2",
         "TOKEN_ENDPOINT": "https://t",
         "CLIENT_SECRET_FILE": "~/secret",
+        "PROVIDER": "auth0",
+        "AUTHORIZATION_ENDPOINT": "https://a",
+        "REDIRECT_URI": "http://localhost/callback",
+        "LEGACY": "0",
         "GIT": "https://g https://h",
         "AUDIENCE": "",
         "LOGGING": "another tool's",
@@ -359,15 +612,18 @@ def test_variables_become_the_same_profile_as_flags(environ: Environ) -> None:
     assert profile.client_secret is not None
     assert profile.client_secret.value == (f"{environ['HOME']}/secret",)
     assert [entry.url for entry in profile.git] == ["https://g:443", "https://h:443"]
+    assert (profile.provider, profile.redirect_uri, profile.legacy) == ("auth0", "http://localhost/callback", False)
+    assert profile.endpoints.authorization == "https://a"
     assert dict(profile.origins)["endpoints.token"] == "CREDENTIAL_HELPER_TOKEN_ENDPOINT"
 
 
-def test_the_secret_s_own_variable_is_a_source(environ: Environ) -> None:
-    environ[settings.SECRET_VARIABLE] = "hunter2"
+@pytest.mark.parametrize(("secret", "variable"), settings.SECRETS.items())
+def test_a_secret_s_own_variable_is_a_source(environ: Environ, secret: str, variable: str) -> None:
+    environ[variable] = "hunter2"
     values = settings.from_variables(environ)
     assert "hunter2" not in repr(values)
-    source = values["client_secret.env"]
-    assert (source.value, source.where) == (settings.SECRET_VARIABLE, settings.SECRET_VARIABLE)
+    source = values[f"{secret}.env"]
+    assert (source.value, source.where) == (variable, variable)
 
 
 @pytest.mark.parametrize("word", ["organization", "=x", ""])
@@ -431,6 +687,33 @@ def test_an_ad_hoc_profile_is_its_whole_set_of_flags(environ: Environ) -> None:
     assert again(profile, environ) == profile
 
 
+def test_an_ad_hoc_profile_of_the_browser_flow_with_a_key_is_its_whole_set_of_flags(environ: Environ) -> None:
+    argv = [
+        *("--issuer", "https://x/", "--client-id", "c", "--provider", "keycloak", "--flow", "authorization-code"),
+        *("--redirect-uri", "http://127.0.0.1:8252/callback", "--authorization-endpoint", "https://a"),
+        *("--private-key-file", "/key", "--private-key-kid=-k", "--private-key-algorithm", "ES256"),
+        *("--private-key-audience", "https://x/token", "--client-authentication", "private_key_jwt"),
+    ]
+    profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)
+    assert sorted(settings.hint_flags(profile)) == sorted(argv)
+    assert again(profile, environ) == profile
+
+
+def test_an_ad_hoc_profile_of_the_password_flow_is_its_whole_set_of_flags(environ: Environ) -> None:
+    argv = [
+        *("--issuer", "https://x/", "--client-id", "c", "--flow", "password", "--legacy", "--realm", "Users"),
+        *("--account", "ada", "--password-env", "CI_PASSWORD"),
+    ]
+    profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)
+    assert sorted(settings.hint_flags(profile)) == sorted(argv)
+    assert again(profile, environ) == profile
+    environ |= {"CREDENTIAL_HELPER_ISSUER": "https://x", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
+    for value, words in (("false", []), ("1", ["--legacy"])):
+        environ["CREDENTIAL_HELPER_LEGACY"] = value
+        profile = assembled(settings.from_variables(environ), ad_hoc=True)
+        assert settings.hint_flags(profile)[4:] == words
+
+
 def test_an_ad_hoc_profile_of_variables_is_told_in_flags(environ: Environ) -> None:
     environ |= {
         "CREDENTIAL_HELPER_ISSUER": "https://x",
@@ -439,9 +722,13 @@ def test_an_ad_hoc_profile_of_variables_is_told_in_flags(environ: Environ) -> No
         "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2",
         "CREDENTIAL_HELPER_TOKEN": "id",
     }
+    expected = ["--issuer", "https://x", "--client-id", "c", "--scope", "a b"]
     profile = assembled(settings.from_variables(environ), ad_hoc=True)
-    hint = settings.hint_flags(profile)
-    assert hint == ["--issuer", "https://x", "--client-id", "c", "--scope", "a b"]
+    assert settings.hint_flags(profile) == expected
+    del environ["CREDENTIAL_HELPER_CLIENT_SECRET"]
+    environ |= {"CREDENTIAL_HELPER_PRIVATE_KEY": "hunter2", "CREDENTIAL_HELPER_PRIVATE_KEY_KID": "k1"}
+    profile = assembled(settings.from_variables(environ), ad_hoc=True)
+    assert settings.hint_flags(profile) == [*expected, "--private-key-kid", "k1"]
 
 
 def test_a_scope_that_is_given_and_empty_stays_so(environ: Environ) -> None:
