@@ -1,0 +1,248 @@
+"""Signing in with a browser on this machine (RFC 6749 §4.1, RFC 8252, RFC 7636, OIDC Core §3.1).
+
+- The port is ours before anybody is asked: where it is taken, nothing has happened yet.
+- Verifier (S256), state and nonce are new for each sign-in. The nonce goes with ``openid`` only, and along with the
+  tokens to whoever checks the ID token.
+- The listener waits over whatever is not a well-formed callback with our state (see loopback). One that is ends the
+  sign-in, also where it does not come from the issuer (RFC 9207 §2.4): then another server was asked, the browser was
+  brought here by it, and waiting for a better answer would only help a mix-up (RFC 9700 §4.4).
+- A code is exchanged once, whatever becomes of that: a second time makes some providers revoke what the first brought
+  (RFC 6749 §4.1.2).
+- The browser gets its page when everything is over, so that it tells the truth; and however this ends, nobody listens
+  any more.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_plus, urlencode
+
+import msgspec
+
+from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError, foreign
+from credential_helper.model import Prompt, Secret, Tokens
+from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.client_authentication import SECRET_SOURCES
+from credential_helper.oauth.loopback import Listener
+from credential_helper.oauth.token_endpoint import Refusal
+
+if TYPE_CHECKING:
+    from credential_helper.errors import CredentialHelperError
+    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.metadata import Metadata, Provider
+
+GRANT_TYPE = "authorization_code"
+DEADLINE = 300.0  # seconds that a person has
+
+
+def sign_in(provider: Provider, stage: Stage) -> None:
+    """Let a person sign in with a browser; the tokens go to ``stage.redeem``.
+
+    Raises PortTaken before anybody is asked; AuthorizationError (``error`` is "access_denied" when the person declined,
+    "expired_token" when nobody answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError,
+    and what the stage raises.
+    """
+    if provider.known.browser_needs_secret and provider.client_secret is None:
+        raise ConfigurationError(
+            f"{provider.known.title} exchanges the code of a browser for a client_secret only",
+            hint=f'{SECRET_SOURCES}; flow = "device" needs none',
+        )
+    endpoint = _endpoint(provider.metadata(fresh=True))
+    once = _Once.drawn(nonce="openid" in provider.scopes())
+    listener = Listener(_redirect_uri(provider), state=once.state)
+    try:
+        stage.at_end(listener.finish)
+        prompt = _prompt(provider, stage, _with_query(endpoint, _request(provider, once, listener.redirect_uri)))
+        stage.ask(prompt)
+        _wait(provider, stage, listener, prompt)
+        code = _code(provider, listener.parameters, once)
+        stage.redeem(lambda: _exchange(provider, code, once, listener.redirect_uri))
+    except BaseException:
+        listener.close()
+        raise
+
+
+class _Once(NamedTuple):
+    """What is good for one sign-in."""
+
+    verifier: Secret  # RFC 7636 §4.1: 43 to 128 characters
+    state: str
+    nonce: str | None
+
+    @classmethod
+    def drawn(cls, *, nonce: bool) -> _Once:
+        from secrets import token_urlsafe
+
+        return cls(Secret(token_urlsafe(32)), token_urlsafe(32), token_urlsafe(32) if nonce else None)
+
+    @property
+    def challenge(self) -> str:
+        """S256 of the verifier (RFC 7636 §4.2)."""
+        import hashlib
+
+        digest = hashlib.sha256(self.verifier.reveal().encode()).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+# --- the authorization request (RFC 6749 §4.1.1) ----------------------------------------------------------------------
+
+
+def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[str, str]]:
+    """Return the parameters of the request: none empty, none but ``resource`` twice (§3.1).
+
+    The profile's ``parameters`` take the place of those that the provider is known to need.
+    """
+    profile = provider.profile
+    own = {name for name, _ in profile.parameters}
+    fields = [
+        ("response_type", "code"),
+        ("client_id", profile.client_id),
+        ("redirect_uri", redirect_uri),
+        ("state", once.state),
+        ("nonce", once.nonce or ""),
+        ("code_challenge", once.challenge),
+        ("code_challenge_method", "S256"),
+        *token_endpoint.what_for(provider),
+        *profile.parameters,
+        *((name, value) for name, value in provider.authorization_parameters() if name not in own),
+        ("login_hint", profile.account or ""),
+    ]
+    return token_endpoint.tidy(fields)
+
+
+def _redirect_uri(provider: Provider) -> str:
+    return provider.profile.redirect_uri or provider.known.redirect_uri
+
+
+def _endpoint(metadata: Metadata) -> str:
+    if metadata.authorization_endpoint is None:
+        raise ConfigurationError(
+            "the provider offers no sign-in with a browser (no authorization_endpoint in its metadata)",
+            hint="set endpoints.authorization if it has one, or choose another flow",
+        )
+    return metadata.authorization_endpoint
+
+
+def _with_query(endpoint: str, fields: Collection[tuple[str, str]]) -> str:
+    """Add parameters to an address, whose own stay as they are (§3.1) unless they would come twice."""
+    address, _, query = endpoint.partition("?")
+    ours = {name for name, _ in fields}
+    theirs = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in ours]
+    return f"{address}?{'&'.join([*theirs, urlencode(list(fields))])}"
+
+
+def _prompt(provider: Provider, stage: Stage, address: str) -> Prompt:
+    now = provider.clock.now()
+    return Prompt(
+        flow="browser",
+        tool=stage.tool,
+        profile=provider.profile.name,
+        issuer=provider.profile.issuer,
+        target=stage.target,
+        scope=provider.scopes(),
+        verification_uri=address,
+        interval=DEADLINE,
+        next_poll=now + DEADLINE,
+        made_at=now,
+        expires_at=now + DEADLINE,
+    )
+
+
+def _wait(provider: Provider, stage: Stage, listener: Listener, prompt: Prompt) -> None:
+    """Wait for the callback; by both clocks, because one stands still on a suspended machine and one can be set."""
+    clock = provider.clock
+    end = clock.monotonic() + DEADLINE
+    while not listener.wait(0.0):
+        if clock.now() >= prompt.expires_at or clock.monotonic() >= end:
+            raise AuthorizationError(
+                f"nobody signed in at {provider.host} within {DEADLINE / 60:.0f} minutes",
+                error="expired_token",
+                hint=_where_to_register(_redirect_uri(provider), listener.redirect_uri),
+            )
+        stage.pause(prompt, until=listener.wait)
+
+
+def _where_to_register(redirect_uri: str, sent: str) -> str:
+    """Say what to do if the provider has shown an error instead of its sign-in: it must not send the browser here then.
+
+    RFC 8252 §7.3 has it allow any port; not every provider does.
+    """
+    any_port = "" if sent == redirect_uri else ", for any port (else set redirect_uri to one with a port)"
+    return (
+        f"if the browser showed an error about the redirect or callback URL, register {redirect_uri} at the provider"
+        f'{any_port}, or use flow = "device"'
+    )
+
+
+# --- the authorization response (RFC 6749 §4.1.2) ---------------------------------------------------------------------
+
+
+def _code(provider: Provider, parameters: dict[str, str], once: _Once) -> Secret:
+    """Return the code of a callback that is the issuer's and no error."""
+    refusal = _refusal(provider, parameters, once) if "error" in parameters else None
+    problem = _issuer_problem(provider, parameters.get("iss"))
+    if problem is not None:
+        details = f" {refusal.details}" if refusal else ""
+        raise AuthorizationError(
+            problem + details, hint="nothing of it was used; sign in again, and look where the browser goes"
+        )
+    if refusal is not None:
+        raise _in_words(provider, refusal)
+    return Secret(parameters["code"])
+
+
+def _issuer_problem(provider: Provider, iss: str | None) -> str | None:
+    """Say why an answer is not to be believed (RFC 9207 §2.4), None if it is."""
+    if iss is None:
+        if not provider.metadata().authorization_response_iss_parameter_supported:
+            return None
+        return f"the browser brought an answer that does not say that it is {provider.host}'s (no iss in it)"
+    if iss in provider.issuers:
+        return None
+    return f"the browser brought an answer of another issuer ({foreign(iss)}), not of {provider.host}"
+
+
+def _refusal(provider: Provider, parameters: dict[str, str], once: _Once) -> Refusal:
+    """Return an error response as the token endpoint's errors are (§4.1.2.1); the state is not repeated."""
+    return token_endpoint.refusal(
+        provider,
+        parameters["error"],
+        parameters.get("error_description", ""),
+        grant_type=GRANT_TYPE,
+        refused="refused the sign-in",
+        secrets=(once.state,),
+    )
+
+
+def _in_words(provider: Provider, refusal: Refusal) -> CredentialHelperError:
+    """Say what an error response means here."""
+    if refusal.error in ("server_error", "temporarily_unavailable"):  # a redirect has no status to say so
+        return TransportError(f"{provider.host} cannot answer now {refusal.details}")
+    if refusal.error == "access_denied":
+        return AuthorizationError(
+            f"declined at {provider.host} {refusal.details}", error=refusal.error, hint=refusal.hint
+        )
+    if refusal.error in _WITHOUT_A_PERSON:
+        refusal.hint = 'the provider has to ask the person: take prompt = "none" out of parameters'
+    if refusal.error == "invalid_request" and refusal.hint is None:
+        refusal.hint = "check audience, scope and parameters; the client must be one that may use PKCE (S256)"
+    return refusal
+
+
+# OIDC Core §3.1.2.6: of a request with prompt=none.
+_WITHOUT_A_PERSON = ("interaction_required", "login_required", "account_selection_required", "consent_required")
+
+
+# --- the token request (RFC 6749 §4.1.3) ------------------------------------------------------------------------------
+
+
+def _exchange(provider: Provider, code: Secret, once: _Once, redirect_uri: str) -> Tokens:
+    fields = [
+        ("code", code.reveal()),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", once.verifier.reveal()),
+    ]
+    tokens = token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the authorization code")
+    return tokens if once.nonce is None else msgspec.structs.replace(tokens, nonce=once.nonce)
