@@ -44,6 +44,7 @@ from credential_helper.model import (
     Secret,
     Session,
     SessionKind,
+    Source,
     Token,
     TokenKind,
     Tokens,
@@ -89,9 +90,12 @@ class Person(Showing, Protocol):
         tool: str,
         took: float,
         refresh_token: bool,
-        wanted_refresh: bool,
+        advice: str | None,
     ) -> None:
-        """Say who is signed in, and until when; ``took`` is in seconds."""
+        """Say who is signed in, and until when; ``took`` is in seconds.
+
+        ``advice`` is what to do where a refresh token was asked for and none came; None: none was asked for.
+        """
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,17 +126,22 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     clock: Clock
     note: Note
-    client_secret: Callable[[Profile], Secret]
+    read_secret: Callable[[Source], Secret]
 
     def provider(self, profile: Profile) -> Provider:
         """Return the way to a profile's provider; nothing is opened yet."""
-        secret = (lambda: self.client_secret(profile)) if profile.client_secret is not None else None
+
+        def reader(source: Source | None) -> Callable[[], Secret] | None:
+            return None if source is None else lambda: self.read_secret(source)
+
         return Provider(
             profile,
             transport=Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note),
             documents=DiskDocuments(self.sessions.state),
             clock=self.clock,
-            client_secret=secret,
+            client_secret=reader(profile.client_secret),
+            private_key=reader(profile.private_key.source if profile.private_key is not None else None),
+            password=reader(profile.password),
             note=self.note,
         )
 
@@ -201,7 +210,7 @@ class _Work:
             found = self.check_again(session) or self.renew(session) or self.sign_in(session)
         except CredentialHelperError as error:
             if self.disk:
-                self.refusals.remember(error, machine=self.profile.session_kind == "client", tool=self.tool)
+                self.refusals.remember(error, unattended=self.profile.unattended, tool=self.tool)
             if error.exit_code in _PASSING:
                 return self.better_than_none(error)
             raise
@@ -349,7 +358,7 @@ class _Work:
         if session.id is None or not (session.unverified or (self.kind == "id" and session.id.unverified)):
             return stored
         try:
-            identity = id_token.validate(self.provider, session.id.value)
+            identity = id_token.validate(self.provider, session.id.value, nonce=session.id.nonce)
             self._same_person(session, identity)
         except ClockError:
             raise  # the mark stays: the check is repeated when the clock is right
@@ -365,11 +374,16 @@ class _Work:
         return self.save(settled)
 
     def _same_person(self, session: Session, identity: Identity) -> None:
-        account = self.profile.account
+        account = self.account
         if account is not None and not _is(account, dict(identity.claims), identity.subject):
             raise self._wrong_account(identity.name or identity.subject)
         if session.identity is not None and session.identity.subject != identity.subject:
             raise self._another_subject()
+
+    @property
+    def account(self) -> str | None:
+        """Whom the ID token must name; a password's user name was sent, and need not be a claim."""
+        return None if self.profile.flow == "password" else self.profile.account
 
     def _wrong_account(self, who: str) -> AuthorizationError:
         return AuthorizationError(
@@ -438,9 +452,11 @@ class _Work:
         return self.answer(stored.session, stamp=stored.stamp or None)
 
     def _bring_secret(self) -> None:
-        """Read the client secret before signals are held: its command may take a minute, and Ctrl-C ends it."""
-        if self.provider.client_secret is not None and self.profile.client_authentication != "none":
-            self.provider.client_secret()
+        """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it."""
+        if self.profile.client_authentication != "none":
+            for read in (self.provider.client_secret, self.provider.private_key):
+                if read is not None:
+                    read()
 
     def _not_now(self, session: Session, error: StoreError) -> None:
         """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
@@ -456,7 +472,7 @@ class _Work:
         return msgspec.structs.replace(
             session,
             access=_access_token(tokens),
-            id=_id_token(tokens) or session.id,
+            id=_id_token(tokens, renewed=session.id) or session.id,
             id_not_renewed=tokens.id_token is None,
             scope=tokens.scope or session.scope,
             forced_at=self.clock.now() if self.errand.request.refused is not None else session.forced_at,
@@ -466,8 +482,8 @@ class _Work:
 
     def sign_in(self, session: Session | None) -> Obtained:
         """Run the profile's flow."""
-        machine = self.profile.session_kind == "client"
-        may_ask = machine or (self.errand.mode != "renew" and self.tools.person.can_answer(self.profile, self.tool))
+        unattended = self.profile.unattended
+        may_ask = unattended or (self.errand.mode != "renew" and self.tools.person.can_answer(self.profile, self.tool))
         if not may_ask and not self._someone_is_asked():
             raise self._nobody_to_ask()
         stage = SignIn(
@@ -488,16 +504,17 @@ class _Work:
         )
         started = self.clock.monotonic()
         self._bring_secret()
+        stored: Stored | None = None
         try:
             grants.sign_in(self.provider, stage)
+            if self.kept is None:
+                raise CredentialHelperError("the sign-in ended without tokens")
+            stored = self.settle(self.kept)
         finally:
-            stage.close(finished=self.kept is not None)
-        if self.kept is None:
-            raise CredentialHelperError("the sign-in ended without tokens")
-        stored = self.settle(self.kept)
+            stage.close(finished=self.kept is not None, verified=stored is not None)
         found = self.answer(stored.session, stamp=stored.stamp or None)
         self._tell_new_person(session, stored.session)
-        if stage.asked or (self.errand.mode == "sign-in" and not machine):
+        if stage.asked or (self.errand.mode == "sign-in" and self.profile.session_kind == "person"):
             self.say_signed_in(found, took=self.clock.monotonic() - started)
         return found
 
@@ -515,23 +532,24 @@ class _Work:
         """Say whether a holder that died was asking a person: the code may have been approved since."""
         if not self.disk or self.errand.mode != "any":
             return False
-        return current_prompt(self.sessions, self.id, self.clock.now()) is not None
+        prompt = current_prompt(self.sessions, self.id, self.clock.now())
+        return prompt is not None and prompt.outlives_its_process
 
     def keep(self, old: Session | None, tokens: Tokens, reservation: Reservation | None) -> None:
         """Save what a sign-in brought, at once and unverified."""
         claims = _claims(tokens)
-        account = self.profile.account
+        account = self.account
         if account is not None and claims and not _is(account, claims, str(claims.get("sub"))):
             self.give_back(tokens)
             raise self._wrong_account(_who(claims) or "somebody else")
         self._tell_scope(tokens.scope)
-        who = account or _who(claims) or self.profile.client_id
+        who = self.profile.account or _who(claims) or self.profile.client_id
         session = Session(
             profile=self.profile.name,
             issuer=self.profile.issuer,
             client_id=self.profile.client_id,
             kind=self.profile.session_kind,
-            account=account,
+            account=self.profile.account,
             audience=self.profile.audience,
             access=_access_token(tokens),
             id=_id_token(tokens),
@@ -574,8 +592,13 @@ class _Work:
             tool=self.tool,
             took=took,
             refresh_token=found.session.refreshable or self.profile.session_kind == "client",
-            wanted_refresh=self.profile.store in ("auto", "file") and "offline_access" in self.profile.scopes,
+            advice=self._advice(),
         )
+
+    def _advice(self) -> str | None:
+        """Say how to get the refresh token that was wanted."""
+        wanted = self.profile.store in ("auto", "file") and "offline_access" in self.profile.scopes
+        return self.provider.known.no_refresh_token if wanted else None
 
     # --- saving ---
 
@@ -632,7 +655,7 @@ class _Waiting:
         work = self._work
         if work.errand.mode != "renew" and work.tools.person.can_answer(work.profile, work.tool):
             if not self.showed:
-                terminal = work.tools.person.show(prompt)
+                terminal = work.tools.person.show(prompt, ours=False)
                 self.showed = terminal is not None and terminal not in prompt.shown_on
             return
         repeats = work.tool == "kubectl" and work.refusals.heard()  # of kubectl's five tries the first one waits
@@ -666,11 +689,21 @@ def _access_token(tokens: Tokens) -> Token:
     return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
 
 
-def _id_token(tokens: Tokens) -> Token | None:
+def _id_token(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:
+    """Return the ID token, with the nonce that it must answer; a refresh may bring that of the sign-in, or none.
+
+    OIDC Core §3.1.3.7 point 11, §12.2.
+    """
     if tokens.id_token is None:
         return None
-    expires_at = _number(_claims(tokens).get("exp"))
-    return Token(value=tokens.id_token, received_at=tokens.received_at, expires_at=expires_at, unverified=True)
+    claims = _claims(tokens)
+    return Token(
+        value=tokens.id_token,
+        received_at=tokens.received_at,
+        expires_at=_number(claims.get("exp")),
+        unverified=True,
+        nonce=renewed.nonce if renewed is not None and "nonce" in claims else tokens.nonce,
+    )
 
 
 def _another(identity: Identity | None, claims: dict[str, object]) -> bool:

@@ -34,9 +34,13 @@ _BY_CODE = {
     "unauthorized_client": 30.0,
     "invalid_scope": 30.0,
     "invalid_target": 30.0,
+    "mfa_required": 60.0,
     "no_id_token": 30.0,
     "clock": 30.0,
 }
+
+# Of who signs in unattended: a wrong password that is sent with every command locks the account.
+_UNATTENDED = {"invalid_grant": 300.0, "mfa_required": 300.0}
 
 
 class Refusals:
@@ -80,9 +84,9 @@ class Refusals:
         # nor whoever waited for this very try.
         return not failure.passing or self._parent in failure.told or self._began <= failure.made
 
-    def remember(self, error: CredentialHelperError, *, machine: bool, tool: str) -> None:
+    def remember(self, error: CredentialHelperError, *, unattended: bool, tool: str) -> None:
         """Keep a refusal that the provider would only repeat."""
-        seconds = _memory(error, machine=machine)
+        seconds = _memory(error, unattended=unattended)
         if isinstance(error, InteractionRequired) and tool == "kubectl":
             seconds = _FIVE_TRIES
         if seconds <= 0:
@@ -126,10 +130,10 @@ class Refusals:
             self._note(f"the refusal is not remembered: {error.sentence}")
 
 
-def _memory(error: CredentialHelperError, *, machine: bool) -> float:
+def _memory(error: CredentialHelperError, *, unattended: bool) -> float:
     if isinstance(error, AuthorizationError) and error.error is not None:
         seconds = _BY_CODE.get(error.error, 0.0)
-        return min(seconds, _MACHINE) if machine else seconds
+        return _UNATTENDED.get(error.error, min(seconds, _MACHINE)) if unattended else seconds
     if isinstance(error, RateLimited):
         return min(error.retry_after, _LONGEST)
     return _TRANSPORT if isinstance(error, TransportError) else 0.0

@@ -1,7 +1,8 @@
-"""What a grant may ask of the broker while it signs in: show a code, wait, redeem (oauth.grants.Stage).
+"""What a grant may ask of the broker while it signs in: show a prompt, wait, redeem (oauth.grants.Stage).
 
-The prompt is kept in ``ID.prompt`` while a person is waited for: other processes show the same code, and whoever gets
-the lock of a dead holder goes on with it. Removing that file, as logout does, cancels the sign-in.
+The prompt is kept in ``ID.prompt`` while a person is waited for: other processes show the same one, and whoever gets
+the lock of a dead holder goes on with its code. A browser's address and a password's prompt end with their process.
+Removing that file, as logout does, cancels the sign-in.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from credential_helper.clock import Clock
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
 from credential_helper.freshness import SKEW
 from credential_helper.interrupts import Abandoned, Caller, Interrupts
-from credential_helper.model import Prompt, Tokens
+from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.files import Reservation
 from credential_helper.stores.sessions import Note, Sessions
 
@@ -25,13 +26,25 @@ _SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
 
 
 class Showing(Protocol):
-    """The part of the terminal that shows a prompt."""
+    """The part of the terminal that a sign-in needs."""
 
-    def show(self, prompt: Prompt) -> str | None:
-        """Show a prompt, once a terminal; return the terminal's name, None while another prompt has it."""
+    def show(self, prompt: Prompt, *, ours: bool) -> str | None:
+        """Show a prompt, once a terminal; return the terminal's name, None while another prompt has it.
+
+        ``ours``: this process signs in, so a browser may be opened.
+        """
 
     def waiting(self, prompt: Prompt) -> None:
         """Called now and then while a person is waited for."""
+
+    def no_browser(self) -> str | None:
+        """Return why no browser can be opened here; None: one can."""
+
+    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+        """Read one line; ``go_on`` is called now and then, and may raise."""
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        """Say what did not go as it should, and what to do about it."""
 
 
 def under_way(profile: str) -> InteractionRequired:
@@ -73,6 +86,7 @@ class SignIn:
         """``sessions`` is None without a disk; ``keep`` saves what a grant brought, ``give_back`` revokes it."""
         self.tool = tool
         self.target = target
+        self.because = ""
         self.asked = False
         self._profile = profile
         self._id = session_id
@@ -89,31 +103,60 @@ class SignIn:
         self._announced = False  # ID.prompt is ours and stands: where it is missing, somebody cancelled
         self._shown_on: tuple[str, ...] = ()
         self._began = clock.monotonic()
+        self._taken_over: Prompt | None = None
+        self._asking: Prompt | None = None
+        self._ends: list[Callable[[bool], None]] = []
+
+    def no_browser(self) -> str | None:
+        """Return why no browser can be opened here; None: one can."""
+        return self._person.no_browser()
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        """Say what should not be so, and what to do about it."""
+        self._person.warn(sentence, hint=hint)
 
     def waiting(self) -> Prompt | None:
-        """Return the prompt that a dead holder of the lock left, still unexpired."""
-        if self._sessions is None or not self._resume:
-            return None
+        """Return the prompt that a dead holder of the lock left, if it can be gone on with."""
+        if self._taken_over is not None or self._sessions is None or not self._resume:
+            return self._taken_over
         try:
             prompt = current_prompt(self._sessions, self._id, self._clock.now())
         except StoreError:
             return None
-        if prompt is not None:
-            self._note("going on with the code of a process that ended")
-            self._announced = True
-            self._shown_on = prompt.shown_on
-            self._show(prompt)
+        if prompt is None or not prompt.outlives_its_process:
+            return None
+        self._note("going on with the code of a process that ended")
+        self._announced = True
+        self._shown_on = prompt.shown_on
+        self._show(prompt)
+        self._taken_over = prompt
         return prompt
 
     def ask(self, prompt: Prompt) -> None:
         """Tell other processes what is asked, and show it to the person."""
         if not self._may_ask:
             raise under_way(self._profile)  # the code that was waited for elsewhere is spent
+        self._asking = prompt
         self._write(prompt)
         self._show(prompt)
 
-    def pause(self, prompt: Prompt) -> None:
-        """Wait for the next poll; raises where the sign-in was cancelled or nobody waits for it any more."""
+    def type(self, label: str, *, hidden: bool) -> Secret:
+        """Read one line from the person's terminal."""
+        if not self._may_ask:
+            raise under_way(self._profile)
+
+        def go_on() -> None:
+            self._still_wanted()
+            if self._asking is not None and self._clock.now() >= self._asking.expires_at:
+                raise AuthorizationError("nobody typed anything", error="expired_token")
+
+        return self._person.type(label, hidden=hidden, go_on=go_on)
+
+    def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
+        """Wait for the next poll, or until ``until`` says that it has happened; it is given the seconds to wait.
+
+        Raises where the sign-in was cancelled or nobody waits for it any more.
+        """
         self._still_wanted()  # before the prompt is written: a logout's removal must not be undone
         self._write(prompt)
         remaining = min(max(0.0, prompt.next_poll - self._clock.now()), max(prompt.interval, 0.0))
@@ -130,7 +173,10 @@ class SignIn:
                 self._person.waiting(prompt)
             elif self._clock.monotonic() - self._began > OTHERS_PROMPT:
                 raise under_way(self._profile)
-            self._clock.sleep(min(left, _SLICE))
+            if until is None:
+                self._clock.sleep(min(left, _SLICE))
+            elif until(min(left, _SLICE)):
+                return
 
     def redeem(self, exchange: Callable[[], Tokens]) -> None:
         """Run a token request with signals held, and save what it brings before they are obeyed."""
@@ -146,8 +192,14 @@ class SignIn:
             if reservation is not None:
                 reservation.discard()
 
-    def close(self, *, finished: bool) -> None:
+    def at_end(self, tell: Callable[[bool], None]) -> None:
+        """Have ``tell`` called when the sign-in is over: True when its tokens were verified, too."""
+        self._ends.append(tell)
+
+    def close(self, *, finished: bool, verified: bool) -> None:
         """Say that nobody is asked any more; a code that only another process may ask about stays for the next one."""
+        while self._ends:
+            self._ends.pop()(verified)
         if self._sessions is not None and self._announced and (finished or self._may_ask):
             try:
                 self._sessions.clear_prompt(self._id)
@@ -167,7 +219,8 @@ class SignIn:
         """Show the prompt unless it stands already; it may have to be tried again."""
         if self.asked or not self._may_ask:
             return
-        terminal = self._person.show(msgspec.structs.replace(prompt, shown_on=self._shown_on))
+        shown = msgspec.structs.replace(prompt, shown_on=self._shown_on, because=prompt.because or self.because)
+        terminal = self._person.show(shown, ours=True)
         if terminal is None:
             return
         self.asked = True
@@ -180,7 +233,9 @@ class SignIn:
         if self._sessions is None:
             return
         try:
-            self._sessions.keep_prompt(self._id, msgspec.structs.replace(prompt, shown_on=self._shown_on))
+            because = prompt.because or self.because
+            kept = msgspec.structs.replace(prompt, shown_on=self._shown_on, because=because)
+            self._sessions.keep_prompt(self._id, kept)
             self._announced = True
         except StoreError as error:
             self._announced = False

@@ -128,7 +128,7 @@ def _row(profile: Profile, identifier: str, sessions: Sessions | None, context: 
     row = Row(
         profile=profile.name,
         issuer=host_of(profile.issuer),
-        ready=machine,
+        ready=profile.unattended,
         audience=profile.audience,
         refresh_token="not needed" if machine else "none",
         last_failure=_last_failure(failure, now),

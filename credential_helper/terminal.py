@@ -20,7 +20,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired, foreign
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import threading
 
     from credential_helper.clock import Clock
-    from credential_helper.model import Credential, Profile, Prompt
+    from credential_helper.model import Credential, Profile, Prompt, Secret
 
 PROGRAM = "credential-helper"
 PATIENCE = 2.0  # seconds that a write may take
@@ -157,6 +158,39 @@ class Screen(Outlet):
         if self._owned and not self.stuck:  # a hanging write would go on into whatever gets the number next
             os.close(self.fd)
             self._owned = False
+
+
+@contextmanager
+def _typed_on(screen: Screen | None) -> Iterator[int]:
+    """Lend a terminal that can be read: the screen's may be a pipe (``always``), or be for writing only (2>/dev/tty).
+
+    Raises InteractionRequired.
+    """
+    fd = _open_keyboard(screen)
+    try:
+        if not takes_lines(fd) or not in_foreground(fd):
+            raise InteractionRequired("nobody can type on this terminal now", hint="run it in the foreground")
+        yield fd
+    finally:
+        if screen is None or fd != screen.fd:
+            os.close(fd)
+
+
+def _open_keyboard(screen: Screen | None) -> int:
+    if sys.platform == "win32":
+        path = "CONIN$"
+    else:
+        import fcntl
+
+        if screen is not None and screen.is_terminal:
+            mode = fcntl.fcntl(screen.fd, fcntl.F_GETFL) & os.O_ACCMODE
+            if mode == os.O_RDWR:
+                return screen.fd
+        path = "/dev/tty"
+    try:
+        return os.open(path, os.O_RDWR | getattr(os, "O_NOCTTY", 0))
+    except OSError:
+        raise InteractionRequired("there is no terminal to type on", hint="run it in a terminal") from None
 
 
 def open_terminal(stderr_fd: int) -> tuple[int, bool] | None:
@@ -311,29 +345,46 @@ def moment(at: float, now: float) -> str | None:
     return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
 
 
-def prompt_lines(prompt: Prompt, *, now: float, browser: bool = False) -> list[str]:
-    """Say who asks for what, where to go, which code belongs there, and for how long (RFC 8628 §3.3)."""
+def prompt_lines(prompt: Prompt, *, now: float, browser: bool = False, ours: bool = True) -> list[str]:
+    """Say who asks for what, where to go, which code belongs there, and for how long (RFC 8628 §3.3).
+
+    ``browser``: one has been asked to show the address. ``ours``: this process signs in; else it waits for another.
+    """
     issuer_host = printable_ascii(host_of(prompt.issuer))
     profile = f"{foreign(prompt.profile)} ({issuer_host})"
     tool = foreign(prompt.tool)
+    if prompt.flow == "password" and not ours:
+        return [f"{PROGRAM}: waiting for a sign-in to {profile}, whose password is asked for in another terminal"]
     asks = f"signing in to {profile}" if tool == PROGRAM else f"{tool} needs a sign-in to {profile}"
     purpose = ": ".join(part for part in (foreign(prompt.target or ""), foreign(" ".join(prompt.scope))) if part)
+    because = f"  {_WAYS[prompt.flow]}, because {foreign(prompt.because)}" if prompt.because else ""
+    head = [f"{PROGRAM}: {asks}", *([f"  for {purpose}"] if purpose else []), *([because] if because else [])]
+    if prompt.flow == "password":
+        return head
+    return head + _where_to_go(prompt, issuer_host, now=now, browser=browser)
+
+
+_WAYS = {"device": "with a code", "browser": "in a browser", "password": "with a password"}
+
+
+def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool) -> list[str]:
     uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
-    verification_host = printable_ascii(host_of(uri))
+    host = printable_ascii(host_of(uri))
     check = "and check that it shows" if prompt.verification_uri_complete else "and enter"
-    left = time_left(prompt.expires_at - now)
+    left = f"{time_left(prompt.expires_at - now)}; Ctrl-C stops"
+    code = (
+        f"  {check}  {printable_ascii(prompt.user_code)[:64]}        {left}" if prompt.user_code else f"  within {left}"
+    )
     return [
-        f"{PROGRAM}: {asks}",
-        *([f"  for {purpose}"] if purpose else []),
         f"  open  {uri}",
         *(["  (a browser has been asked to show it)"] if browser else []),
-        *([f"  that page is on {verification_host}, not on {issuer_host}"] if verification_host != issuer_host else []),
-        f"  {check}  {printable_ascii(prompt.user_code)[:64]}        {left}; Ctrl-C stops",
+        *([f"  that page is on {host}, not on {issuer_host}"] if host != issuer_host else []),
+        code,
         "  go on only if you started this",
     ]
 
 
-def closing_line(credential: Credential, *, now: float, refresh_token: bool, wanted_refresh: bool) -> str:
+def closing_line(credential: Credential, *, now: float, refresh_token: bool, advice: str | None) -> str:
     """Say who is signed in, until when, and what happens then."""
     name = foreign(credential.identity.name or credential.identity.subject, 100) if credential.identity else ""
     until = None if credential.expires_at is None else moment(credential.expires_at, now)
@@ -341,9 +392,8 @@ def closing_line(credential: Credential, *, now: float, refresh_token: bool, wan
     words += [f" as {name}"] if name else []
     words += [f" until {until}" if until else " for as long as the provider lets it"]
     words += [", then again by itself" if refresh_token else ", then a new sign-in"]
-    if wanted_refresh and not refresh_token:
-        words += [' (no refresh token came; with Auth0, turn on "Allow Offline Access" on the API']
-        words += [' and the "Refresh Token" grant on the application)']
+    if advice and not refresh_token:
+        words += [f" (no refresh token came: {foreign(advice)})"]
     return "".join(words)
 
 
@@ -427,7 +477,7 @@ class Terminal:
         self._reason: str | None = None
         self._git_said: str | None = None
         self._screen: Screen | None = None
-        self._shown: str | None = None  # the user_code that stands on our screen
+        self._shown: str | None = None  # the name of the prompt that stands on our screen
         self._drawn = ""  # the time left, as it was last drawn
         self._warned: set[str] = set()
         self._browsed = False
@@ -513,8 +563,10 @@ class Terminal:
 
     # --- the prompt
 
-    def show(self, prompt: Prompt) -> str | None:
+    def show(self, prompt: Prompt, *, ours: bool = True) -> str | None:
         """Put a prompt up, once a terminal for the same code; never waits for the terminal to become free.
+
+        ``ours``: this process signs in; others that wait for it open no browser.
 
         Returns the name of the terminal that shows it, for ``Prompt.shown_on``; None: not now (another prompt is up
         there, we are in the background, or it cannot be written), try again later.
@@ -522,26 +574,26 @@ class Terminal:
         screen = self._find_screen()
         if screen is None:
             return None
-        if self._shown == prompt.user_code or screen.key in prompt.shown_on:
+        if self._shown == prompt.name or screen.key in prompt.shown_on:
             screen.claim()  # if it is free: whoever put the prompt up may be gone
-            self._shown = prompt.user_code
+            self._shown = prompt.name
             return screen.key
         if not screen.claim():
             return None
         self._erase()
-        if not self._may_write(screen) or not screen.write(self._prompt_text(prompt, screen)):
+        if not self._may_write(screen) or not screen.write(self._prompt_text(prompt, screen, ours=ours)):
             screen.release()
             return None
-        self._shown = prompt.user_code
+        self._shown = prompt.name
         return screen.key
 
     def _may_write(self, screen: Screen) -> bool:
         return self._always or screen.ready()
 
-    def _prompt_text(self, prompt: Prompt, screen: Screen) -> str:
+    def _prompt_text(self, prompt: Prompt, screen: Screen, *, ours: bool) -> str:
         uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
-        browser = self._tool_is_login and self.open_browser(uri)
-        lines = prompt_lines(prompt, now=self._clock.now(), browser=browser)
+        browser = ours and (self._tool_is_login or prompt.flow == "browser") and self.open_browser(uri)
+        lines = prompt_lines(prompt, now=self._clock.now(), browser=browser, ours=ours)
         if not browser and prompt.verification_uri_complete:
             lines = self._with_qr(lines, uri, screen)
         return "\n".join(lines) + "\n"
@@ -579,16 +631,14 @@ class Terminal:
                 self._screen.write(ERASE_LINE)
 
     def signed_in(
-        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, wanted_refresh: bool
+        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, advice: str | None
     ) -> None:
         """Close the prompt: who is signed in and until when; silent where no prompt stands, but for ``login``.
 
         took: seconds since this process began to wait.  refresh_token: whether it goes on without a person.
-        wanted_refresh: whether ``offline_access`` was asked for.
+        advice: what to do where a refresh token was asked for and none came; None: none was asked for.
         """
-        line = closing_line(
-            credential, now=self._clock.now(), refresh_token=refresh_token, wanted_refresh=wanted_refresh
-        )
+        line = closing_line(credential, now=self._clock.now(), refresh_token=refresh_token, advice=advice)
         if tool == "kubectl" and took > KUBECTL_PATIENCE:
             line += ' (kubectl may now print "context deadline exceeded"; the command goes on)'
         self._erase()
@@ -640,7 +690,37 @@ class Terminal:
             if self._verbose.on_stderr:
                 self._stderr.write(f"{PROGRAM}: {foreign(line, 1000)}\n")
 
+    # --- the keyboard
+
+    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+        """Read one line from the terminal, without an echo where it is ``hidden``; ``go_on`` may raise meanwhile.
+
+        Raises InteractionRequired where nobody can type, or nothing was typed.
+        """
+        from credential_helper import keyboard  # most sign-ins type nothing
+
+        self._erase()
+        with _typed_on(self._find_screen()) as fd:
+            return keyboard.read_line(fd, foreign(label.rstrip(), 200) + " ", hidden=hidden, go_on=go_on)
+
     # --- the browser
+
+    def no_browser(self) -> str | None:
+        """Return why no browser can be opened here; None: one can be seen, and started."""
+        if not self._browser:
+            return "--no-browser was given"
+        if self._browser_command("") is not None:
+            return None
+        if self._environ.get("BROWSER"):
+            return "no program that BROWSER names was found"
+        if "SSH_CONNECTION" in self._environ:
+            return "SSH_CONNECTION is set"
+        return "no program that opens one was found" if self._display() else "there is no display"
+
+    def _display(self) -> bool:
+        return bool(
+            self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")
+        )
 
     def open_browser(self, url: str) -> bool:
         """Ask a browser to show an address, once a sign-in; False where none can be seen or started.
@@ -657,9 +737,6 @@ class Terminal:
         """Return $BROWSER's first command that exists (colon-separated, %s is the address), else the desktop's own."""
         import shlex
 
-        remote = "SSH_CONNECTION" in self._environ
-        display = bool(self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY"))
-        display = display or sys.platform in ("darwin", "win32")
         candidates: list[list[str]] = []
         for command in self._environ.get("BROWSER", "").split(os.pathsep):
             try:
@@ -668,7 +745,7 @@ class Terminal:
                 continue
             if words:
                 candidates.append([w.replace("%s", url) for w in words] if "%s" in command else [*words, url])
-        if display and not remote:
+        if self._display() and "SSH_CONNECTION" not in self._environ:
             candidates += [[*words, url] for words in DESKTOP_BROWSERS.get(sys.platform, DESKTOP_BROWSERS["linux"])]
         for program, *arguments in candidates:
             path = self._find(program, self._environ)

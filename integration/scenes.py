@@ -47,6 +47,7 @@ def prompt(face: Face, user_code: str, *, asks: str = "kubectl needs a sign-in t
     lines = [
         re.escape(f"credential-helper: {asks} ({face.host})"),
         r"  for (https://\S+: )?openid profile email offline_access",
+        r"  with a code, because there is no display",
         re.escape(f"  open  {face.url('code_verification')}?user_code={user_code}"),
         re.escape(f"  and check that it shows  {user_code}        ") + r"\d+ minutes; Ctrl-C stops",
         r"  go on only if you started this",

@@ -59,8 +59,13 @@ class FakePerson:
 
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
+        self.blind: str | None = "there is no display"
+        self.typed = "correct horse"
+        self.labels: list[str] = []
         self.prompts: list[Prompt] = []
+        self.ours: list[bool] = []
         self.warnings: list[str] = []
+        self.advice: str | None = None
         self.closings: list[tuple[Credential, bool]] = []
         self.on_waiting: Callable[[], None] = lambda: None
 
@@ -69,9 +74,19 @@ class FakePerson:
         assert tool
         return self.there
 
-    def show(self, prompt: Prompt) -> str | None:
+    def show(self, prompt: Prompt, *, ours: bool) -> str | None:
         self.prompts.append(prompt)
+        self.ours.append(ours)
         return "terminal"
+
+    def no_browser(self) -> str | None:
+        return self.blind
+
+    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+        self.labels.append(label)
+        assert hidden
+        go_on()
+        return Secret(self.typed)
 
     def waiting(self, prompt: Prompt) -> None:
         assert prompt is not None
@@ -81,11 +96,11 @@ class FakePerson:
         self.warnings.append(f"{sentence} | {hint}")
 
     def signed_in(
-        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, wanted_refresh: bool
+        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, advice: str | None
     ) -> None:
         assert tool
         assert took >= 0
-        assert wanted_refresh in (True, False)
+        self.advice = advice
         self.closings.append((credential, refresh_token))
 
 
@@ -160,7 +175,7 @@ class World:
             caller=self.caller,  # type: ignore[arg-type]
             clock=self.clock,
             note=self.notes.append,
-            client_secret=lambda _: Secret("the-client-secret"),
+            read_secret=lambda _: Secret("the-client-secret"),
         )
 
     def obtain(self, mode: broker.Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:

@@ -1,13 +1,16 @@
+"""Which flow signs in: each by its row, and what ``auto`` makes of a browser, a provider and a taken port."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from credential_helper.errors import ConfigurationError
-from credential_helper.model import Profile, Secret
+from credential_helper.model import Profile, Prompt, Secret
 from credential_helper.oauth import grants
 from integration.hostile_provider import HostileProvider, answer
 from tests.conftest import FakeClock
@@ -18,46 +21,126 @@ from tests.test_token_endpoint import TOKENS, provider_at
 @pytest.fixture
 def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
     with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
+        provider.serve_metadata(authorization_endpoint=provider.url + "/authorize")
         provider.script("/device/code", answer(DEVICE))
         provider.script("/token", answer(TOKENS))
         yield provider
 
 
-@pytest.mark.parametrize("flow", ["auto", "device"])
-def test_a_person_signs_in_with_a_code(hostile: HostileProvider, clock: FakeClock, flow: str) -> None:
-    stage: grants.Stage = (fake := FakeStage(clock))
-    grants.sign_in(provider_at(hostile, clock, flow=flow), stage)
+class Desk(FakeStage):
+    """A stage with a browser, or without one; nobody answers in it."""
+
+    def __init__(self, clock: FakeClock, blind: str | None = None) -> None:
+        super().__init__(clock)
+        self.blind = blind
+
+    def no_browser(self) -> str | None:
+        return self.blind
+
+    def at_end(self, tell: Callable[[bool], None]) -> None:
+        assert callable(tell)
+
+    def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
+        if until is not None:
+            raise Asked
+        super().pause(prompt)
+
+
+class Asked(BaseException):
+    """A browser was asked to show something."""
+
+
+def test_auto_is_the_browser_flow_where_there_is_a_browser(hostile: HostileProvider, clock: FakeClock) -> None:
+    stage = Desk(clock)
+    with pytest.raises(Asked):
+        grants.sign_in(provider_at(hostile, clock, flow="auto"), stage)
+    [prompt] = stage.asked
+    assert prompt.flow == "browser"
+    assert prompt.verification_uri.startswith(hostile.url + "/authorize?")
+    assert stage.because == "one can be opened here"
+
+
+def test_auto_is_the_device_flow_where_no_browser_is_seen(hostile: HostileProvider, clock: FakeClock) -> None:
+    stage = Desk(clock, blind="SSH_CONNECTION is set")
+    grants.sign_in(provider_at(hostile, clock, flow="auto"), stage)
+    assert [prompt.user_code for prompt in stage.asked] == ["WDJB-MJHT"]
+    assert stage.because == "SSH_CONNECTION is set"
+    assert [tokens.access_token for tokens in stage.tokens] == [Secret("at-1")]
+
+
+def test_auto_is_the_device_flow_where_the_provider_has_no_authorization_endpoint(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    hostile.serve_metadata(authorization_endpoint=None)
+    stage = Desk(clock)
+    grants.sign_in(provider_at(hostile, clock, flow="auto"), stage)
+    assert [prompt.flow for prompt in stage.asked] == ["device"]
+    assert "has no authorization endpoint" in stage.because
+
+
+def test_auto_is_the_device_flow_where_the_port_is_taken(hostile: HostileProvider, clock: FakeClock) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        stage = Desk(clock)
+        address = f"http://127.0.0.1:{port}/callback"
+        grants.sign_in(provider_at(hostile, clock, flow="auto", redirect_uri=address), stage)
+    assert [prompt.flow for prompt in stage.asked] == ["device"]
+    assert str(port) in stage.because
+
+
+def test_auto_goes_on_with_the_code_of_a_dead_process_though_there_is_a_browser(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    first = Desk(clock, blind="there is no display")
+    grants.sign_in(provider_at(hostile, clock, flow="auto"), first)
+    second = Desk(clock)
+    second.left = first.asked[0]
+    grants.sign_in(provider_at(hostile, clock, flow="auto"), second)
+    assert not second.asked
+    assert [tokens.access_token for tokens in second.tokens] == [Secret("at-1")]
+
+
+def test_auto_says_what_is_missing_where_neither_will_do(hostile: HostileProvider, clock: FakeClock) -> None:
+    hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize", device_authorization_endpoint=None)
+    with pytest.raises(ConfigurationError, match=r"with a browser only.*there is no display") as caught:
+        grants.sign_in(provider_at(hostile, clock, flow="auto"), Desk(clock, blind="there is no display"))
+    assert 'flow = "authorization-code"' in (caught.value.hint or "")
+
+
+def test_a_person_signs_in_with_a_code(hostile: HostileProvider, clock: FakeClock) -> None:
+    stage: grants.Stage = (fake := Desk(clock))
+    grants.sign_in(provider_at(hostile, clock, flow="device"), stage)
     assert [prompt.user_code for prompt in fake.asked] == ["WDJB-MJHT"]
     assert [tokens.access_token for tokens in fake.tokens] == [Secret("at-1")]
+    assert not fake.because
 
 
 def test_a_machine_signs_in_with_its_credentials(hostile: HostileProvider, clock: FakeClock) -> None:
-    stage = FakeStage(clock)
+    stage = Desk(clock)
     grants.sign_in(provider_at(hostile, clock, flow="client-credentials", secret="s3cr3t"), stage)
     assert not stage.asked
     assert [tokens.access_token for tokens in stage.tokens] == [Secret("at-1")]
 
 
-@pytest.mark.parametrize("flow", ["authorization-code", "password"])
-def test_a_flow_that_comes_later_names_what_works(hostile: HostileProvider, clock: FakeClock, flow: str) -> None:
-    with pytest.raises(ConfigurationError, match=f'flow = "{flow}" is not supported yet') as caught:
-        grants.sign_in(provider_at(hostile, clock, flow=flow), FakeStage(clock))
-    assert 'flow = "device"' in (caught.value.hint or "")
-    assert 'flow = "client-credentials"' in (caught.value.hint or "")
-    assert not hostile.requests
-
-
 def test_every_flow_of_a_profile_has_its_row() -> None:
-    assert set(grants.GRANTS) == set(get_args(get_type_hints(Profile)["flow"]))
+    assert {"auto", *grants.GRANTS} == set(get_args(get_type_hints(Profile)["flow"]))
 
 
-@pytest.mark.parametrize("flow", list(grants.GRANTS))
-def test_a_row_says_who_signs_in_as_the_profile_does(flow: Any) -> None:
-    profile = Profile(name="prod", issuer="https://op.example", client_id="cli", flow=flow)
-    assert grants.GRANTS[flow].person == (profile.session_kind == "person")
-
-
-@pytest.mark.parametrize("module", sorted({grant.module for grant in grants.GRANTS.values() if grant.module}))
+@pytest.mark.parametrize("module", sorted(grants.GRANTS.values()))
 def test_a_row_names_a_module_that_signs_in(module: str) -> None:
     assert callable(import_module(f"credential_helper.oauth.{module}").sign_in)
+
+
+def test_auto_is_the_device_flow_where_a_browser_needs_a_secret_that_is_not_there(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    settings: dict[str, Any] = {"flow": "auto", "provider": "github"}
+    hostile.script("/login/device/code", answer(DEVICE))
+    hostile.script("/login/oauth/access_token", answer(TOKENS))
+    stage = Desk(clock)
+    grants.sign_in(provider_at(hostile, clock, **settings), stage)
+    assert stage.because == "GitHub wants a client_secret in a browser"
+    with pytest.raises(Asked):
+        grants.sign_in(provider_at(hostile, clock, secret="s3cr3t", **settings), Desk(clock))

@@ -42,8 +42,8 @@ class Process:
         self.notes: list[str] = []
         self.refusals = Refusals(sessions, ID, clock=clock, parent=parent, note=self.notes.append)
 
-    def remember(self, error: CredentialHelperError, *, machine: bool = False, tool: str = "kubectl") -> None:
-        self.refusals.remember(error, machine=machine, tool=tool)
+    def remember(self, error: CredentialHelperError, *, unattended: bool = False, tool: str = "kubectl") -> None:
+        self.refusals.remember(error, unattended=unattended, tool=tool)
 
     def recall(self, *, config_changed_at: float = 0.0, quiet: bool = True) -> RememberedError | None:
         try:
@@ -98,8 +98,25 @@ def test_a_refusal_is_remembered_for_its_time_and_not_longer(
 
 def test_a_machine_s_access_denied_is_a_wrong_secret_and_no_person(sessions: Sessions, clock: FakeClock) -> None:
     process = Process(sessions, clock)
-    process.remember(DECLINED, machine=True)
+    process.remember(DECLINED, unattended=True)
     clock.advance(29)
+    assert process.recall() is not None
+    clock.advance(1)
+    assert process.recall() is None
+
+
+@pytest.mark.parametrize(("code", "attended"), [("invalid_grant", 0.0), ("mfa_required", 60.0)])
+def test_a_wrong_password_that_nobody_types_is_not_sent_with_every_command(
+    sessions: Sessions, clock: FakeClock, code: str, attended: float
+) -> None:
+    """Providers lock an account after some wrong passwords; a person who mistypes may try again at once."""
+    process = Process(sessions, clock)
+    process.remember(AuthorizationError("refused the password", error=code), unattended=False)
+    assert (process.recall() is not None) == (attended > 0)
+    clock.advance(attended)
+    assert process.recall() is None
+    process.remember(AuthorizationError("refused the password", error=code), unattended=True)
+    clock.advance(299)
     assert process.recall() is not None
     clock.advance(1)
     assert process.recall() is None

@@ -31,15 +31,32 @@ class Screen:
         self.name: str | None = "tty-1"
         self.shown: list[Prompt] = []
         self.waited = 0
+        self.blind: str | None = "there is no display"
+        self.labels: list[tuple[str, bool]] = []
+        self.slow = 1  # looks that typing takes
+        self.warnings: list[tuple[str, str | None]] = []
 
-    def show(self, prompt: Prompt) -> str | None:
+    def show(self, prompt: Prompt, *, ours: bool) -> str | None:
+        assert ours
         if self.name is not None:
             self.shown.append(prompt)
         return self.name
 
     def waiting(self, prompt: Prompt) -> None:
-        assert prompt.user_code == "WDJB-MJHT"
+        assert prompt.user_code in ("WDJB-MJHT", "")
         self.waited += 1
+
+    def no_browser(self) -> str | None:
+        return self.blind
+
+    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+        self.labels.append((label, hidden))
+        for _ in range(self.slow):
+            go_on()
+        return Secret("typed")
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        self.warnings.append((sentence, hint))
 
 
 class Caller:
@@ -145,9 +162,9 @@ def test_the_prompt_is_on_disk_before_it_is_shown_and_names_the_terminal_afterwa
     seen: list[Prompt | None] = []
 
     class Watching(Screen):
-        def show(self, prompt: Prompt) -> str | None:
+        def show(self, prompt: Prompt, *, ours: bool) -> str | None:
             seen.append(world.on_disk())
-            return super().show(prompt)
+            return super().show(prompt, ours=ours)
 
     world.screen = Watching()
     stage = world.sign_in()
@@ -192,7 +209,7 @@ def test_without_a_disk_the_person_is_asked_all_the_same(world: World) -> None:
     stage.ask(world.prompt())
     stage.pause(world.prompt())
     stage.redeem(lambda: TOKENS)
-    stage.close(finished=True)
+    stage.close(finished=True, verified=True)
     assert len(world.screen.shown) == 1
     assert world.kept == [(TOKENS, False)]
 
@@ -204,7 +221,7 @@ def test_a_disk_that_fails_is_told_and_cancels_nothing(world: World, tmp_path: P
     stage.ask(world.prompt())
     stage.pause(world.prompt())
     stage.redeem(lambda: TOKENS)
-    stage.close(finished=True)
+    stage.close(finished=True, verified=True)
     assert any("other processes cannot see the prompt" in note for note in world.notes)
     assert world.kept == [(TOKENS, False)]
 
@@ -306,7 +323,7 @@ def test_who_may_not_ask_waits_five_seconds_for_a_person_elsewhere(world: World,
             stage.pause(msgspec.structs.replace(prompt, next_poll=clock.now() + 5.0))
     assert OTHERS_PROMPT < sum(clock.slept) <= OTHERS_PROMPT + 1.0
     assert world.screen.shown == []
-    stage.close(finished=False)
+    stage.close(finished=False, verified=False)
     assert world.on_disk() is not None, "the code is still good for the next holder"
 
 
@@ -421,13 +438,13 @@ def test_a_signal_during_the_request_is_obeyed_when_the_answer_is_kept(world: Wo
 def test_at_the_end_nobody_is_asked_any_more(world: World, *, finished: bool) -> None:
     stage = world.sign_in()
     stage.ask(world.prompt())
-    stage.close(finished=finished)
+    stage.close(finished=finished, verified=finished)
     assert world.on_disk() is None
 
 
 def test_what_was_not_announced_is_not_removed(world: World) -> None:
     world.sessions.keep_prompt(ID, world.prompt())
-    world.sign_in(resume=False).close(finished=False)
+    world.sign_in(resume=False).close(finished=False, verified=False)
     assert world.on_disk() is not None
 
 
@@ -447,3 +464,129 @@ def test_a_state_directory_that_became_unsafe_is_no_prompt(world: World) -> None
     with pytest.raises(StoreError):
         world.sessions.prompt(ID)
     assert world.sign_in().waiting() is None
+
+
+# --- a browser, a password
+
+
+def browser(world: World, **changes: Any) -> Prompt:
+    uri = "https://idp.example.com/authorize?response_type=code"
+    lasting = {"interval": 300.0, "next_poll": world.clock.now() + 300.0, "expires_at": world.clock.now() + 300.0}
+    return world.prompt(
+        **{"flow": "browser", "device_code": Secret(""), "user_code": "", "verification_uri": uri, **lasting, **changes}
+    )
+
+
+def test_what_is_waited_for_ends_the_pause(world: World) -> None:
+    asked: list[float] = []
+
+    def until(seconds: float) -> bool:
+        asked.append(seconds)
+        world.clock.advance(seconds)
+        return len(asked) == 3
+
+    stage = world.sign_in()
+    stage.ask(browser(world))
+    began = world.clock.now()
+    stage.pause(browser(world), until)
+    assert asked == [0.5, 0.5, 0.5]  # short looks: a logout or an end of the caller is seen in between
+    assert world.clock.now() == began + 1.5
+
+
+def test_what_never_happens_is_waited_for_until_the_prompt_s_time(world: World) -> None:
+    def never(seconds: float) -> bool:
+        world.clock.advance(seconds)
+        return False
+
+    stage = world.sign_in()
+    stage.ask(browser(world))
+    stage.pause(browser(world), never)
+    assert world.clock.now() >= browser(world).made_at
+    assert world.screen.waited > 500
+
+
+def test_a_logout_ends_the_wait_for_a_browser(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(browser(world))
+
+    def until(seconds: float) -> bool:
+        world.clock.advance(seconds)
+        world.sessions.clear_prompt(ID)
+        return False
+
+    with pytest.raises(AuthorizationError, match="cancelled by a logout"):
+        stage.pause(browser(world), until)
+
+
+@pytest.mark.parametrize("flow", ["browser", "password"])
+def test_what_ended_with_its_process_is_not_gone_on_with(world: World, flow: str) -> None:
+    world.sessions.keep_prompt(ID, browser(world, flow=flow))
+    assert world.sign_in().waiting() is None
+    assert not world.screen.shown
+
+
+def test_a_code_that_is_gone_on_with_is_shown_once(world: World) -> None:
+    world.sessions.keep_prompt(ID, world.prompt())
+    stage = world.sign_in()
+    assert stage.waiting() == stage.waiting() == world.prompt()
+    assert len(world.screen.shown) == 1
+
+
+def test_the_reason_for_a_flow_is_shown_and_kept_for_other_processes(world: World) -> None:
+    stage = world.sign_in()
+    stage.because = "SSH_CONNECTION is set"
+    stage.ask(world.prompt())
+    kept = world.on_disk()
+    assert kept is not None
+    assert kept.because == "SSH_CONNECTION is set"
+    assert world.screen.shown[0].because == "SSH_CONNECTION is set"
+
+
+def test_a_line_is_typed_at_the_person_s_terminal(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(browser(world, flow="password", verification_uri=""))
+    assert stage.type("password: ", hidden=True) == Secret("typed")
+    assert world.screen.labels == [("password: ", True)]
+
+
+def test_who_may_not_ask_is_not_typed_to(world: World) -> None:
+    with pytest.raises(InteractionRequired, match="under way in another terminal"):
+        world.sign_in(may_ask=False).type("password: ", hidden=True)
+    assert not world.screen.labels
+
+
+def test_typing_ends_when_its_time_is_over(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(browser(world, flow="password"))
+    world.clock.advance(301.0)
+    with pytest.raises(AuthorizationError, match="nobody typed") as caught:
+        stage.type("password: ", hidden=True)
+    assert caught.value.error == "expired_token"
+
+
+def test_typing_ends_when_nobody_waits_any_more(world: World) -> None:
+    stage = world.sign_in()
+    stage.ask(browser(world, flow="password"))
+    world.caller.there = False
+    with pytest.raises(Abandoned):
+        stage.type("password: ", hidden=True)
+
+
+def test_warnings_and_the_browser_are_the_terminal_s(world: World) -> None:
+    stage = world.sign_in()
+    stage.warn("this is old", hint="use something new")
+    assert world.screen.warnings == [("this is old", "use something new")]
+    assert stage.no_browser() == "there is no display"
+    world.screen.blind = None
+    assert stage.no_browser() is None
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_whoever_wants_to_know_how_it_ended_is_told_once(world: World, *, verified: bool) -> None:
+    told: list[bool] = []
+    stage = world.sign_in()
+    stage.at_end(told.append)
+    assert not told
+    stage.close(finished=True, verified=verified)
+    stage.close(finished=True, verified=not verified)
+    assert told == [verified]

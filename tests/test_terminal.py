@@ -445,7 +445,7 @@ def test_no_escape_of_the_providers_reaches_the_terminal(screen: Pty, clock: Fak
         tool="kubectl",
         took=1,
         refresh_token=True,
-        wanted_refresh=True,
+        advice="do this",
     )
     told.say(nasty)
     told.warn(nasty, hint=nasty)
@@ -460,7 +460,7 @@ def test_no_secret_is_shown(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, PLAIN | {"CREDENTIAL_HELPER_VERBOSE": "1"})
     told.can_answer(profile(), "kubectl")
     told.show(prompt(clock))
-    told.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, wanted_refresh=True)
+    told.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice="do this")
     assert "secret" not in screen.text()
 
 
@@ -509,7 +509,7 @@ def test_another_code_waits_until_the_first_prompt_is_done(screen: Pty, clock: F
     assert second.show(other) is None
     assert second.show(other) is None
     assert screen.text() == ""
-    first.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, wanted_refresh=True)
+    first.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice="do this")
     screen.text()
     assert second.show(other) is not None
     assert "OTHER" in screen.text()
@@ -675,7 +675,7 @@ def test_login_redraws_the_time_left_and_erases_it_at_the_end(screen: Pty, clock
     told.warn("the keyring is locked")
     assert screen.text() == "\r\x1b[Kcredential-helper: warning: the keyring is locked\n"
     told.waiting(asked)
-    told.signed_in(credential(clock), tool="credential-helper", took=1, refresh_token=True, wanted_refresh=True)
+    told.signed_in(credential(clock), tool="credential-helper", took=1, refresh_token=True, advice="do this")
     assert screen.text().startswith("\r\x1b[K  13:59 left\r\x1b[Ksigned in to prod as ada@example.com")
 
 
@@ -716,10 +716,8 @@ def local(at: float, form: str) -> str:
     return time.strftime(form, time.localtime(at))
 
 
-def close(clock: FakeClock, *, refresh_token: bool = True, wanted_refresh: bool = True, **changes: Any) -> str:
-    return closing_line(
-        credential(clock, **changes), now=clock.now(), refresh_token=refresh_token, wanted_refresh=wanted_refresh
-    )
+def close(clock: FakeClock, *, refresh_token: bool = True, advice: str | None = "do this", **changes: Any) -> str:
+    return closing_line(credential(clock, **changes), now=clock.now(), refresh_token=refresh_token, advice=advice)
 
 
 def noon() -> FakeClock:
@@ -750,10 +748,9 @@ def test_an_unknown_expiry_is_not_invented(expires_at: float | None) -> None:
 def test_no_refresh_token_although_one_was_wanted_names_the_switches() -> None:
     clock = noon()
     assert close(clock, refresh_token=False) == (
-        "signed in to prod as ada@example.com until 13:00, then a new sign-in (no refresh token came; with Auth0, "
-        'turn on "Allow Offline Access" on the API and the "Refresh Token" grant on the application)'
+        "signed in to prod as ada@example.com until 13:00, then a new sign-in (no refresh token came: do this)"
     )
-    assert close(clock, refresh_token=False, wanted_refresh=False) == (
+    assert close(clock, refresh_token=False, advice=None) == (
         "signed in to prod as ada@example.com until 13:00, then a new sign-in"
     )
 
@@ -766,7 +763,7 @@ def test_kubectl_may_have_complained_after_30_seconds(
 ) -> None:
     said = terminal(screen, clock, PLAIN)
     said.show(prompt(clock))
-    said.signed_in(credential(clock), tool=tool, took=took, refresh_token=True, wanted_refresh=True)
+    said.signed_in(credential(clock), tool=tool, took=took, refresh_token=True, advice="do this")
     ending = ' by itself (kubectl may now print "context deadline exceeded"; the command goes on)\n'
     assert screen.text().endswith(ending) is told
 
@@ -774,7 +771,7 @@ def test_kubectl_may_have_complained_after_30_seconds(
 def test_a_helper_that_showed_nothing_says_nothing_and_login_always_closes(screen: Pty, clock: FakeClock) -> None:
     for login, count in ((False, 0), (True, 1)):
         said = terminal(screen, clock, UTF8, tool_is_login=login)
-        said.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, wanted_refresh=False)
+        said.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice=None)
         assert screen.text().count("signed in") == count
 
 
@@ -1068,3 +1065,147 @@ def test_a_browser_that_cannot_be_started_leaves_the_prompt_and_the_qr_code(cloc
 def test_only_web_addresses_are_handed_to_a_browser(screen: Pty, clock: FakeClock, url: str) -> None:
     told = terminal(screen, clock, {"BROWSER": "browser"}, tool_is_login=True, children_find=no_find)
     assert not told.open_browser(url)
+
+
+# --- the browser flow -------------------------------------------------------------------------------------------------
+
+AUTHORIZE = "https://example.eu.auth0.com/authorize?response_type=code&client_id=Xyz&state=abc"
+
+
+def in_a_browser(clock: FakeClock, **changes: Any) -> Prompt:
+    gone = {"device_code": Secret(""), "user_code": "", "verification_uri_complete": None}
+    return prompt(
+        clock, **{"flow": "browser", "verification_uri": AUTHORIZE, "expires_at": clock.now() + 300, **gone, **changes}
+    )
+
+
+IN_A_BROWSER = f"""\
+credential-helper: kubectl needs a sign-in to prod (example.eu.auth0.com)
+  for https://kubernetes.example.com: openid profile email offline_access
+  in a browser, because one can be opened here
+  open  {AUTHORIZE}
+  (a browser has been asked to show it)
+  within 5 minutes; Ctrl-C stops
+  go on only if you started this
+"""
+
+
+def test_the_browser_flow_opens_the_browser_of_any_tool(screen: Pty, clock: FakeClock, tmp_path: Path) -> None:
+    browser = Browser(tmp_path)
+    environ = PLAIN | {"BROWSER": "browser", "PATH": os.environ["PATH"]}
+    told = terminal(screen, clock, environ, children_find=browser.find)
+    assert told.show(in_a_browser(clock, because="one can be opened here"))
+    assert screen.text() == IN_A_BROWSER
+    assert browser.arguments()[0] == AUTHORIZE
+
+
+def test_who_waits_for_another_process_opens_no_browser(screen: Pty, clock: FakeClock) -> None:
+    for login in (True, False):
+        told = terminal(screen, clock, PLAIN | {"BROWSER": "browser"}, tool_is_login=login, children_find=no_find)
+        assert told.show(in_a_browser(clock, because="one can be opened here"), ours=False)
+        assert screen.text() == IN_A_BROWSER.replace("  (a browser has been asked to show it)\n", "")
+        assert told.show(prompt(clock, user_code="SECOND"), ours=False)
+        assert "a browser" not in screen.text()
+        told.finish()
+
+
+def test_no_code_is_drawn_for_a_browser(clock: FakeClock) -> None:
+    opened = Pty(columns=200, lines=90)
+    assert terminal(opened, clock, UTF8).show(in_a_browser(clock))
+    assert "█" not in opened.text()
+    opened.close()
+
+
+def test_one_address_is_shown_once(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, PLAIN)
+    assert told.show(in_a_browser(clock))
+    assert screen.text()
+    assert told.show(in_a_browser(clock))
+    assert not screen.text()
+
+
+def test_the_reason_for_a_code_is_shown(clock: FakeClock) -> None:
+    lines = prompt_lines(prompt(clock, because="SSH_CONNECTION is set\x1b\n"), now=clock.now())
+    assert lines[2] == "  with a code, because SSH_CONNECTION is set"
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "reason"),
+    [
+        ({}, {}, "there is no display"),
+        ({"DISPLAY": ":0"}, {}, None),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, {}, None),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": "1 2 3 4"}, {}, "SSH_CONNECTION is set"),
+        ({"SSH_CONNECTION": "1 2 3 4"}, {}, "SSH_CONNECTION is set"),
+        ({"SSH_CONNECTION": "1 2 3 4", "BROWSER": "browser"}, {}, None),
+        ({"BROWSER": "browser"}, {}, None),
+        ({"BROWSER": "missing"}, {}, "no program that BROWSER names was found"),
+        ({"BROWSER": "browser", "DISPLAY": ":0"}, {"browser": False}, "--no-browser was given"),
+    ],
+)
+def test_why_no_browser_can_be_opened(
+    screen: Pty, clock: FakeClock, environ: dict[str, str], options: dict[str, bool], reason: str | None
+) -> None:
+    def find(program: str, _environ: Mapping[str, str]) -> str | None:
+        return f"/usr/bin/{program}" if program in ("browser", "xdg-open") else None
+
+    assert terminal(screen, clock, environ, children_find=find, **options).no_browser() == reason
+
+
+def test_a_display_without_a_program_that_opens_a_browser(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, {"DISPLAY": ":0"}, children_find=lambda _p, _e: None)
+    assert told.no_browser() == "no program that opens one was found"
+
+
+# --- a password -------------------------------------------------------------------------------------------------------
+
+
+def with_a_password(clock: FakeClock) -> Prompt:
+    return in_a_browser(clock, flow="password", verification_uri="")
+
+
+def test_a_password_is_asked_for_below_what_it_is_for(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, PLAIN)
+    assert told.show(with_a_password(clock))
+    assert screen.text() == (
+        "credential-helper: kubectl needs a sign-in to prod (example.eu.auth0.com)\n"
+        "  for https://kubernetes.example.com: openid profile email offline_access\n"
+    )
+    os.write(screen.master, b"correct horse\r")
+    typed = told.type("password for ada: ", hidden=True, go_on=lambda: None)
+    assert typed.reveal() == "correct horse"
+    shown = screen.text()
+    assert "password for ada: " in shown
+
+
+def test_who_waits_for_a_password_that_is_typed_elsewhere_says_so(screen: Pty, clock: FakeClock) -> None:
+    assert terminal(screen, clock, PLAIN).show(with_a_password(clock), ours=False)
+    assert screen.text() == (
+        "credential-helper: waiting for a sign-in to prod (example.eu.auth0.com), "
+        "whose password is asked for in another terminal\n"
+    )
+
+
+TYPED = """
+told = terminal(2, clock, PLAIN)
+told.can_answer(profile("always"), "kubectl")
+try:
+    report(repr(told.type("password: ", hidden=True, go_on=lambda: None).reveal()))
+except Exception as error:
+    report(error)
+"""
+
+
+def test_a_password_is_typed_on_dev_tty_where_stderr_is_not_a_terminal(screen: Pty) -> None:
+    os.write(screen.master, b"correct horse\r")
+    assert session(screen, TYPED, stderr=subprocess.PIPE) == "'correct horse'\n"
+    assert "password: " in screen.text()
+
+
+def test_a_password_needs_a_terminal_though_the_profile_says_always() -> None:
+    assert session(None, TYPED, stderr=subprocess.PIPE) == "there is no terminal to type on\n"
+
+
+def test_no_password_is_typed_where_a_program_draws(screen: Pty) -> None:
+    screen.mode(termios.ICANON, on=False)
+    assert session(screen, TYPED, stderr=subprocess.PIPE) == "nobody can type on this terminal now\n"
