@@ -40,7 +40,7 @@ _BY_CODE = {
 }
 
 # Of who signs in unattended: a wrong password that is sent with every command locks the account.
-_UNATTENDED = {"invalid_grant": 300.0, "mfa_required": 300.0}
+_UNATTENDED = dict.fromkeys(("invalid_grant", "mfa_required", "too_many_attempts", "unauthorized"), 300.0)
 
 
 class Refusals:

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired, foreign
+from credential_helper.keyboard import in_foreground, read_line
 
 if TYPE_CHECKING:
     import threading
@@ -222,18 +223,6 @@ def takes_lines(fd: int) -> bool:
         return bool(termios.tcgetattr(fd)[3] & termios.ICANON)
     except (termios.error, OSError):
         return False
-
-
-def in_foreground(fd: int) -> bool:
-    """Say whether we are the terminal's foreground job; a terminal that does not control us knows no job of ours."""
-    if sys.platform == "win32":
-        return True
-    import errno
-
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError as error:
-        return error.errno == errno.ENOTTY  # not our controlling terminal; anything else: hung up
 
 
 def _same_device(status: os.stat_result, path: str) -> bool:
@@ -697,11 +686,9 @@ class Terminal:
 
         Raises InteractionRequired where nobody can type, or nothing was typed.
         """
-        from credential_helper import keyboard  # most sign-ins type nothing
-
         self._erase()
         with _typed_on(self._find_screen()) as fd:
-            return keyboard.read_line(fd, foreign(label.rstrip(), 200) + " ", hidden=hidden, go_on=go_on)
+            return read_line(fd, label, hidden=hidden, go_on=go_on)
 
     # --- the browser
 

@@ -105,7 +105,7 @@ def test_a_machine_s_access_denied_is_a_wrong_secret_and_no_person(sessions: Ses
     assert process.recall() is None
 
 
-@pytest.mark.parametrize(("code", "attended"), [("invalid_grant", 0.0), ("mfa_required", 60.0)])
+@pytest.mark.parametrize(("code", "attended"), [("invalid_grant", 0.0), ("unauthorized", 0.0), ("mfa_required", 60.0)])
 def test_a_wrong_password_that_nobody_types_is_not_sent_with_every_command(
     sessions: Sessions, clock: FakeClock, code: str, attended: float
 ) -> None:

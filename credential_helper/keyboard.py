@@ -1,0 +1,267 @@
+"""One line from a person's keyboard, and what must never happen to the terminal that it is read from.
+
+- Hidden means: the echo is off before the label is written, and on again whatever happens: an exception, Ctrl-C,
+  SIGTERM. Lines stay lines (ICANON): the person can correct, and Ctrl-C and Ctrl-Z stay what they are.
+- The echo changes at once and discards nothing (TCSANOW): what was typed ahead counts. Where the reading is given up,
+  what is half-typed goes (the shell would show it at its next prompt).
+- Ctrl-Z gives the terminal back with its echo; in the foreground again the label is written anew. In the background the
+  terminal is left alone and the wait goes on: a process that SIGTTIN or SIGTTOU stops would keep the session's lock.
+- A terminal takes 4095 bytes a line and drops the rest without a word, so a line of that length is refused. So is a key
+  that was pasted: of its many lines all but the first would be the shell's.
+- On Windows it is the console, by msvcrt. Untested.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from credential_helper.errors import InteractionRequired, UsageError, foreign
+from credential_helper.model import Secret
+
+PACE = 0.5  # seconds between two calls of go_on
+LONGEST = 1023 if sys.platform == "darwin" else 4095  # bytes a line: MAX_CANON of macOS, N_TTY_BUF_SIZE of Linux
+_QUIET = 0.3  # seconds without a key after which a paste is over
+_KEY = b"-----BEGIN "  # RFC 7468 §2
+
+
+def read_line(fd: int, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+    """Write a label on the terminal ``fd`` and read one line from it; without an echo where it is ``hidden``.
+
+    ``fd`` can be read and written. ``go_on`` is called about twice a second, and may raise. Raises InteractionRequired
+    where nothing is typed (Ctrl-D), there is no terminal, or it is gone; UsageError for what cannot be a line of text.
+    """
+    shown = f"{foreign(label, 200)} "
+    if sys.platform == "win32":
+        return Secret(_checked(_from_console(shown, hidden=hidden, go_on=go_on)))
+    if not os.isatty(fd):
+        raise InteractionRequired("there is no terminal to type on")
+    return Secret(_checked(_Reading(fd, shown.encode(), hidden=hidden).line(go_on)))
+
+
+def in_foreground(fd: int) -> bool:
+    """Say whether we are the terminal's foreground job; a terminal that does not control us knows no job of ours."""
+    if sys.platform == "win32":
+        return True
+    import errno
+
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError as error:
+        return error.errno == errno.ENOTTY  # not our controlling terminal; anything else: hung up
+
+
+def _checked(line: bytes) -> str:
+    """Return the text of a line. No exception here has any of it: UnicodeDecodeError's would have it all."""
+    text = line.decode("utf-8", "replace")
+    if len(line) >= LONGEST:
+        problem = f"what was typed is longer than a terminal's line of {LONGEST} bytes, which cuts it"
+    elif text.encode() != line:
+        problem = "what was typed is not UTF-8"
+    elif any(character < " " or character == "\x7f" for character in text):
+        problem = "what was typed has a control character in it: an arrow key's, for example"
+    else:
+        return text
+    raise UsageError(problem, hint="type it again; what cannot be typed comes from a file or a pipe")
+
+
+def _ready(fd: int | None, seconds: float) -> bool:
+    """Wait until something was typed, at most so many seconds; None: just wait. Signals are obeyed meanwhile."""
+    import select
+
+    return bool(select.select([] if fd is None else [fd], [], [], seconds)[0])
+
+
+class _Reading:
+    """One line that is read, and the state of the terminal while it is."""
+
+    def __init__(self, fd: int, label: bytes, *, hidden: bool) -> None:
+        self._fd = fd
+        self._label = label
+        self._hidden = hidden
+        self._muted = 0  # the flags of termios that we took away and owe the terminal
+        self._begun = False  # the label has been written, or was about to be: its line wants an end
+        self._stands = False  # the label does, and the echo is as it should be
+        self._over = False
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def line(self, go_on: Callable[[], None]) -> bytes:
+        """Read the line; without its end."""
+        if not self._takes_lines():
+            raise InteractionRequired("another program draws on the terminal")
+        # Both signals stop a background job for good. Blocked, a read fails instead, and the echo can be restored.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTIN, signal.SIGTTOU])
+        done = False
+        try:
+            self._watch_job_control()
+            line = self._typed(go_on)
+            done = True
+        finally:
+            self._over = True
+            try:
+                self._leave(done=done)
+            finally:  # once more: a second Ctrl-C may have come in between
+                self._unmute()
+                for number, handler in self._handlers.items():
+                    signal.signal(number, handler)
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return line
+
+    def _typed(self, go_on: Callable[[], None]) -> bytes:
+        heard = b""
+        while not heard.endswith(b"\n"):
+            go_on()
+            here = self._stands or self._put_up()
+            piece = self._read() if _ready(self._fd if here else None, PACE) else None
+            if piece == b"":  # Ctrl-D; behind other keys it only hands them over, a second one ends the line
+                if not heard:
+                    raise InteractionRequired("nothing was typed")
+                break
+            heard += piece or b""
+        if self._hidden and heard.startswith(_KEY):
+            while _ready(self._fd, _QUIET) and self._read():
+                go_on()
+            raise UsageError(
+                "a key has many lines, and only one was asked for", hint="it comes from a file, or from a pipe"
+            )
+        return heard.removesuffix(b"\n").removesuffix(b"\r")
+
+    def _read(self) -> bytes | None:
+        """Return what was typed, b"" for Ctrl-D; None: the terminal is not ours now, or has nothing after all."""
+        self._stands = self._stands and in_foreground(self._fd)
+        if self._stands:
+            try:
+                return os.read(self._fd, LONGEST + 1)
+            except BlockingIOError:  # somebody who shares this descriptor made it non-blocking (node does)
+                return None
+            except OSError:
+                self._stands = False
+        return None
+
+    # --- the terminal
+
+    def _takes_lines(self) -> bool:
+        import termios
+
+        try:
+            return bool(termios.tcgetattr(self._fd)[3] & termios.ICANON)
+        except termios.error:
+            raise InteractionRequired("the terminal is gone") from None
+
+    def _put_up(self) -> bool:
+        """Switch the echo off and write the label, if the terminal is ours now."""
+        self._stands = False
+        if not self._over and self._takes_lines() and in_foreground(self._fd):
+            if self._hidden:
+                self._mute()
+            self._begun = True
+            self._stands = self._write(self._label)
+        return self._stands
+
+    def _write(self, text: bytes) -> bool:
+        """Write, but not on a terminal that is stopped (Ctrl-S): it would not let us go again."""
+        import select
+
+        try:
+            return bool(select.select([], [self._fd], [], 0)[1]) and os.write(self._fd, text) == len(text)
+        except OSError:
+            return False
+
+    def _mute(self) -> None:
+        import termios
+
+        with suppress(termios.error):  # gone: the next look says so
+            attributes = termios.tcgetattr(self._fd)
+            flags = attributes[3] & (termios.ECHO | termios.ECHONL)
+            self._muted |= flags
+            attributes[3] &= ~flags
+            termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
+
+    def _unmute(self) -> None:
+        """Give back what was taken, but not to a shell that has the terminal again, and settings of its own on it."""
+        import termios
+
+        if not self._muted:
+            return
+        with suppress(termios.error):
+            attributes = termios.tcgetattr(self._fd)
+            if attributes[3] & termios.ICANON or in_foreground(self._fd):
+                attributes[3] |= self._muted
+                termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
+        self._muted = 0
+
+    def _leave(self, *, done: bool) -> None:
+        import termios
+
+        if not done and self._hidden and in_foreground(self._fd):
+            with suppress(termios.error):
+                termios.tcflush(self._fd, termios.TCIFLUSH)
+        self._unmute()
+        if self._begun and (self._hidden or not done) and in_foreground(self._fd):
+            self._write(b"\n")
+
+    # --- job control
+
+    def _watch_job_control(self) -> None:
+        """Take Ctrl-Z and its end over, where signals can be taken and are not ignored (a shell without jobs does)."""
+        import threading
+
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, handler in ((signal.SIGTSTP, self._stop), (signal.SIGCONT, self._continue)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                self._handlers[number] = signal.SIG_DFL
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._unmute()
+        self._stands = False
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # stops here until SIGCONT; does nothing where no shell could continue us
+        signal.signal(number, self._stop)
+        if not self._stands:
+            self._put_up()
+
+    def _continue(self, _number: int, _frame: FrameType | None) -> None:
+        self._put_up()
+
+
+def _from_console(label: str, *, hidden: bool, go_on: Callable[[], None]) -> bytes:
+    """Read a line from the console of Windows, a key at a time: only so can its echo be left out."""
+    if sys.platform != "win32":
+        raise InteractionRequired("there is no console")
+    import msvcrt
+    import time
+
+    def echo(text: str) -> None:
+        for character in text:
+            msvcrt.putwch(character)
+
+    echo(label)
+    line = ""
+    while True:
+        while not msvcrt.kbhit():
+            go_on()
+            time.sleep(0.05)
+        key = msvcrt.getwch()
+        if key in "\x00\xe0":  # an arrow or function key, whose second half says which
+            msvcrt.getwch()
+        elif key == "\x03":
+            raise KeyboardInterrupt
+        elif key == "\b":
+            echo("\b \b" if line and not hidden else "")
+            line = line[:-1]
+        elif key in "\r\n":
+            echo("\r\n")
+            return line.encode("utf-8", "surrogatepass")
+        elif key in "\x04\x1a" and not line:  # Ctrl-Z is the end of input here
+            echo("\r\n")
+            raise InteractionRequired("nothing was typed")
+        else:
+            echo(key if not hidden else "")
+            line += key
