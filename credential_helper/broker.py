@@ -62,7 +62,6 @@ from credential_helper.stores.sessions import Note, Sessions, Stored
 
 Mode = Literal["any", "renew", "sign-in"]
 
-LOCK_DEADLINE = 60.0  # seconds without a person involved
 LOGOUT_DEADLINE = 10.0
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
@@ -644,9 +643,9 @@ class _Waiting:
         if prompt is not None:
             self._alone_since = waited
             self._with_person(prompt, waited)
-        elif waited - self._alone_since > LOCK_DEADLINE:
+        elif waited - self._alone_since > lock.DEADLINE:
             raise LockTimeout(
-                f"another process has held the session for {LOCK_DEADLINE:.0f} s",
+                f"another process has held the session for {lock.DEADLINE:.0f} s",
                 hint="try again, or look for a hanging credential-helper process",
             )
         return True

@@ -27,6 +27,12 @@ exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 
 74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
 78 configuration, 130 interrupted"""
 
+_SECRET = """\
+Put a client secret, a key or a password into the OS keyring, where a profile's
+client_secret = { keyring = "NAME" }, private_key or password finds it.
+
+set reads it from stdin, or asks for it without an echo; list tells the names."""
+
 # The names under which this one executable is reached, beside its own, and the command that each is.
 _NAMES = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
 
@@ -108,6 +114,17 @@ def _parser(name: str = PROGRAM) -> _Parser:
     one = command("status", "say who is signed in, and until when")
     one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to tell about (default: all)")
     one.add_argument("--json", action="store_true", help="as JSON")
+    secret = commands.add_parser(
+        "secret",
+        help="put a client secret, a key or a password into the OS keyring",
+        description=_SECRET,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[shared],
+        argument_default=argparse.SUPPRESS,
+    )
+    secret.add_argument("action", metavar="ACTION", choices=("set", "delete", "list"), help="set, delete or list")
+    secret.add_argument("name", metavar="NAME", nargs="?", help="letters, digits, -, _ and .")
     return parser
 
 
@@ -170,6 +187,10 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: Context) -> int
         return git_helper.answer(call, given if command == "git" else {**given, "operation": command})
     if command in tools.COMMANDS:
         return tools.COMMANDS[command](call, given)
+    if command == "secret":
+        from credential_helper import secret
+
+        return secret.run(given, context)
     from credential_helper import people  # a tool's answer need not load what only people use
 
     return people.COMMANDS[command](given, context)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from credential_helper import broker, children, places, profiles
 from credential_helper.clock import Clock
-from credential_helper.errors import ConfigurationError
+from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.interrupts import Caller, Interrupts
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.stores.files import State
+from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.native import Keyring
 from credential_helper.stores.sessions import Sessions
 from credential_helper.terminal import Terminal
@@ -63,17 +64,24 @@ class Context:
 
     def keyring(self, profile: Profile | None = None) -> Keyring:
         """Return the keyring that a profile means."""
+        return Keyring(
+            environ=self.environ,
+            deadline=self._keyring_deadline(profile),
+            store="keyring" if profile is not None and profile.store == "keyring" else "auto",
+            note=self.note,
+        )
 
+    def _keyring_deadline(self, profile: Profile | None) -> Callable[[], float]:
         def deadline() -> float:
             asked = profile is not None and self.terminal.can_answer(profile, PROGRAM)
             return _KEYRING_DEADLINE_PERSON if asked else _KEYRING_DEADLINE
 
-        return Keyring(
-            environ=self.environ,
-            deadline=deadline,
-            store="keyring" if profile is not None and profile.store == "keyring" else "auto",
-            note=self.note,
-        )
+        return deadline
+
+    def named_secrets(self, profile: Profile | None) -> NamedSecrets:
+        """Return the secrets that a person put into the system's own keyring, for a profile to read."""
+        keyring = Keyring(environ=self.environ, deadline=self._keyring_deadline(profile), note=self.note)
+        return NamedSecrets(self.state, keyring, clock=self.clock, note=self.note)
 
     def sessions(self, profile: Profile | None = None) -> Sessions:
         """Return the sessions, with the keyring that a profile means."""
@@ -88,16 +96,24 @@ class Context:
             caller=self.caller,
             clock=self.clock,
             note=self.note,
-            client_secret=self._client_secret,
+            read_secret=lambda source: self._read_secret(source, profile),
         )
 
-    def _client_secret(self, profile: Profile) -> Secret:
+    def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         """Read a secret once a run: a command source may ask a person each time."""
-        source = profile.client_secret
-        assert source is not None
         if source not in self._secrets:
-            self._secrets[source] = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
+            if source.kind == "keyring":
+                self._secrets[source] = self._from_keyring(source, profile)
+            else:
+                self._secrets[source] = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         return self._secrets[source]
+
+    def _from_keyring(self, source: Source, profile: Profile | None) -> Secret:
+        try:
+            return self.named_secrets(profile).read(source.value[0])
+        except (ConfigurationError, StoreError) as error:
+            error.sentence = f"{source.origin}: {error.sentence}"
+            raise
 
     def obtain(self, chosen: profiles.Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
         """Obtain a credential for a chosen profile."""

@@ -2,7 +2,7 @@
 
     __main__            replies first, then the command line
     cli                 a command line → a command
-    people  status      what people type
+    people  status  secret                  what people type
     tools  git_helper  docker_helper        what tools ask for
     answers             one call and its answer
     context             one run: the only place where all that follows is put together
@@ -11,7 +11,7 @@
                                  settings  config_file  judges  children      of profiles
     keeping             keeps what replies replays
     replies             the hot path, which sees places alone
-    freshness  interrupts  hosts  places                           small and pure
+    freshness  interrupts  keyboard  providers  hosts  places      small and pure
     model  errors  clock                                           words that everybody may use
 
 Arrows point down. The terminal is handed to the broker as an object, the broker never imports it. A package that is not
@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"replies", "cli"},
     "cli": {
-        *("__init__", "answers", "context", "docker_helper", "git_helper", "interrupts", "people", "settings", "tools"),
+        *("__init__", "answers", "context", "docker_helper", "git_helper", "interrupts", "people", "secret"),
+        *("settings", "tools"),
     },
     "git_helper": {
         *("answers", "broker", "children", "context", "freshness", "profiles", "protocols", "replies", "stores"),
@@ -65,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tools": {"answers", "context", "git_helper", "profiles", "protocols"},
     "answers": {"broker", "config_file", "context", "keeping", "profiles", "protocols", "replies"},
     "keeping": {"__init__", "places", "replies"},
+    "secret": {"answers", "context", "interrupts", "replies", "stores", "terminal"},
     "people": {"broker", "context", "profiles", "status", "stores", "terminal"},
     "status": {"__init__", "answers", "context", "freshness", "places", "profiles", "protocols", "stores", "terminal"},
     "context": {"broker", "children", "interrupts", "places", "profiles", "stores", "terminal"},
@@ -72,17 +74,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sign_in": {"freshness", "interrupts", "stores"},
     "refusals": {"stores"},
     "protocols": set(),
-    "oauth": {"__init__", "hosts"},
+    "oauth": {"__init__", "hosts", "providers"},
     "stores": {"places"},
     "profiles": {"children", "config_file", "hosts", "judges", "places", "settings"},
-    "settings": {"hosts", "judges", "places"},
+    "settings": {"hosts", "judges", "places", "providers"},
     "config_file": {"judges", "places"},
     "judges": {"hosts"},
     "children": {"places"},
-    "terminal": {"hosts"},
+    "terminal": {"hosts", "keyboard"},
     "replies": {"__init__", "places"},
     "freshness": set(),
     "interrupts": set(),
+    "keyboard": set(),
+    "providers": {"hosts"},
     "hosts": set(),
     "places": set(),
     "model": set(),
@@ -96,7 +100,7 @@ OWNERS = {
     "truststore": {"oauth/transport"},
     "urllib3": {"oauth/transport"},  # requests stands on it, and shows it in its adapters
     "cryptography": {"oauth/transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
-    "jwt": {"oauth/id_token", "oauth/client_authentication"},
+    "jwt": {"oauth/id_token", "oauth/client_assertion"},
     "keyring": {"stores/native"},
     "secretstorage": {"stores/native"},  # keyring's Secret Service stands on it
     "filelock": {"stores/lock"},
@@ -114,14 +118,18 @@ REVEALS = {
     "broker": "an ID token's claims are looked at",
     "docker_helper": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
+    "oauth/authorization_code": "code and verifier go into a request",
+    "oauth/client_assertion": "the client's private key is parsed",
     "oauth/client_authentication": "the client's secret goes into a request",
     "oauth/device_authorization": "the device code goes into a request",
     "oauth/id_token": "an ID token is checked",
+    "oauth/password": "the password goes into a request",
     "oauth/refresh_token": "the refresh token goes into a request",
     "oauth/revocation": "the refresh token goes into a request",
     "oauth/transport": "the Authorization header",
     "protocols/docker": "the answer",
     "protocols/generic": "the answer",
+    "secret": "a key is told from a client secret",
     "stores/native": "the keyring",
     "stores/passwords": "the index, where it holds the passwords",
     "stores/sessions": "the session file",

@@ -181,7 +181,9 @@ def test_what_is_longer_than_a_kept_request_is_still_answered(machine: dict[str,
     assert first.stdout == second.stdout != b""
 
 
-@pytest.mark.parametrize("words", [("kubectl",), ("token",), ("status",), ("login",), ("--version",)])
+@pytest.mark.parametrize(
+    "words", [("kubectl",), ("token",), ("status",), ("login",), ("secret", "list"), ("--version",)]
+)
 def test_stdin_is_left_alone_where_nothing_is_asked_there(machine: dict[str, str], words: tuple[str, ...]) -> None:
     """``kubectl apply -f -`` and a shell's ``while read`` keep their input."""
     read, write = os.pipe()
@@ -200,10 +202,18 @@ def test_a_closed_stdin_is_an_empty_one(machine: dict[str, str]) -> None:
     assert done.stdout.startswith(b'{"version":1')
 
 
+def test_a_closed_stdin_holds_no_secret(environ: dict[str, str]) -> None:
+    done = shell(environ, "<&-", "secret", "set", "ci")
+    assert done.returncode == 64
+    assert done.stderr.startswith(b"credential-helper: the secret on stdin is empty: nothing is kept\n")
+
+
 # --- stdout and stderr
 
 
-@pytest.mark.parametrize("words", [("token",), ("get",), ("kubectl",), ("--version",), ("--help",), ("status",)])
+@pytest.mark.parametrize(
+    "words", [("token",), ("get",), ("kubectl",), ("--version",), ("--help",), ("status",), ("secret", "list")]
+)
 def test_a_closed_stdout_is_refused_before_any_work(
     machine: dict[str, str], provider: EmbeddedProvider, words: tuple[str, ...]
 ) -> None:
@@ -319,6 +329,30 @@ def test_the_client_s_secret_is_told_by_no_error(environ: dict[str, str], behavi
     home = Path(environ["HOME"])
     kept = [path for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
     assert kept == []
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin"),
+    [
+        (("secret", "set", "ci"), CANARY),
+        (("secret", "set", "ci", "--verbose"), CANARY),
+        (("secret", "set", "ci"), f"{CANARY}\0"),
+        (("secret", "set", "ci"), CANARY * 5000),
+        (("secret", "set", f"{CANARY}+"), CANARY),
+        (("secret", "set", "ci", CANARY), CANARY),
+        (("secret", CANARY), CANARY),
+    ],
+)
+def test_a_secret_that_is_not_kept_is_told_by_no_error(
+    environ: dict[str, str], words: tuple[str, ...], stdin: str
+) -> None:
+    """There is no keyring here, and some of it is wrong besides."""
+    done = call(environ, *words, input=stdin.encode())
+    assert done.returncode in (64, 74)
+    assert done.stdout == b""
+    assert CANARY.encode() not in done.stderr
+    home = Path(environ["HOME"])
+    assert not [path for path in home.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
 
 
 # --- signals

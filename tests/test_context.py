@@ -102,7 +102,8 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
     found = chosen(environ, ["token", "ci"])
     context.hidden |= found.hidden
     tools = context.tools(found.profile)
-    secrets = {tools.client_secret(found.profile).reveal() for _ in range(3)}
+    assert found.profile.client_secret is not None
+    secrets = {tools.read_secret(found.profile.client_secret).reveal() for _ in range(3)}
     assert secrets == {"the-secret"}
     assert Path(environ["HOME"], "asked").read_text() == "asked\n"
 

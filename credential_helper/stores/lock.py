@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from credential_helper.clock import Clock
-from credential_helper.errors import StoreError
+from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores.files import State
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+DEADLINE = 60.0  # seconds that a lock is waited for, where no person is involved
 
 # A waiter costs 0.44 % of a core at 50 ms; a refresh takes a few hundred ms, a sign-in minutes.
 _QUICK_POLL = 0.05
@@ -46,6 +48,25 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
         yield True
     finally:
         lock.release()
+
+
+@contextmanager
+def alone(state: State, name: str, what: str, *, clock: Clock) -> Iterator[None]:
+    """Hold the lock file ``name``, with no person involved; raises LockTimeout after 60 s, and as ``held``.
+
+    ``what`` is the predicate's object: ``another process has held WHAT for 60 s``.
+    """
+
+    def wait(waited: float) -> bool:
+        return waited < DEADLINE
+
+    with held(state, name, clock=clock, waiting=wait) as mine:
+        if not mine:
+            raise LockTimeout(
+                f"another process has held {what} for {DEADLINE:.0f} s",
+                hint="try again, or look for a hanging credential-helper process",
+            )
+        yield
 
 
 def _acquire(lock: FileLock, path: str) -> bool:

@@ -17,15 +17,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import msgspec
 
 from credential_helper import places
 from credential_helper.clock import Clock
-from credential_helper.errors import LockTimeout, StoreError, foreign
+from credential_helper.errors import StoreError, foreign
 from credential_helper.model import Secret
 from credential_helper.stores import lock
 from credential_helper.stores.files import State
@@ -34,7 +34,6 @@ from credential_helper.stores.sessions import Keyring, Note
 Tool = Literal["git", "docker"]
 Storage = Literal["keyring", "file"]
 
-LOCK_DEADLINE = 60.0  # seconds
 INDEX = "passwords/index.json"
 SECRETS = ("password", "credential", "oauth_refresh_token")
 
@@ -212,18 +211,8 @@ class Passwords:
 
     # --- the file ---
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        def wait(waited: float) -> bool:
-            return waited < LOCK_DEADLINE
-
-        with lock.held(self._state, _LOCK, clock=self._clock, waiting=wait) as mine:
-            if not mine:
-                raise LockTimeout(
-                    f"another process has held the stored passwords for {LOCK_DEADLINE:.0f} s",
-                    hint="try again, or look for a hanging credential-helper process",
-                )
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        return lock.alone(self._state, _LOCK, "the stored passwords", clock=self._clock)
 
     def _look(self) -> _Index:
         """Return the index; where the state directory cannot be used, nothing is stored for us."""

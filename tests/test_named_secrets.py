@@ -1,0 +1,361 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from credential_helper.clock import SystemClock
+from credential_helper.errors import ConfigurationError, LockTimeout, StoreError, UsageError
+from credential_helper.model import Secret
+from credential_helper.stores import lock
+from credential_helper.stores.files import State
+from credential_helper.stores.named_secrets import INDEX, NamedSecrets
+from tests.conftest import FakeClock
+
+ROOT = Path(__file__).resolve().parent.parent
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
+
+
+class FolderKeyring:
+    """A keyring that several processes share: a file a record. ``refuses`` are the calls that fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(exist_ok=True)
+        self.refuses: dict[str, StoreError] = {}
+        self.calls: list[str] = []
+        self.before: Callable[[str], None] = lambda _call: None
+        self.after: Callable[[str], None] = lambda _call: None
+
+    def usable(self, store: Literal["auto", "keyring"]) -> bool:
+        raise AssertionError(store)
+
+    def read(self, name: str, username: str) -> Secret | None:
+        path = self._path("read", name, username)
+        return Secret(path.read_text()) if path.exists() else None
+
+    def write(self, name: str, username: str, secret: Secret) -> None:
+        self._path("write", name, username).write_text(secret.reveal())
+        self.after("write")
+
+    def delete(self, name: str, username: str) -> None:
+        self._path("delete", name, username).unlink(missing_ok=True)
+        self.after("delete")
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def _path(self, call: str, name: str, username: str) -> Path:
+        folder, _, own = name.partition("/")
+        assert (folder, own) == ("secret", username)
+        self.calls.append(f"{call} {own}")
+        self.before(call)
+        if call in self.refuses:
+            raise self.refuses[call]
+        return self.folder / own
+
+
+class House:
+    """A state directory, a keyring, and what was said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = State(str(folder / "state"))
+        self.keyring = FolderKeyring(folder / "keyring")
+        self.clock = FakeClock()
+        self.notes: list[str] = []
+        self.secrets = NamedSecrets(self.state, self.keyring, clock=self.clock, note=self.notes.append)
+
+    @property
+    def index(self) -> Path:
+        return Path(self.state.locate(INDEX))
+
+    def on_disk(self) -> bytes:
+        return b"".join(file.read_bytes() for file in Path(str(self.state.path)).rglob("*") if file.is_file())
+
+    def truthful(self) -> bool:
+        """Say whether what is listed can be read, and whether what is not is known to have to go."""
+        index = json.loads(self.index.read_bytes())
+        kept = self.keyring.names()
+        return set(index["names"]) <= set(kept) and set(kept) <= {*index["names"], *index["leaving"]}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+# --- set, read, list, delete ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["s3cr3t", " wörd ", PEM, "x" * 65536], ids=["plain", "spaces", "pem", "64 KiB"])
+def test_what_is_set_is_read_whole_and_is_nowhere_on_disk(house: House, value: str) -> None:
+    assert house.secrets.set("ci", Secret(value)) is False
+    assert house.secrets.read("ci") == Secret(value)
+    assert house.secrets.names() == ("ci",)
+    assert house.keyring.names() == ["ci"]
+    assert value.encode() not in house.on_disk()
+    assert house.truthful()
+
+
+def test_a_second_one_replaces_the_first(house: House) -> None:
+    house.secrets.set("ci", Secret("old"))
+    assert house.secrets.set("ci", Secret("new")) is True
+    assert house.secrets.read("ci") == Secret("new")
+    assert house.secrets.names() == ("ci",)
+
+
+def test_names_are_sorted_and_apart(house: House) -> None:
+    for name in ("b", "a.1", "A", "_", "-", "x" * 100):
+        house.secrets.set(name, Secret(f"secret of {name}"))
+    assert house.secrets.names() == tuple(sorted(("b", "a.1", "A", "_", "-", "x" * 100)))
+    assert house.secrets.read("A") == Secret("secret of A")
+    house.secrets.delete("b")
+    assert "b" not in house.secrets.names()
+    assert house.secrets.find("b") is None
+    assert house.secrets.find("a.1") == Secret("secret of a.1")
+
+
+def test_nothing_set_is_said_and_makes_no_directory(house: House) -> None:
+    assert house.secrets.find("ci") is None
+    with pytest.raises(ConfigurationError, match="the keyring has no secret ci") as caught:
+        house.secrets.read("ci")
+    assert caught.value.hint == "credential-helper secret set ci"
+    assert house.secrets.names() == ()
+    assert not Path(str(house.state.path)).exists()
+
+
+def test_a_secret_needs_no_state_directory_to_be_read(house: House) -> None:
+    """A profile is served where the disk is not: on a read-only home, in another home."""
+    house.secrets.set("ci", Secret("s3cr3t"))
+    elsewhere = NamedSecrets(State(None), house.keyring, clock=house.clock, note=house.notes.append)
+    assert elsewhere.read("ci") == Secret("s3cr3t")
+    with pytest.raises(StoreError):
+        elsewhere.names()
+
+
+def test_what_is_not_there_cannot_be_deleted(house: House) -> None:
+    with pytest.raises(ConfigurationError, match="the keyring has no secret ci") as caught:
+        house.secrets.delete("ci")
+    assert caught.value.hint == "credential-helper secret list"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "../a", "ä", "a\n", "x" * 101, "a=b"])
+def test_what_is_no_name_is_refused_without_repeating_it(house: House, name: str) -> None:
+    for call in (lambda: house.secrets.set(name, Secret("s")), lambda: house.secrets.delete(name)):
+        with pytest.raises(UsageError) as caught:
+            call()
+        assert not name or name not in caught.value.sentence
+    assert house.keyring.calls == []
+
+
+def test_the_index_is_private(house: House) -> None:
+    house.secrets.set("ci", Secret("s3cr3t"))
+    assert stat.S_IMODE(house.index.stat().st_mode) == 0o600
+    assert stat.S_IMODE(house.index.parent.stat().st_mode) == 0o700
+    assert json.loads(house.index.read_bytes()) == {"version": 1, "names": ["ci"], "leaving": []}
+
+
+def test_a_record_of_another_home_is_replaced_listed_and_deleted(house: House, tmp_path: Path) -> None:
+    """Two homes with one keyring share its named secrets: that is what the name is for."""
+    (tmp_path / "other").mkdir()
+    other = House(tmp_path / "other")
+    other.secrets = NamedSecrets(other.state, house.keyring, clock=other.clock, note=other.notes.append)
+    house.secrets.set("ci", Secret("old"))
+    assert other.secrets.names() == ()
+    assert other.secrets.set("ci", Secret("new")) is True
+    assert other.secrets.names() == ("ci",)
+    assert house.secrets.read("ci") == Secret("new")
+    other.secrets.delete("ci")
+    assert house.secrets.find("ci") is None
+    house.secrets.delete("ci")  # it is listed there: this clears the list
+    assert house.secrets.names() == ()
+
+
+def test_a_name_whose_record_was_deleted_elsewhere_can_be_set_and_deleted(house: House) -> None:
+    house.secrets.set("ci", Secret("old"))
+    (house.keyring.folder / "ci").unlink()
+    assert house.secrets.set("ci", Secret("new")) is False
+    assert house.truthful()
+    (house.keyring.folder / "ci").unlink()
+    house.secrets.delete("ci")
+    assert house.secrets.names() == ()
+
+
+# --- a keyring that cannot be used now --------------------------------------------------------------------------------
+
+LOCKED = StoreError("the keyring is locked", hint="unlock the keyring")
+NONE = StoreError("there is no keyring here", hint='store = "file" in the profile keeps the refresh token in a file')
+
+
+@pytest.mark.parametrize(("error", "first"), [(LOCKED, "unlock the keyring; or write"), (NONE, "write { file = … }")])
+@pytest.mark.parametrize("call", ["read", "write", "delete"])
+def test_a_keyring_that_fails_changes_nothing_and_the_hint_is_about_secrets(
+    house: House, error: StoreError, first: str, call: str
+) -> None:
+    house.secrets.set("ci", Secret("old"))
+    before = house.index.read_bytes()
+    house.keyring.refuses = {call: StoreError(error.sentence, hint=error.hint)}
+    work: dict[str, Callable[[], object]] = {
+        "read": lambda: house.secrets.read("ci"),
+        "write": lambda: house.secrets.set("ci", Secret("new")),
+        "delete": lambda: house.secrets.delete("ci"),
+    }
+    with pytest.raises(StoreError) as caught:
+        work[call]()
+    assert caught.value.sentence == error.sentence
+    assert (caught.value.hint or "").startswith(first)
+    assert "refresh token" not in (caught.value.hint or "")
+    house.keyring.refuses = {}
+    assert house.index.read_bytes() == before
+    assert house.secrets.read("ci") == Secret("old")
+
+
+def test_a_new_secret_that_is_not_kept_is_not_listed(house: House) -> None:
+    house.keyring.refuses = {"write": LOCKED}
+    with pytest.raises(StoreError):
+        house.secrets.set("ci", Secret("s3cr3t"))
+    house.keyring.refuses = {}
+    assert house.secrets.names() == ()
+    assert house.secrets.set("ci", Secret("s3cr3t")) is False
+    assert house.truthful()
+
+
+def test_a_disk_that_fails_keeps_nothing_in_the_keyring(house: House) -> None:
+    house.state.prepare("secrets")
+    house.index.with_name("index.json.new").mkdir()
+    with pytest.raises(StoreError):
+        house.secrets.set("ci", Secret("s3cr3t"))
+    assert house.keyring.names() == []
+
+
+def test_a_damaged_index_counts_as_absent_and_is_said(house: House) -> None:
+    house.secrets.set("ci", Secret("s3cr3t"))
+    for content in (b"", b"{", b"\xff", b'{"version": 2}', b'{"names": ["a/b"]}', b'{"names": "ci"}'):
+        house.index.write_bytes(content)
+        house.notes.clear()
+        assert house.secrets.names() == ()
+        assert house.notes == ["the index of secrets is damaged or of another version: it counts as absent"]
+    assert house.secrets.read("ci") == Secret("s3cr3t")
+    assert house.secrets.set("ci", Secret("new")) is True
+    assert house.secrets.names() == ("ci",)
+
+
+# --- a process that is killed -----------------------------------------------------------------------------------------
+
+WORK = """\
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from credential_helper.clock import SystemClock
+from credential_helper.model import Secret
+from credential_helper.stores.files import State
+from credential_helper.stores.named_secrets import NamedSecrets
+from tests.test_named_secrets import FolderKeyring
+
+folder, action, name, value, where, call = sys.argv[2:]
+keyring = FolderKeyring(Path(folder) / "keyring")
+
+def die(made):
+    if made == call:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(keyring, where, die)
+secrets = NamedSecrets(State(folder + "/state"), keyring, clock=SystemClock(), note=print)
+if action == "set":
+    secrets.set(name, Secret(value))
+else:
+    secrets.delete(name)
+"""
+
+
+def work(folder: Path, action: str, name: str, value: str = "", where: str = "", call: str = "") -> list[str]:
+    return [sys.executable, "-c", WORK, str(ROOT), str(folder), action, name, value, where or "before", call]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(("action", "call"), [("set", "write"), ("delete", "delete")])
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_killed_process_leaves_nothing_that_is_listed_and_gone_or_kept_and_forgotten(
+    house: House, tmp_path: Path, action: str, call: str, where: str, *, there: bool
+) -> None:
+    house.secrets.set("other", Secret("untouched"))
+    if there or action == "delete":
+        house.secrets.set("ci", Secret("old"))
+    done = subprocess.run(work(tmp_path, action, "ci", "new", where, call), timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert house.truthful()
+    house.secrets.set("other", Secret("changed"))  # the next change
+    assert house.truthful()
+    assert json.loads(house.index.read_bytes())["leaving"] == []
+    survives = action == "set" and there
+    assert house.secrets.names() == (("ci", "other") if survives else ("other",))
+    assert house.keyring.names() == list(house.secrets.names())
+    if survives:
+        assert house.secrets.read("ci") == Secret("old" if where == "before" else "new")
+
+
+def test_what_a_killed_process_left_can_be_set_again(house: House, tmp_path: Path) -> None:
+    subprocess.run(work(tmp_path, "set", "ci", "half", "after", "write"), timeout=60)
+    assert house.secrets.names() == ()
+    assert house.secrets.set("ci", Secret("whole")) is False
+    assert house.secrets.read("ci") == Secret("whole")
+    assert house.truthful()
+
+
+def test_what_cannot_go_now_is_noted_and_goes_later(house: House, tmp_path: Path) -> None:
+    subprocess.run(work(tmp_path, "set", "ci", "half", "after", "write"), timeout=60)
+    house.keyring.refuses = {"delete": LOCKED}
+    house.secrets.set("other", Secret("s3cr3t"))
+    assert house.notes == ["the keyring keeps an old secret until the next change: the keyring is locked"]
+    assert house.keyring.names() == ["ci", "other"]
+    house.keyring.refuses = {}
+    house.secrets.set("other", Secret("s3cr3t"))
+    assert house.keyring.names() == ["other"]
+
+
+# --- several at once --------------------------------------------------------------------------------------------------
+
+
+def test_two_at_once_lose_nothing(house: House, tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(4)]
+    running = [subprocess.Popen(work(tmp_path, "set", name, f"secret of {name}")) for name in names]
+    assert [process.wait(60) for process in running] == [0] * 4
+    assert house.secrets.names() == tuple(names)
+    assert house.keyring.names() == names
+    assert house.truthful()
+
+
+def test_of_two_that_set_the_same_one_wins_whole(house: House, tmp_path: Path) -> None:
+    values = ["a" * 5000, "b" * 5000]
+    running = [subprocess.Popen(work(tmp_path, "set", "ci", value)) for value in values]
+    assert [process.wait(60) for process in running] == [0, 0]
+    assert house.secrets.read("ci").reveal() in values
+    assert house.truthful()
+
+
+def test_a_lock_that_is_never_free_is_a_lock_timeout(house: House) -> None:
+    house.secrets.set("ci", Secret("old"))
+    with (
+        lock.held(house.state, "secrets/index.lock", clock=SystemClock(), waiting=lambda _waited: False),
+        pytest.raises(LockTimeout),
+    ):
+        house.secrets.set("ci", Secret("new"))
+    assert sum(house.clock.slept) >= lock.DEADLINE
+    assert house.secrets.read("ci") == Secret("old")
+
+
+def test_readers_take_no_lock(house: House) -> None:
+    house.secrets.set("ci", Secret("s3cr3t"))
+    with lock.held(house.state, "secrets/index.lock", clock=SystemClock(), waiting=lambda _waited: False):
+        assert house.secrets.read("ci") == Secret("s3cr3t")
+        assert house.secrets.names() == ("ci",)
+    assert house.clock.slept == []
+    assert os.listdir(house.index.parent)
