@@ -29,6 +29,7 @@ from typing import IO, Literal, NoReturn, TypedDict, Unpack
 import msgspec
 import pytest
 
+from integration.chromium import Chromium
 from integration.kube_api import KubeApi
 from integration.provider import AUDIENCE, CLI, Authority, Face, OidcProvider, ProviderError
 from integration.real import missing, need
@@ -127,6 +128,12 @@ class Running:
         r"""Press keys on its terminal: b"\x03" is Ctrl-C, b"\r" is Return."""
         assert self._terminal is not None, "it was started without a terminal"
         os.write(self._terminal, keys)
+
+    @property
+    def echoes(self) -> bool:
+        """Say whether its terminal shows what is typed."""
+        assert self._terminal is not None, "it was started without a terminal"
+        return bool(termios.tcgetattr(self._terminal)[3] & termios.ECHO)
 
     def hang_up(self) -> None:
         """Close the terminal's window."""
@@ -410,6 +417,23 @@ def kube_api(bare_kube_api: KubeApi, oidc: OidcProvider) -> KubeApi:
     for face in oidc.faces:
         bare_kube_api.trust(face.issuer, [AUDIENCE, CLI], ca_file=face.ca_file)
     return bare_kube_api
+
+
+# --- a browser --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chromium(oidc_server: OidcProvider) -> Iterator[Chromium]:
+    """Return a real browser with a profile of its own; it believes the certificate of the provider's https faces."""
+    with Chromium(trust=[oidc_server.certificate]) as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """Return the folder for what is kept for people to look at; CREDENTIAL_HELPER_TEST_ARTEFACTS names another one."""
+    named = os.environ.get("CREDENTIAL_HELPER_TEST_ARTEFACTS")
+    return Path(named) if named else CHECKOUT / "build" / "artefacts"
 
 
 # --- the program under test -------------------------------------------------------------------------------------------

@@ -12,9 +12,16 @@ A face is a provider of its own (issuer, port, clients, sessions, counts); four 
     auth0       http, issuer with a final slash, Auth0's paths, statuses and words; ``audience`` required of machines
     tls         plain over https        auth0_tls   auth0 over https; both under ``ca_file``, which nothing else trusts
 
-An endpoint, in counts and faults, is ``discovery``, ``jwks``, ``device_authorization``, ``token``, ``revocation``,
-``introspection`` or ``userinfo``; a token request also counts, and can be made to fail, as the last word of its grant
-type: ``device_code``, ``refresh_token``, ``client_credentials``.
+An endpoint, in counts and faults, is ``discovery``, ``jwks``, ``authorization``, ``device_authorization``, ``token``,
+``revocation``, ``introspection`` or ``userinfo``; a token request also counts, and can be made to fail, as the last
+word of its grant type: ``authorization_code``, ``device_code``, ``refresh_token``, ``client_credentials``, and of
+Auth0's faces ``password`` and ``password-realm``.
+
+A browser that comes to the authorization endpoint is ada and agrees to everything, unless ``configure(pages=True)``
+shows it a sign-in page and a page that asks for consent, whose parts have the ids ``username``, ``password``,
+``sign-in``, ``scopes``, ``allow`` and ``cancel``. The plain faces give ``offline_access`` only where ``prompt=consent``
+is asked for as well (OpenID Connect Core §11), Auth0's always. A public client has to use PKCE, which is the
+provider's own default, and every callback names its ``iss`` (RFC 9207).
 
 The device answer carries ``interval`` 1, and an early poll gets slow_down; from then on the provider wants 5 s more of
 that client (RFC 8628 §3.5). ``configure`` changes that. JWT access tokens come with ``audience`` or ``resource`` (any
@@ -56,6 +63,10 @@ CLI = "cli"  # a person's: public, device flow, refresh tokens that rotate
 CLI_SHORT = "cli-short"  # the same, its access and ID tokens live OIDC_SHORT_TTL (4) seconds
 CLI_NO_REFRESH = "cli-no-refresh"  # the same, never given a refresh token
 CLI_CONFIDENTIAL = "cli-confidential"  # the same, with ODD_SECRET as client_secret_basic
+CLI_BROWSER = "cli-browser"  # public; code flow, device flow, refresh tokens; /callback on any loopback port
+CLI_BROWSER_CONFIDENTIAL = "cli-browser-confidential"  # the same, with ODD_SECRET as client_secret_basic
+CLI_PASSWORD = "cli-password"  # public; Auth0's faces: password, password-realm, device flow, refresh tokens
+CLI_PASSWORD_CONFIDENTIAL = "cli-password-confidential"  # the same but for the device flow; ODD_SECRET as post
 M2M_BASIC = "m2m-basic:odd/id"  # a machine's: client_secret_basic and nothing else, ODD_SECRET
 M2M_POST = "m2m-post:odd/id"  # a machine's: client_secret_post and nothing else, ODD_SECRET
 M2M_SHORT = "m2m-short"  # client_secret_basic with SHORT_SECRET; its tokens live 4 seconds
@@ -63,6 +74,15 @@ ODD_SECRET = "p%c+r t&=/e"
 SHORT_SECRET = "short-secret"
 
 AUDIENCE = "https://kubernetes.example.com"  # what the tests' API server calls itself
+
+# People whom the pages and the password grants know: NAME or NAME@example.com, all with the same password.
+PASSWORD = "correct horse battery staple"
+CONNECTION = "Username-Password-Authentication"  # the realm of ADA and of those who are refused
+ADA = "ada@example.com"
+BOB = "bob@example.com"  # in the realm "employees"
+MFA = "mfa@example.com"  # 403 mfa_required
+BLOCKED = "blocked@example.com"  # 403 unauthorized
+LOCKED = "locked@example.com"  # 429 too_many_attempts
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -301,12 +321,13 @@ class Face:
 
     # --- settings ---
 
-    def configure(self, client_id: str | None = None, **settings: float | bool | None) -> None:
+    def configure(self, client_id: str | None = None, **settings: float | bool | str | None) -> None:
         """Change settings until the next reset.
 
         For all clients, or for one: ``access_token_ttl``, ``id_token_ttl``, ``refresh_token_ttl``,
-        ``device_code_ttl`` (whole seconds). For all only: ``interval`` (seconds, None sends none),
-        ``enforce_interval`` (False: never slow_down), ``date_offset`` (seconds that the Date header is ahead).
+        ``device_code_ttl`` (whole seconds), ``pages`` (True: a browser is shown pages with forms). For all only:
+        ``interval`` (seconds, None sends none), ``enforce_interval`` (False: never slow_down), ``date_offset``
+        (seconds that the Date header is ahead), ``default_connection`` (None: Auth0's ``password`` has none).
         """
         arguments: dict[str, Any] = dict(settings)
         self._control("configure", Any, client_id=client_id, **arguments)
@@ -320,9 +341,15 @@ class Face:
         grant_types: Sequence[str] = (DEVICE_CODE_GRANT, "refresh_token"),
         **metadata: Any,
     ) -> None:
-        """Register a client, or change one, until the next reset; more of its metadata is RFC 7591's."""
+        """Register a client, or change one, until the next reset; more of its metadata is RFC 7591's.
+
+        Without ``redirect_uris`` it has no code flow; with them it is a native one, as far as nothing else is said.
+        """
+        if "redirect_uris" in metadata:
+            metadata = {"application_type": "native", "response_types": ["code"], **metadata}
+        metadata = {"response_types": [], "redirect_uris": [], **metadata}
         metadata |= {"client_id": client_id, "token_endpoint_auth_method": authentication}
-        metadata |= {"grant_types": list(grant_types), "response_types": [], "redirect_uris": []}
+        metadata["grant_types"] = list(grant_types)
         if client_secret is not None:
             metadata["client_secret"] = client_secret
         self._control("add_client", Any, **metadata)
@@ -346,6 +373,11 @@ class OidcProvider(Face):
         self.faces = (self, self.auth0, self.tls, self.auth0_tls)
         self._short_ttl = short_ttl
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def certificate(self) -> Path:
+        """Return the file with the certificate of the https faces, once they run."""
+        return self._folder / "server.pem"
 
     @property
     def pid(self) -> int:

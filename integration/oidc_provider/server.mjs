@@ -2,7 +2,7 @@
 //
 // Rules of this file:
 //   1. What a client sees is the provider's own answer, except where a comment cites why not: `interval`, slow_down and
-//      exact client authentication (oidc-provider has none of them), and the dialect of Auth0.
+//      exact client authentication (oidc-provider has none of them), and the dialect of Auth0, its password grants too.
 //   2. One process, four faces: plain and auth0 over http, tls and auth0_tls over https. Each has a port, a store,
 //      clients, counts and faults of its own; they share nothing but the first signing keys.
 //   3. stdout carries one line of JSON, when every port listens. Everything else goes to stderr.
@@ -24,6 +24,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Provider, errors } from 'oidc-provider';
 
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const PASSWORD_REALM = 'http://auth0.com/oauth/grant-type/password-realm';
+const PASSWORD_GRANTS = ['password', PASSWORD_REALM];
+const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email'];
 const SHORT_TTL = Number(process.env.OIDC_SHORT_TTL || 4);
 const POLL_TOLERANCE = 20; // ms; a timer of the client's may fire a little early
 const API_SCOPES = 'read:pods write:pods';
@@ -49,7 +52,9 @@ const DEFAULTS = {
   refresh_token_ttl: 14 * 24 * 3600,
   device_code_ttl: 900,
   date_offset: 0, // seconds added to the Date header of every answer
-  clients: {}, // the four *_ttl of a client, by client_id
+  pages: false, // a real browser gets pages with forms; otherwise whoever comes is ada and agrees
+  default_connection: 'Username-Password-Authentication', // where Auth0's `password` looks people up; null: nowhere
+  clients: {}, // the four *_ttl and `pages` of a client, by client_id
 };
 
 // --- who may ask -----------------------------------------------------------------------------------------------------
@@ -77,8 +82,26 @@ const machine = (client_id, client_secret, token_endpoint_auth_method, more = {}
 // RFC 6749 §2.3.1 wants both halves of Basic form-encoded first: these break whoever forgets.
 const ODD_SECRET = 'p%c+r t&=/e';
 
+// RFC 8252 §7.3: any port will do on loopback. Public clients need PKCE (the provider's own default, RFC 9700 §2.1.1).
+const browser = (client_id, more = {}) => person(client_id, {
+  grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE],
+  response_types: ['code'],
+  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback'],
+  ...more,
+});
+
 const CLIENTS = [
   person('cli'),
+  browser('cli-browser'),
+  browser('cli-browser-confidential', {
+    token_endpoint_auth_method: 'client_secret_basic', client_secret: ODD_SECRET,
+  }),
+  person('cli-password', { grant_types: [...PASSWORD_GRANTS, 'refresh_token', DEVICE_CODE] }),
+  person('cli-password-confidential', {
+    grant_types: [...PASSWORD_GRANTS, 'refresh_token'],
+    token_endpoint_auth_method: 'client_secret_post',
+    client_secret: ODD_SECRET,
+  }),
   person('cli-short'),
   person('cli-no-refresh', { grant_types: [DEVICE_CODE] }),
   person('cli-confidential', { token_endpoint_auth_method: 'client_secret_basic', client_secret: ODD_SECRET }),
@@ -86,6 +109,19 @@ const CLIENTS = [
   machine('m2m-post:odd/id', ODD_SECRET, 'client_secret_post'),
   machine('m2m-short', 'short-secret', 'client_secret_basic'),
 ];
+
+// Whom the pages and Auth0's password grants know, by the name before the @ of their e-mail address.
+const PASSWORD = 'correct horse battery staple';
+const CONNECTION = 'Username-Password-Authentication';
+const PEOPLE = {
+  ada: { password: PASSWORD, connection: CONNECTION },
+  bob: { password: PASSWORD, connection: 'employees' },
+  mfa: { password: PASSWORD, connection: CONNECTION, refusal: 'mfa_required' },
+  blocked: { password: PASSWORD, connection: CONNECTION, refusal: 'blocked' },
+  locked: { password: PASSWORD, connection: CONNECTION, refusal: 'too_many_attempts' },
+};
+
+const accountOf = (name = '') => name.replace(/@example\.com$/, '');
 
 // --- what is remembered ----------------------------------------------------------------------------------------------
 
@@ -165,6 +201,12 @@ class Face {
   // A provider's keys are fixed when it is made, so a rotation is a new provider over the same store.
   build() {
     this.provider = new Provider(this.issuer, configuration(this));
+    if (this.auth0) {
+      const parameters = ['username', 'password', 'realm', 'scope', 'audience'];
+      for (const grant of PASSWORD_GRANTS) {
+        this.provider.registerGrantType(grant, (ctx) => passwordGrant(this, ctx), parameters);
+      }
+    }
     this.provider.on('server_error', (ctx, error) => { console.error(ctx.path, error); });
     this.provider.use((ctx, next) => answer(this, ctx, next));
     this.handle = this.provider.callback();
@@ -189,7 +231,7 @@ class Face {
     this.issued = [];
   }
 
-  ttl(key, client) {
+  setting(key, client) {
     return this.settings.clients[client?.clientId]?.[key] ?? this.settings[key];
   }
 
@@ -202,20 +244,22 @@ class Face {
 // --- the provider ----------------------------------------------------------------------------------------------------
 
 function configuration(face) {
-  const ttl = (key) => (ctx, token, client) => face.ttl(key, client);
+  const ttl = (key) => (ctx, token, client) => face.setting(key, client);
   return {
     adapter: (name) => face.store.adapter(name),
     jwks: { keys: structuredClone(face.keys) },
     routes: face.routes,
-    scopes: ['openid', 'offline_access', 'profile', 'email'],
+    scopes: OIDC_SCOPES,
+    extraParams: ['audience'], // Auth0's, at the authorization endpoint
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false, // as Auth0 and most others do: e-mail and name are in the ID token
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384'] },
     cookies: { keys: [face.cookieKey] },
     rotateRefreshToken: true, // a spent one that comes back revokes the whole grant
     expiresWithSession: () => false,
-    findAccount: (ctx, sub) => ({ accountId: sub, claims: () => claims(sub) }),
-    loadExistingGrant: grantAll,
+    findAccount: (ctx, sub) => account(sub),
+    loadExistingGrant: (ctx) => loadGrant(face, ctx),
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: (ctx, out) => { ctx.body = out; },
     formats: { customizers: { jwt: (ctx, token, parts) => face.auth0 && auth0Audience(face, token, parts) } },
@@ -245,7 +289,9 @@ function configuration(face) {
       resourceIndicators: {
         enabled: true,
         // `audience` is Auth0's name for RFC 8707's `resource`; every face takes either.
-        defaultResource: (ctx, client, oneOf) => oneOf ?? (ctx.oidc.body?.audience || undefined),
+        defaultResource: (ctx, client, oneOf) => (
+          oneOf ?? (ctx.oidc.body?.audience || ctx.oidc.params?.audience || undefined)
+        ),
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => resourceServer(resource),
       },
@@ -253,6 +299,7 @@ function configuration(face) {
   };
 }
 
+const account = (sub) => ({ accountId: sub, claims: () => claims(sub) });
 const claims = (sub) => ({ sub, email: `${sub}@example.com`, email_verified: true, name: `Test ${sub}` });
 
 const page = (sentence, form) => `<!DOCTYPE html><title>Sign-in</title><p>${sentence}</p>${form}
@@ -263,36 +310,81 @@ function resourceServer(resource) {
   return { scope: API_SCOPES, audience: resource, accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } };
 }
 
-// Consent is not what is tested: whoever signs in grants what was asked for.
-async function grantAll(ctx) {
-  const { client, provider, resourceServers, requestParamOIDCScopes, account } = ctx.oidc;
-  const granted = ctx.oidc.session.grantIdFor(client.clientId);
-  const grant = (granted && await provider.Grant.find(granted))
-    || new provider.Grant({ clientId: client.clientId, accountId: account.accountId });
-  grant.addOIDCScope([...requestParamOIDCScopes]);
-  for (const resource of Object.keys(resourceServers)) grant.addResourceScope(resource, API_SCOPES);
+// With pages a person is asked first; without, whoever signs in grants what was asked for.
+async function loadGrant(face, ctx) {
+  const { client, provider, requestParamOIDCScopes, result, session } = ctx.oidc;
+  const known = session.grantIdFor(client.clientId);
+  const grant = known && await provider.Grant.find(known);
+  if (asksPeople(face, ctx, client) && !result?.consent) return grant;
+  return grantScopes(ctx, [...requestParamOIDCScopes], Object.keys(ctx.oidc.resourceServers), grant);
+}
+
+async function grantScopes(ctx, scopes, resources, known) {
+  const { client: { clientId }, account: { accountId }, provider } = ctx.oidc;
+  const grant = known || new provider.Grant({ clientId, accountId });
+  grant.addOIDCScope(scopes);
+  for (const resource of resources) grant.addResourceScope(resource, API_SCOPES);
   await grant.save();
   return grant;
 }
 
-// The person of an interaction is whoever the test's own browser says it is (a real browser is always ada).
-async function interact(face, ctx) {
-  await face.provider.interactionDetails(ctx.req, ctx.res);
-  const login = { accountId: ctx.get('x-account') || 'ada' };
-  ctx.respond = false;
-  await face.provider.interactionFinished(ctx.req, ctx.res, { login, consent: {} });
+// The test's own browser says who it is, and needs no page.
+const asksPeople = (face, ctx, client) => !ctx.get('x-account') && face.setting('pages', client);
+
+// Where the provider sends a browser to sign in and to agree; the form comes back to the same address.
+async function interact(face, ctx, fields) {
+  const { prompt, params } = await face.provider.interactionDetails(ctx.req, ctx.res);
+  const finish = (result) => {
+    ctx.respond = false;
+    return face.provider.interactionFinished(ctx.req, ctx.res, result);
+  };
+  const client = await face.provider.Client.find(params.client_id);
+  if (!asksPeople(face, ctx, client)) {
+    return finish({ login: { accountId: ctx.get('x-account') || 'ada' }, consent: {} });
+  }
+  if (fields.decision === 'cancel') {
+    return finish({ error: 'access_denied', error_description: 'End-User aborted interaction' });
+  }
+  if (fields.decision === 'allow') return finish({ consent: {} });
+  const accountId = accountOf(fields.username);
+  if (PEOPLE[accountId] && PEOPLE[accountId].password === fields.password) return finish({ login: { accountId } });
+  ctx.body = prompt.name === 'consent'
+    ? consentPage(params) : signInPage(fields.username ?? params.login_hint, ctx.method === 'POST');
+  return undefined;
 }
+
+const escape = (value = '') => value.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+
+const STYLE = `<style>
+  :root { font: 18px/1.5 sans-serif } body { max-width: 26rem; margin: 16vh auto 0; padding: 0 1.5rem }
+  label { display: block; margin: .75rem 0 } input { display: block; width: 100% } input, button { font: inherit }
+</style>`;
+
+const signInPage = (name, wrong) => `<!DOCTYPE html><html lang="en"><title>Sign in</title>${STYLE}
+<h1>Sign in</h1>${wrong ? '<p id="wrong">Wrong user name or password.</p>' : ''}
+<form method="post"><label>User name <input id="username" name="username" value="${escape(name)}"></label>
+<label>Password <input id="password" name="password" type="password"></label>
+<button id="sign-in" name="decision" value="sign-in">Sign in</button>
+<button id="cancel" name="decision" value="cancel">Cancel</button></form></html>`;
+
+const consentPage = ({ client_id: client, scope = '', audience, resource }) => `<!DOCTYPE html>
+<html lang="en"><title>Consent</title>${STYLE}<h1>Allow ${escape(client)}?</h1>
+<p id="resource">${escape(String(resource ?? audience ?? ''))}</p>
+<ul id="scopes">${scope.split(' ').map((one) => `<li>${escape(one)}</li>`).join('')}</ul>
+<form method="post"><button id="allow" name="decision" value="allow">Allow</button>
+<button id="cancel" name="decision" value="cancel">Cancel</button></form></html>`;
 
 // --- around the provider: counts, faults, pace, dialect --------------------------------------------------------------
 
 async function answer(face, ctx, next) {
   const raw = ctx.method === 'POST' ? await text(ctx.req) : '';
   ctx.req.body = raw; // oidc-provider takes it from there once the stream has been read
-  const fields = Object.fromEntries(new URLSearchParams(raw));
   const endpoint = face.endpoint(ctx.path);
-  const grant = endpoint === 'token' ? (fields.grant_type ?? '').split(':').at(-1) : '';
+  const asked = endpoint === 'authorization' && !raw ? ctx.querystring : raw;
+  const fields = Object.fromEntries(new URLSearchParams(asked));
+  const grant = endpoint === 'token' ? (fields.grant_type ?? '').split(/[:/]/).at(-1) : '';
   if (face.settings.date_offset) ctx.set('date', new Date(Date.now() + face.settings.date_offset * 1000).toUTCString());
-  if (ctx.path.startsWith('/interaction/')) return interact(face, ctx);
+  if (ctx.path.startsWith('/interaction/')) return interact(face, ctx, fields);
   if (endpoint === 'page' || endpoint === 'code_verification' || ctx.get('x-uncounted')) return next();
 
   const record = remember(face, ctx, endpoint, grant, fields);
@@ -310,6 +402,7 @@ async function answer(face, ctx, next) {
 }
 
 async function respond(face, ctx, next, endpoint, fields, record) {
+  if (face.auth0 && endpoint === 'authorization') alwaysOffline(ctx, fields);
   const refusal = tooEarly(face, fields) ?? otherAuthentication(face, fields, record) ?? noAudience(face, fields);
   if (refusal) {
     const { status, ...body } = refusal;
@@ -400,6 +493,77 @@ function noAudience(face, fields) {
 
 // --- Auth0's dialect, from its documentation -------------------------------------------------------------------------
 
+// oidc-provider grants offline_access to nobody who does not also ask for consent (OIDC Core §11); Auth0 does.
+function alwaysOffline(ctx, { scope = '' }) {
+  if (scope.split(' ').includes('offline_access')) ctx.query = { ...ctx.query, prompt: 'consent' };
+}
+
+const CREDENTIALS = {
+  wrong: { status: 403, error: 'invalid_grant', error_description: 'Wrong email or password.' },
+  blocked: { status: 403, error: 'unauthorized', error_description: 'user is blocked' },
+  too_many_attempts: {
+    status: 429,
+    error: 'too_many_attempts',
+    error_description: 'Your account has been blocked after multiple consecutive login attempts.',
+  },
+  mfa_required: {
+    status: 403,
+    error: 'mfa_required',
+    error_description: 'Multifactor authentication required',
+    mfa_token: 'Fe26.2**1a',
+  },
+  connection: { status: 403, error: 'invalid_request', error_description: 'the connection was not found' },
+  default_connection: {
+    status: 403,
+    error: 'server_error',
+    error_description: 'Authorization server not configured with default connection.',
+  },
+};
+
+function refusedPerson(face, { grant_type: grant, username, password, realm }) {
+  const connection = grant === PASSWORD_REALM ? realm : face.settings.default_connection;
+  if (!connection) return CREDENTIALS[grant === PASSWORD_REALM ? 'connection' : 'default_connection'];
+  if (!Object.values(PEOPLE).some((one) => one.connection === connection)) return CREDENTIALS.connection;
+  const person = PEOPLE[accountOf(username)];
+  if (person?.connection !== connection || person.password !== password) return CREDENTIALS.wrong;
+  return CREDENTIALS[person.refusal];
+}
+
+// `password` (RFC 6749 §4.3) and Auth0's password-realm: oidc-provider has neither, but issues what they bring.
+async function passwordGrant(face, ctx) {
+  const { client, params, provider } = ctx.oidc;
+  const refusal = refusedPerson(face, params);
+  if (refusal) {
+    const { status, ...body } = refusal;
+    Object.assign(ctx, { status, body });
+    return;
+  }
+  const accountId = accountOf(params.username);
+  ctx.oidc.entity('Account', account(accountId));
+  const asked = (params.scope ?? `openid profile email ${API_SCOPES}`).split(' '); // none asked for: all (Auth0)
+  const scopes = asked.filter((one) => OIDC_SCOPES.includes(one));
+  const resource = params.audience || undefined;
+  const server = resource && new provider.ResourceServer(resource, resourceServer(resource));
+  const grant = await grantScopes(ctx, scopes, resource ? [resource] : []);
+  const about = { accountId, client, grantId: grant.jti, gty: 'password' };
+
+  const access = new provider.AccessToken(about);
+  if (server) access.resourceServer = server;
+  access.scope = asked.filter((one) => (server?.scopes ?? new Set(OIDC_SCOPES)).has(one)).join(' ') || undefined;
+  ctx.oidc.entity('AccessToken', access);
+  const answer = { access_token: await access.save(), token_type: 'Bearer', expires_in: access.expiration };
+  if (asked.includes('offline_access') && client.grantTypeAllowed('refresh_token')) {
+    const more = { authTime: now(), resource, rotations: 0, scope: asked.join(' ') };
+    answer.refresh_token = await new provider.RefreshToken({ ...about, ...more }).save();
+  }
+  if (asked.includes('openid')) {
+    const id = new provider.IdToken({ ...claims(accountId), auth_time: now() }, { ctx });
+    id.scope = scopes.join(' ');
+    answer.id_token = await id.issue({ use: 'idtoken' });
+  }
+  ctx.body = { ...answer, scope: asked.join(' ') };
+}
+
 const AUTH0 = {
   authorization_pending: { status: 403, error_description: 'User has yet to authorize device code.' },
   slow_down: { status: 429, error_description: 'You are polling faster than the specified interval of 5 seconds.' },
@@ -412,12 +576,19 @@ const AUTH0 = {
 
 function speakAuth0(face, ctx, endpoint, fields) {
   const { body } = ctx;
+  if (body?.error_description === 'requested grant type is not allowed for this client') {
+    ctx.status = 403;
+    body.error = 'unauthorized_client';
+    body.error_description = `Grant type '${fields.grant_type}' not allowed for the client.`;
+  }
   if (body?.error && (endpoint === 'token' || endpoint === 'device_authorization' || endpoint === 'revocation')) {
     if (body.error === 'expired_token') face.store.model('DeviceCode').delete(fields.device_code); // said once
     const { status, ...words } = AUTH0[body.error] ?? {};
     if (body.error === 'invalid_grant' && fields.device_code) {
       words.error_description = 'Invalid or expired device code.';
     }
+    if (body.error === 'invalid_grant' && fields.code) words.error_description = 'Invalid authorization code';
+    if (body.error === 'invalid_grant' && PASSWORD_GRANTS.includes(fields.grant_type)) return; // said already
     if (status && ctx.status < 500 && !(body.error === 'access_denied' && fields.grant_type !== DEVICE_CODE)) {
       ctx.status = status;
       Object.assign(body, words);

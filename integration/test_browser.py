@@ -1,0 +1,1216 @@
+"""The browser flow: a real Chromium, the real provider, and the installed program with its listener between them.
+
+$BROWSER is a script that notes every address that it is given, so that tabs can be counted, and hands it to Chromium
+where a test has one. Elsewhere the person is a few lines of HTTP: the provider's pages are off, and whoever comes to it
+is ada, so following its redirects is all that a browser would do. Who else knocks at the listener uses bare sockets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+import requests
+
+from integration.chromium import Chromium
+from integration.conftest import Kubectl, Launcher, Runner, Running
+from integration.git_server import GitServer
+from integration.havoc import walk
+from integration.kube_api import POD, KubeApi
+from integration.provider import (
+    ADA,
+    AUDIENCE,
+    CLI_BROWSER,
+    CLI_BROWSER_CONFIDENTIAL,
+    ODD_SECRET,
+    PASSWORD,
+    Authority,
+    Face,
+    OidcProvider,
+)
+from integration.real import need
+from integration.registry import FakeDaemon
+from integration.scenes import CLOSING, Cluster, Value, asked, gone, person, wait_until, write_profiles
+
+SELF = "signing in to prod"  # what a prompt says when no other tool asks
+SIGNED_IN = "Signed in"  # the titles of the listener's pages
+FAILED = "The sign-in did not work"
+# Auth0 as the program knows it, but for the fixed port, which another test run may have taken.
+AUTH0: dict[str, Value] = {"provider": "auth0", "redirect_uri": "http://127.0.0.1/callback"}
+HAND_OVER = """\
+import json, sys, urllib.request
+body = json.dumps({"url": sys.argv[1]}).encode()
+request = urllib.request.Request(sys.argv[2], body, {"Content-Type": "application/json"})
+urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
+"""
+
+
+# --- the person's side ------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """An authorization request (RFC 6749 §4.1.1), as the browser was given it, and the listener that waits for it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.parameters = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert len(self.parameters) == len(urlsplit(url).query.split("&"))
+        self.redirect_uri = self.parameters["redirect_uri"]
+        redirect = urlsplit(self.redirect_uri)
+        assert redirect.port is not None
+        assert redirect.hostname is not None
+        self.host, self.port, self.path = redirect.hostname, redirect.port, redirect.path
+        self.state = self.parameters["state"]
+
+    def visit(self) -> requests.Response:
+        """Go where a browser would be sent, to the listener's own page."""
+        with closed_session() as session:
+            return session.get(self.url, timeout=60)
+
+    def authorize(self) -> str:
+        """Sign in at the provider, and return the callback without going there."""
+        with closed_session() as session:
+            answer = session.get(self.url, allow_redirects=False, timeout=30)
+            while answer.is_redirect and not answer.headers["location"].startswith(self.redirect_uri):
+                answer = session.get(
+                    requests.compat.urljoin(answer.url, answer.headers["location"]),
+                    allow_redirects=False,
+                    timeout=30,
+                )
+            assert answer.is_redirect, answer.text
+            return answer.headers["location"]
+
+    def callback(self, **parameters: str) -> str:
+        """Return a callback of one's own making."""
+        return f"{self.redirect_uri}?{urlencode(parameters)}"
+
+    def connect(self) -> socket.socket:
+        """Connect to the listener."""
+        return socket.create_connection((self.host, self.port), timeout=10)
+
+    @property
+    def gone(self) -> bool:
+        """Say whether nobody listens any more."""
+        try:
+            self.connect().close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def closed_session() -> Iterator[requests.Session]:
+    """A browser without a face: no proxy, no netrc."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def get(url: str, method: str = "GET", **headers: str) -> requests.Response:
+    with closed_session() as session:
+        return session.request(method, url, headers=headers, timeout=30, allow_redirects=False)
+
+
+class Tabs:
+    """$BROWSER."""
+
+    def __init__(self, folder: Path, home: dict[str, str]) -> None:
+        self._opened = folder / "opened"
+        self._endpoint = folder / "endpoint"
+        self.script = folder / "browser"
+        hand_over = folder / "hand_over.py"
+        hand_over.write_text(HAND_OVER)
+        self.script.write_text(
+            f"#!/bin/sh\nprintf '%s\\n' \"$1\" >>'{self._opened}'\n[ ! -e '{self._endpoint}' ] || "
+            f"exec '{sys.executable}' -I -S '{hand_over}' \"$1\" \"$(cat '{self._endpoint}')\"\n"
+        )
+        self.script.chmod(0o700)
+        home["BROWSER"] = str(self.script)
+
+    def hand_to(self, chromium: Chromium) -> None:
+        """Let every address be opened there from now on."""
+        self._endpoint.write_text(chromium.endpoint)
+
+    @property
+    def opened(self) -> list[str]:
+        """Return every address so far: one a tab."""
+        return self._opened.read_text().splitlines() if self._opened.exists() else []
+
+    def wait(self, number: int = 1) -> Asked:
+        """Wait for a tab to be opened, by its number, and return what it was asked to show; there is none after it."""
+        wait_until(lambda: len(self.opened) >= number, f"tab number {number}")
+        assert len(self.opened) == number
+        return Asked(self.opened[-1])
+
+
+@pytest.fixture
+def tabs(tmp_path: Path, home: dict[str, str]) -> Tabs:
+    return Tabs(tmp_path, home)
+
+
+def by_browser(face: Face, **more: Value) -> dict[str, Value]:
+    """Return a profile that signs in with a browser."""
+    return person(face, **{"client_id": CLI_BROWSER, "flow": "authorization-code", **more})
+
+
+def prompt(face: Face, wanted: Asked, *, asks: str = SELF, because: str = "", opened: bool = True) -> str:
+    """Return the browser flow's prompt as a regular expression: every line, nothing but lines."""
+    lines = [
+        re.escape(f"credential-helper: {asks} ({face.host})"),
+        r"  for (\S+: )?openid profile email offline_access",
+        *([f"  in a browser, because {because}"] if because else []),
+        re.escape(f"  open  {wanted.url}"),
+        *([r"  \(a browser has been asked to show it\)"] if opened else []),
+        r"  within \d+ minutes; Ctrl-C stops",
+        r"  go on only if you started this",
+    ]
+    return "".join(line + "\n" for line in lines)
+
+
+def sign_in_with(chromium: Chromium, *, shots: Path | None = None) -> None:
+    """Fill in the provider's two pages."""
+    chromium.wait_for("#password")
+    chromium.type("#username", "ada")
+    if shots is not None:
+        chromium.screenshot(shots / "1-sign-in.png")
+    chromium.type("#password", PASSWORD)
+    chromium.click("#sign-in")
+    chromium.wait_for("#scopes")
+    if shots is not None:
+        chromium.screenshot(shots / "2-consent.png")
+    chromium.click("#allow")
+
+
+def no_leftovers(home: dict[str, str]) -> None:
+    """Check that no prompt and no unfinished file is left."""
+    state = Path(home["XDG_STATE_HOME"], "credential-helper")
+    assert [file.name for file in walk(state) if file.suffix in (".prompt", ".new")] == []
+
+
+def token_of(face: Face) -> str:
+    """Return the access token of the only exchange."""
+    [issued] = face.issued("authorization_code")
+    assert issued.access_token is not None
+    return issued.access_token
+
+
+# --- a real browser ---------------------------------------------------------------------------------------------------
+
+
+def test_a_real_browser_completes_the_code_flow(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
+) -> None:
+    oidc.configure(pages=True)
+    write_profiles(home, prod=by_browser(oidc))
+    tabs.hand_to(chromium)
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+
+    sign_in_with(chromium, shots=artefacts)
+    shown = chromium.wait_for_text(SIGNED_IN)
+    chromium.screenshot(artefacts / "3-signed-in.png")
+    done = running.finish()
+
+    assert chromium.title == SIGNED_IN
+    assert shown.splitlines() == [SIGNED_IN, "You can close this tab."]
+    assert chromium.loaded == []
+    assert chromium.tabs == 1
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert re.fullmatch(prompt(oidc, wanted) + CLOSING, done.terminal)
+    counts = oidc.counts()
+    assert counts == {"discovery": 1, "authorization": 1, "token": 1, "authorization_code": 1, "jwks": 1}
+    [asking] = oidc.requests("authorization")
+    assert asking.fields["code_challenge_method"] == "S256"
+    assert asking.fields["prompt"] == "consent"  # or there is no refresh token (OpenID Connect Core §11)
+    [exchange] = oidc.requests("authorization_code")
+    assert exchange.fields["redirect_uri"] == wanted.redirect_uri
+    assert wanted.redirect_uri == f"http://127.0.0.1:{wanted.port}/callback"
+    assert wanted.gone
+    no_leftovers(home)
+
+
+def test_a_real_browser_signs_in_at_auth0_over_https(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium
+) -> None:
+    face = oidc.auth0_tls
+    face.configure(pages=True)
+    assert face.ca_file is not None
+    write_profiles(home, prod=by_browser(face, ca_file=face.ca_file, account=ADA, **AUTH0))
+    tabs.hand_to(chromium)
+    running = run.start("login", "prod", terminal=True)
+    wanted = tabs.wait()
+    assert wanted.parameters["login_hint"] == ADA
+    assert wanted.parameters["audience"] == AUDIENCE
+    assert "prompt" not in wanted.parameters  # a second consent at each sign-in
+    chromium.wait_for("#password")
+    assert chromium.run("return document.getElementById('username').value") == ADA
+    sign_in_with(chromium)
+    chromium.wait_for_text(SIGNED_IN)
+    done = running.finish()
+    assert (done.code, done.stdout) == (0, b"")
+    assert re.search(CLOSING, done.terminal)
+    assert run("token", "prod").text == f"{token_of(face)}\n"
+
+
+def test_cancel_in_a_real_browser_is_a_refusal(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
+) -> None:
+    oidc.configure(pages=True)
+    write_profiles(home, prod=by_browser(oidc))
+    tabs.hand_to(chromium)
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    chromium.type("#username", "ada")
+    chromium.type("#password", PASSWORD)
+    chromium.click("#sign-in")
+    chromium.wait_for("#scopes")
+    chromium.click("#cancel")
+    shown = chromium.wait_for_text(FAILED)
+    chromium.screenshot(artefacts / "4-refused.png")
+    done = running.finish()
+
+    assert shown.splitlines() == [FAILED, "The terminal says why. You can close this tab."]
+    assert (done.code, done.stdout) == (77, b"")
+    assert re.search(rf"^credential-helper: prod: .*declined at {re.escape(oidc.host)}", done.terminal, re.MULTILINE)
+    assert wanted.gone
+    assert "token" not in oidc.counts()
+    no_leftovers(home)
+
+    again = run("token", "prod", terminal=True)  # and nobody is bothered a second time
+    assert again.code == 77
+    assert len(tabs.opened) == 1
+    assert re.search(r"\d+ s ago, and credential-helper login prod asks again", again.terminal)
+
+
+def test_a_wrong_password_in_a_real_browser_is_between_it_and_the_provider(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium
+) -> None:
+    oidc.configure(pages=True)
+    write_profiles(home, prod=by_browser(oidc))
+    tabs.hand_to(chromium)
+    running = run.start("token", "prod", terminal=True)
+    tabs.wait()
+    chromium.type("#username", "ada")
+    chromium.type("#password", "wrong")
+    chromium.click("#sign-in")
+    chromium.wait_for("#wrong")
+    sign_in_with(chromium)
+    chromium.wait_for_text(SIGNED_IN)
+    assert running.finish().code == 0
+
+
+def test_a_browser_leaves_nothing_behind_even_when_a_test_fails() -> None:
+    with pytest.raises(ZeroDivisionError), Chromium() as chromium:
+        chromium.open("about:blank")
+        assert chromium.processes
+        assert chromium.folder.exists()
+        raise ZeroDivisionError
+    assert chromium.processes == []
+    assert not chromium.folder.exists()
+
+
+# --- our page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_holds_nothing_from_outside(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    callback = wanted.authorize()
+    page = get(f"{callback}&name=%3Cscript%3Ealert(1)%3C/script%3E&canary=caw")
+    assert running.finish().code == 0
+    assert page.status_code == 200
+    for text in (page.text, str(page.headers)):
+        for value in (*parse_qs(urlsplit(callback).query), "caw", "alert", oidc.host, str(wanted.port)):
+            for said in parse_qs(urlsplit(callback).query).get(value, [value] if value in ("caw", "alert") else []):
+                assert said not in text
+    assert not re.search(r"\b(src|href|action|url|import|script|iframe|img|link)\b", page.text)
+    assert "http" not in page.text
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert "Location" not in page.headers
+    assert "Set-Cookie" not in page.headers
+
+
+def test_the_page_does_not_say_signed_in_before_it_is_true(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    oidc.fail_next("authorization_code", status=400, body={"error": "invalid_grant"})
+    running = run.start("token", "prod", terminal=True)
+    page = tabs.wait().visit()
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert "invalid_grant" in done.terminal
+    assert FAILED in page.text
+    assert SIGNED_IN not in page.text
+
+
+def test_an_id_token_that_fails_its_check_fails_the_page_too(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    other = wanted.url.replace(wanted.parameters["nonce"], "n" * len(wanted.parameters["nonce"]))
+    page = get(Asked(other).authorize())
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert "nonce" in done.terminal
+    assert FAILED in page.text
+    assert run("token", "prod").stdout == b""
+
+
+def test_somebody_else_s_sign_in_is_refused(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc, account="bob@example.com"))
+    running = run.start("token", "prod", terminal=True)
+    page = tabs.wait().visit()
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert "signed in as ada@example.com, but profile prod is for bob@example.com" in done.terminal
+    assert FAILED in page.text
+    assert oidc.refresh_tokens() == []
+
+
+# --- one tab ----------------------------------------------------------------------------------------------------------
+
+FIVE = 'for i in 1 2 3 4 5; do { "$@" >$i.out; echo $? >$i.code; } & done; wait'
+
+
+def five(folder: Path, launch: Launcher, *argv: str) -> Running:
+    """Start the same command five times on one terminal."""
+    return launch.start([need("sh"), "-c", FIVE, "five", *argv], cwd=folder, terminal=True)
+
+
+def test_five_helpers_on_one_terminal_open_one_tab(
+    tmp_path: Path, launch: Launcher, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = five(tmp_path, launch, str(run.executable), "token", "prod")
+    wanted = tabs.wait()
+    time.sleep(1.5)  # for the last of them to be waiting
+    assert SIGNED_IN in wanted.visit().text
+    done = running.finish()
+    assert [file.read_text() for file in tmp_path.glob("*.code")] == ["0\n"] * 5
+    assert [file.read_text() for file in tmp_path.glob("*.out")] == [f"{token_of(oidc)}\n"] * 5
+    assert tabs.opened == [wanted.url]
+    assert re.fullmatch(prompt(oidc, wanted) + CLOSING, done.terminal)
+    counts = oidc.counts()
+    assert counts == {"discovery": 1, "authorization": 1, "token": 1, "authorization_code": 1, "jwks": 1}
+
+
+def test_five_terminals_show_one_address_and_open_one_tab(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = [run.start("token", "prod", terminal=True) for _ in range(5)]
+    wanted = tabs.wait()
+    for one in running:
+        one.wait_for("go on only if you started this", where="terminal")
+    assert SIGNED_IN in wanted.visit().text
+    ended = [one.finish() for one in running]
+    assert {(done.code, done.text) for done in ended} == {(0, f"{token_of(oidc)}\n")}
+    assert tabs.opened == [wanted.url]
+    shown = sorted(done.terminal for done in ended)
+    assert sum("a browser has been asked to show it" in screen for screen in shown) == 1
+    assert all(wanted.url in screen for screen in shown)
+    assert oidc.counts()["authorization_code"] == 1
+
+
+def test_five_kubectls_open_one_tab(
+    tmp_path: Path,
+    kube_api: KubeApi,
+    launch: Launcher,
+    kubectl: Kubectl,
+    run: Runner,
+    oidc: OidcProvider,
+    home: dict[str, str],
+    tabs: Tabs,
+    chromium: Chromium,
+) -> None:
+    oidc.configure(pages=True)
+    write_profiles(home, prod=by_browser(oidc))
+    tabs.hand_to(chromium)
+    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+    running = five(tmp_path, launch, *cluster.command, "get", "pods")
+    wanted = tabs.wait()
+    wait_until(lambda: len(cluster.calls) == 5, "every kubectl runs its helper")
+    sign_in_with(chromium)
+    chromium.wait_for_text(SIGNED_IN)
+    done = running.finish(60.0)
+    assert [file.read_text() for file in tmp_path.glob("*.code")] == ["0\n"] * 5
+    assert all(POD in file.read_text() for file in tmp_path.glob("*.out"))
+    assert tabs.opened == [wanted.url]
+    assert chromium.tabs == 1
+    assert re.fullmatch(prompt(oidc, wanted, asks="kubectl needs a sign-in to prod") + CLOSING, done.terminal)
+    counts = oidc.counts()
+    assert (counts["authorization"], counts["authorization_code"]) == (1, 1)
+    assert len(kube_api.tokens()) == 1
+
+
+def test_two_sign_ins_on_one_terminal_open_a_tab_each_in_turn(
+    tmp_path: Path, launch: Launcher, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc), other=by_browser(oidc, audience="https://other.example.com"))
+    both = "for name in prod other; do { $0 token $name >$name; echo $? >$name.code; } & done; wait"
+    running = launch.start([need("sh"), "-c", both, run.executable], cwd=tmp_path, terminal=True)
+    first = tabs.wait()
+    time.sleep(1.0)
+    assert tabs.opened == [first.url]
+    first.visit()
+    tabs.wait(2).visit()
+    running.finish()
+    assert [(tmp_path / f"{name}.code").read_text() for name in ("prod", "other")] == ["0\n", "0\n"]
+    assert oidc.counts()["authorization_code"] == len(tabs.opened) == 2
+
+
+def test_a_refusal_is_said_once_although_kubectl_asks_five_times(
+    tmp_path: Path,
+    kube_api: KubeApi,
+    launch: Launcher,
+    kubectl: Kubectl,
+    run: Runner,
+    oidc: OidcProvider,
+    home: dict[str, str],
+    tabs: Tabs,
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+    running = cluster.start("get", "pods", terminal=True)
+    wanted = tabs.wait()
+    page = get(wanted.callback(error="access_denied", state=wanted.state, iss=oidc.issuer))
+    done = running.finish()
+    assert FAILED in page.text
+    assert (done.code, done.stdout) == (1, b"")
+    assert len(cluster.calls) == 5
+    said = [line for line in done.terminal.splitlines() if line.startswith("credential-helper: prod: ")]
+    assert len(said) == 1
+    assert said[0].startswith(f"credential-helper: prod: declined at {oidc.host}")
+    assert tabs.opened == [wanted.url]
+
+
+# --- who else knocks at the listener ----------------------------------------------------------------------------------
+
+Nuisance = Callable[[Asked], None]
+
+
+def refused(answer: requests.Response) -> None:
+    """Check that an answer is the page for whoever has no business here."""
+    assert answer.status_code == 404
+    assert SIGNED_IN not in answer.text
+    assert FAILED not in answer.text
+
+
+def favicon(wanted: Asked) -> None:
+    refused(get(f"http://{wanted.host}:{wanted.port}/favicon.ico"))
+
+
+def another_path(wanted: Asked) -> None:
+    for path in ("/", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/../callback"):
+        query = urlencode({"code": "stolen", "state": wanted.state})
+        with wanted.connect() as knock:
+            knock.sendall(f"GET {path}?{query} HTTP/1.1\r\nHost: {wanted.host}:{wanted.port}\r\n\r\n".encode())
+            assert knock.recv(4096).startswith(b"HTTP/1.1 404 ")
+
+
+def wrong_state(wanted: Asked) -> None:
+    for state in ("", "x", wanted.state[:-1], wanted.state + "x", wanted.state.swapcase()):
+        refused(get(wanted.callback(code="stolen", state=state)))
+    refused(get(wanted.callback(code="stolen")))
+    refused(get(wanted.callback()))
+
+
+def denied_by_a_stranger(wanted: Asked) -> None:
+    refused(get(wanted.callback(error="access_denied", state="x")))
+    refused(get(wanted.callback(error="access_denied")))
+
+
+def twice_the_same_parameter(wanted: Asked) -> None:
+    refused(get(f"{wanted.callback(code='stolen', state=wanted.state)}&state={wanted.state}"))
+    refused(get(f"{wanted.callback(code='stolen', state=wanted.state)}&code=stolen"))
+
+
+def another_method(wanted: Asked) -> None:
+    url = wanted.callback(code="stolen", state=wanted.state)
+    for method in ("POST", "HEAD", "OPTIONS", "PUT"):
+        assert get(url, method).status_code == 404
+
+
+def another_host(wanted: Asked) -> None:
+    """A page of evil.example whose name has been pointed at 127.0.0.1."""
+    refused(get(wanted.callback(code="stolen", state=wanted.state), Host=f"evil.example:{wanted.port}"))
+
+
+def port_scan(wanted: Asked) -> None:
+    for _ in range(50):
+        wanted.connect().close()
+    for _ in range(50):  # with a reset
+        with wanted.connect() as knock:
+            knock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def not_http(wanted: Asked) -> None:
+    for words in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\0" * 4096, b"SSH-2.0-scan\r\n", b"GET\r\n\r\n"):
+        with wanted.connect() as knock:
+            knock.sendall(words)
+
+
+def endless_line(wanted: Asked) -> None:
+    with wanted.connect() as knock, contextlib.suppress(ConnectionError):
+        knock.sendall(b"GET /")
+        for _ in range(64):
+            knock.sendall(b"a" * 65536)
+
+
+NUISANCES: dict[str, Nuisance] = {
+    "favicon": favicon,
+    "another path": another_path,
+    "wrong state": wrong_state,
+    "denied by a stranger": denied_by_a_stranger,
+    "twice the same parameter": twice_the_same_parameter,
+    "another method": another_method,
+    "another host": another_host,
+    "port scan": port_scan,
+    "not HTTP": not_http,
+    "endless line": endless_line,
+}
+
+
+@pytest.mark.parametrize("nuisance", NUISANCES.values(), ids=NUISANCES)
+def test_the_listener_survives(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, nuisance: Nuisance
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    nuisance(wanted)
+    assert running.process.poll() is None
+    assert SIGNED_IN in wanted.visit().text
+    done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert re.fullmatch(prompt(oidc, wanted) + CLOSING, done.terminal)
+    assert wanted.gone
+    assert tabs.opened == [wanted.url]
+    assert oidc.counts()["authorization_code"] == 1
+
+
+def test_the_listener_survives_slow_connections_in_great_number(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """Slow-loris: each of them sends a byte now and then, and never ends its request."""
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    enough = threading.Event()
+
+    def dribble() -> None:
+        with wanted.connect() as knock, contextlib.suppress(ConnectionError, TimeoutError):
+            knock.sendall(b"GET /callback?code=")
+            while not enough.wait(0.1):
+                knock.sendall(b"a")
+
+    with ThreadPoolExecutor(64) as pool:
+        for _ in range(64):
+            pool.submit(dribble)
+        time.sleep(0.5)
+        try:
+            assert SIGNED_IN in wanted.visit().text
+            done = running.finish()
+        finally:
+            enough.set()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert wanted.gone
+
+
+def test_silent_connections_are_in_nobody_s_way(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """Browsers open connections in advance, and may never use them."""
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(wanted.connect())
+        assert SIGNED_IN in wanted.visit().text
+        done = running.finish()
+    assert done.code == 0
+
+
+def test_a_callback_that_comes_again_exchanges_nothing_twice(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    oidc.fail_next("authorization_code", delay=1.0)
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    callback = wanted.authorize()
+    with ThreadPoolExecutor(3) as pool:
+        pages = [page.result() for page in [pool.submit(get, callback) for _ in range(3)]]
+    done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert all(SIGNED_IN in page.text for page in pages)
+    assert oidc.counts()["authorization_code"] == 1
+    with pytest.raises(requests.ConnectionError):
+        get(callback)
+
+
+def test_the_code_of_another_sign_in_is_refused(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """Even with the right state: its code was bound to another verifier (RFC 7636 §7.1), and is spent."""
+    write_profiles(home, prod=by_browser(oidc))
+    first = run.start("token", "prod", terminal=True)
+    spent = parse_qs(urlsplit(tabs.wait().visit().url).query)["code"][0]
+    assert first.finish().code == 0
+    assert run("logout", "prod").code == 0
+
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait(2)
+    page = get(wanted.callback(code=spent, state=wanted.state, iss=oidc.issuer))
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert "invalid_grant" in done.terminal
+    assert FAILED in page.text
+    assert run("token", "prod").stdout == b""
+
+
+def test_a_callback_of_another_issuer_is_refused(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """RFC 9207 §2.4: the code never goes to the token endpoint."""
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    page = get(wanted.callback(code="stolen", state=wanted.state, iss="https://evil.example"))
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert "the browser brought an answer of another issuer (https://evil.example)" in done.terminal
+    assert FAILED in page.text
+    assert wanted.gone
+    assert "token" not in oidc.counts()
+
+
+# --- the wait ends ----------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_the_wait(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    running.wait_for("Ctrl-C stops")
+    assert not wanted.gone
+    running.type(b"\x03")
+    done = running.finish(5.0)
+    assert (done.code, done.stdout) == (130, b"")
+    assert "Traceback" not in done.terminal
+    assert wanted.gone
+    no_leftovers(home)
+    assert "token" not in oidc.counts()
+
+
+def test_ctrl_c_during_the_wait_of_kubectl(
+    tmp_path: Path,
+    kube_api: KubeApi,
+    launch: Launcher,
+    kubectl: Kubectl,
+    run: Runner,
+    oidc: OidcProvider,
+    home: dict[str, str],
+    tabs: Tabs,
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+    running = cluster.start("get", "pods", terminal=True)
+    wanted = tabs.wait()
+    running.type(b"\x03")
+    running.finish(10.0)
+    wait_until(lambda: wanted.gone, "the listener's end")
+    wait_until(
+        lambda: not [file for file in walk(Path(home["XDG_STATE_HOME"])) if file.suffix == ".prompt"], "no prompt"
+    )
+    assert len(tabs.opened) == 1
+
+
+def test_when_kubectl_is_killed_the_listener_ends(
+    tmp_path: Path,
+    kube_api: KubeApi,
+    launch: Launcher,
+    kubectl: Kubectl,
+    run: Runner,
+    oidc: OidcProvider,
+    home: dict[str, str],
+    tabs: Tabs,
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+    # A job of an interactive shell: kubectl's end hangs up no terminal, so nothing tells the helper of it.
+    shell = launch.start([need("bash"), "--norc", "--noprofile", "-i"], terminal=True, stdin=None, env={"PS1": "$ "})
+    shell.type(" ".join([*cluster.command, "get", "pods"]).encode() + b"\r")
+    wanted = tabs.wait()
+    [(helper, parent)] = cluster.calls
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: gone(helper), "the helper's end", timeout=10.0)
+    assert wanted.gone
+
+
+def test_a_browser_that_stays_inherits_nothing_of_the_listener(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tmp_path: Path
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    browser = tmp_path / "stays"
+    browser.write_text(f"#!/bin/sh\nls -l /proc/self/fd >'{tmp_path / 'descriptors'}'; exec sleep 5\n")
+    browser.chmod(0o700)
+    home["BROWSER"] = str(browser)
+    running = run.start("token", "prod", terminal=True)
+    wanted = Asked(running.wait_for(r"(?m)^  open  (\S+)\n", where="terminal")[1])
+    assert SIGNED_IN in wanted.visit().text
+    assert running.finish().code == 0
+    assert wanted.gone
+    assert "socket:" not in (tmp_path / "descriptors").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_killed_holder_is_followed_by_a_new_tab(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, number: signal.Signals
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    first = tabs.wait()
+    running.signal(number)
+    running.process.wait(5)
+    assert first.gone
+
+    after = run.start("token", "prod", terminal=True)
+    second = tabs.wait(2)
+    assert second.state != first.state
+    assert second.parameters["nonce"] != first.parameters["nonce"]
+    assert second.parameters["code_challenge"] != first.parameters["code_challenge"]
+    assert SIGNED_IN in second.visit().text
+    done = after.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert re.fullmatch(prompt(oidc, second) + CLOSING, done.terminal)
+
+
+def test_who_waited_behind_a_killed_holder_opens_a_tab_of_its_own(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    leader = run.start("token", "prod", terminal=True)
+    first = tabs.wait()
+    waiter = run.start("token", "prod", terminal=True)
+    waiter.wait_for(re.escape(first.url), where="terminal")
+    leader.signal(signal.SIGKILL)
+    leader.process.wait(5)
+    second = tabs.wait(2)
+    assert second.state != first.state
+    waiter.wait_for(re.escape(second.url), where="terminal")
+    assert SIGNED_IN in second.visit().text
+    done = waiter.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+
+
+def test_logout_cancels_the_wait(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    assert run("logout", "prod").code == 0
+    done = running.finish(5.0)
+    assert (done.code, done.stdout) == (77, b"")
+    assert "the sign-in was cancelled by a logout" in done.terminal
+    assert wanted.gone
+    no_leftovers(home)
+
+
+def test_when_its_terminal_is_closed_the_listener_ends(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    running.hang_up()
+    assert running.finish(5.0).stdout == b""
+    assert wanted.gone
+
+
+def test_who_may_not_ask_does_not_wait_for_a_browser_elsewhere(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    leader = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    done = run("token", "prod")
+    assert (done.code, done.stdout) == (66, b"")
+    assert done.stderr.startswith("credential-helper: prod: a sign-in to prod is under way in another terminal\n")
+    assert tabs.opened == [wanted.url]
+    wanted.visit()
+    assert leader.finish().code == 0
+
+
+def test_where_nobody_can_be_asked_nothing_is_opened(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    done = run("token", "prod", terminal=True, env={"CI": "true"})
+    assert (done.code, done.stdout) == (66, b"")
+    assert run("token", "prod").code == 66
+    assert tabs.opened == []
+    assert "authorization" not in oidc.counts()
+
+
+# --- which flow, and why ----------------------------------------------------------------------------------------------
+
+
+def device_prompt(face: Face, user_code: str, because: str) -> str:
+    """Return the device flow's prompt where ``auto`` has chosen it, as a regular expression."""
+    lines = [
+        re.escape(f"credential-helper: {SELF} ({face.host})"),
+        r"  for (\S+: )?openid profile email offline_access",
+        f"  with a code, because {because}",
+        re.escape(f"  open  {face.url('code_verification')}?user_code={user_code}"),
+        re.escape(f"  and check that it shows  {user_code}        ") + r"\d+ minutes; Ctrl-C stops",
+        r"  go on only if you started this",
+    ]
+    return "".join(line + "\n" for line in lines)
+
+
+def signs_in_with_a_code(face: Face, running: Running, because: str, *, answers: bool = True) -> None:
+    """Check that a code is asked for, and why, and that it works."""
+    user_code = asked(running)
+    face.approve(user_code)
+    done = running.finish()
+    [issued] = face.issued("device_code")
+    assert (done.code, done.text) == (0, f"{issued.access_token}\n" if answers else "")
+    assert re.fullmatch(device_prompt(face, user_code, because) + CLOSING, done.terminal)
+    assert "authorization" not in face.counts()
+
+
+def automatic(face: Face, **more: Value) -> dict[str, Value]:
+    return person(face, client_id=CLI_BROWSER, **more)
+
+
+def test_where_a_browser_can_be_opened_auto_opens_it_and_says_why(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    wanted.visit()
+    done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert re.fullmatch(prompt(oidc, wanted, because="one can be opened here") + CLOSING, done.terminal)
+    assert "device_authorization" not in oidc.counts()
+
+
+@pytest.fixture
+def desktop(tmp_path: Path, home: dict[str, str], tabs: Tabs) -> Tabs:
+    """A desktop without $BROWSER: xdg-open is there, and a display."""
+    programs = tmp_path / "desktop"
+    programs.mkdir()
+    (programs / "xdg-open").symlink_to(tabs.script)
+    home["PATH"] = f"{programs}:{home['PATH']}"
+    home["DISPLAY"] = ":0"
+    del home["BROWSER"]
+    return tabs
+
+
+def test_a_desktop_is_a_browser(run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    running = run.start("token", "prod", terminal=True)
+    desktop.wait().visit()
+    assert running.finish().text == f"{token_of(oidc)}\n"
+
+
+def test_over_ssh_nothing_is_opened_and_the_device_flow_goes_on(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    signs_in_with_a_code(oidc, run.start("token", "prod", terminal=True), "SSH_CONNECTION is set")
+    assert desktop.opened == []
+
+
+def test_over_ssh_a_browser_that_somebody_named_is_opened(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """As editors do that forward the port."""
+    write_profiles(home, prod=automatic(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    running = run.start("token", "prod", terminal=True)
+    assert SIGNED_IN in tabs.wait().visit().text
+    assert running.finish().code == 0
+
+
+def test_without_a_display_the_device_flow_goes_on(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    signs_in_with_a_code(oidc, run.start("token", "prod", terminal=True), "there is no display")
+
+
+@pytest.mark.usefixtures("tabs")
+def test_no_browser_is_obeyed(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    running = run.start("login", "prod", "--no-browser", terminal=True, env={"NO_COLOR": "1"})
+    signs_in_with_a_code(oidc, running, "--no-browser was given", answers=False)
+
+
+def test_a_browser_that_is_not_there_is_told(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    home["BROWSER"] = "/nowhere/browser"
+    running = run.start("token", "prod", terminal=True)
+    signs_in_with_a_code(oidc, running, "no program that BROWSER names was found")
+
+
+@pytest.mark.parametrize("argv", [("login", "prod", "--no-browser"), ("token", "prod")], ids=lambda argv: argv[-1])
+def test_the_explicit_flow_shows_its_address_where_no_browser_is(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], argv: tuple[str, ...]
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    running = run.start(*argv, terminal=True, env={"NO_COLOR": "1"})
+    wanted = Asked(running.wait_for(r"(?m)^  open  (\S+)\n", where="terminal")[1])
+    wanted.visit()
+    done = running.finish()
+    assert done.code == 0
+    assert re.fullmatch(prompt(oidc, wanted, opened=False) + CLOSING, done.terminal)
+    assert run("token", "prod").text == f"{token_of(oidc)}\n"
+
+
+@contextlib.contextmanager
+def taken_port() -> Iterator[int]:
+    """A port at which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def test_a_fixed_port_that_is_in_use_makes_auto_ask_for_a_code(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    with taken_port() as port:
+        write_profiles(home, prod=automatic(oidc, redirect_uri=f"http://127.0.0.1:{port}/callback"))
+        running = run.start("token", "prod", terminal=True)
+        signs_in_with_a_code(oidc, running, f"the port {port} of redirect_uri is in use by another program")
+    assert tabs.opened == []
+
+
+def test_a_fixed_port_that_is_in_use_is_an_error_of_the_explicit_flow(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    with taken_port() as port:
+        write_profiles(home, prod=by_browser(oidc, redirect_uri=f"http://127.0.0.1:{port}/callback"))
+        done = run("token", "prod", terminal=True)
+    assert (done.code, done.stdout) == (78, b"")
+    first, second = done.terminal.splitlines()
+    assert first.startswith("credential-helper: ")
+    assert f"the port {port} of redirect_uri is in use by another program" in first
+    assert second.startswith("hint: ")
+    assert "redirect_uri" in second
+    assert tabs.opened == []
+    assert "authorization" not in oidc.counts()
+
+
+# --- what a provider may demand ---------------------------------------------------------------------------------------
+
+
+def test_a_fixed_redirect_uri_is_used_as_it_is(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    with taken_port() as port:
+        pass  # it is free again
+    redirect_uri = f"http://127.0.0.1:{port}/oauth/done"
+    oidc.add_client("fixed", redirect_uris=[redirect_uri], grant_types=["authorization_code", "refresh_token"])
+    write_profiles(home, prod=by_browser(oidc, client_id="fixed", redirect_uri=redirect_uri))
+    for number in (1, 2):  # the second time the port was in use a moment ago
+        running = run.start("token", "prod", terminal=True)
+        wanted = tabs.wait(number)
+        assert wanted.redirect_uri == redirect_uri
+        assert SIGNED_IN in wanted.visit().text
+        assert running.finish().code == 0
+        assert run("logout", "prod").code == 0
+
+
+@pytest.mark.parametrize("host", ["localhost", "[::1]"])
+def test_another_name_of_loopback(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, host: str) -> None:
+    if host == "[::1]" and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    write_profiles(home, prod=by_browser(oidc, redirect_uri=f"http://{host}/callback"))
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    assert wanted.redirect_uri == f"http://{host}:{wanted.port}/callback"
+    assert SIGNED_IN in wanted.visit().text
+    assert running.finish().code == 0
+    assert wanted.gone
+
+
+def test_a_confidential_client_proves_itself_at_the_exchange(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    secret: dict[str, Value] = {"client_id": CLI_BROWSER_CONFIDENTIAL, "client_secret": {"env": "OUR_SECRET"}}
+    write_profiles(home, prod=by_browser(oidc, **secret))
+    home["OUR_SECRET"] = ODD_SECRET
+    running = run.start("token", "prod", terminal=True)
+    wanted = tabs.wait()
+    assert "client_secret" not in wanted.parameters
+    wanted.visit()
+    assert running.finish().code == 0
+    [exchange] = oidc.requests("authorization_code")
+    assert exchange.authentication == "client_secret_basic"
+    assert "code_verifier" in exchange.fields
+
+
+def test_a_provider_that_lags_is_waited_for(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    oidc.fail_next("authorization", delay=2.0)
+    oidc.fail_next("authorization_code", delay=2.0)
+    running = run.start("token", "prod", terminal=True)
+    assert SIGNED_IN in tabs.wait().visit().text
+    assert running.finish().code == 0
+
+
+def test_an_error_of_the_provider_is_explained_in_the_terminal(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    """oidc-provider brings an unknown scope and the like back to the redirect URI."""
+    write_profiles(home, prod=by_browser(oidc, audience="https://unknown.example.com"))
+    running = run.start("token", "prod", terminal=True)
+    page = tabs.wait().visit()
+    done = running.finish()
+    assert (done.code, done.stdout) == (77, b"")
+    assert FAILED in page.text
+    assert "invalid_target" in done.terminal
+    assert "hint: " in done.terminal
+
+
+def test_an_exchange_in_trouble_is_told(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    oidc.fail_next("authorization_code", times=None, status=503, body="<html>busy</html>")
+    running = run.start("token", "prod", terminal=True)
+    page = tabs.wait().visit()
+    done = running.finish(60.0)
+    assert (done.code, done.stdout) == (69, b"")
+    assert FAILED in page.text
+
+
+# --- afterwards -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "auth0"])
+def test_the_session_goes_on_without_a_browser(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, name: str
+) -> None:
+    face = {"plain": oidc, "auth0": oidc.auth0}[name]
+    write_profiles(home, prod=by_browser(face, **(AUTH0 if face is oidc.auth0 else {})))
+    running = run.start("token", "prod", terminal=True)
+    tabs.wait().visit()
+    token = running.finish().text
+    face.reset_counts()
+    assert run("token", "prod").text == token
+    assert face.counts() == {}
+    assert run("refresh", "prod").code == 0
+    assert face.counts()["refresh_token"] == 1
+    renewed = run("token", "prod")
+    assert (renewed.code, renewed.stderr) == (0, "")
+    assert renewed.text != token
+    assert run("token", "prod", "--token", "id").code == 0
+    assert len(tabs.opened) == 1
+
+
+def test_no_secret_of_the_flow_is_seen_anywhere(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, tmp_path: Path
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    oidc.fail_next("authorization_code", delay=0.5)
+    log = tmp_path / "verbose.log"
+    running = run.start("token", "prod", "--verbose", terminal=True, env={"CREDENTIAL_HELPER_VERBOSE": str(log)})
+    wanted = tabs.wait()
+    seen: list[bytes] = []
+    enough = threading.Event()
+
+    def look() -> None:
+        while not enough.is_set():
+            for name in ("cmdline", "environ"):
+                for folder in Path("/proc").glob("[0-9]*"):
+                    with contextlib.suppress(OSError):
+                        if os.getsid(int(folder.name)) == running.pid:
+                            seen.append((folder / name).read_bytes())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        callback = wanted.authorize()
+        page = get(callback)
+        done = running.finish()
+    finally:
+        enough.set()
+        looking.join()
+    [exchange] = oidc.requests("authorization_code")
+    [issued] = oidc.issued("authorization_code")
+    secrets = {exchange.fields["code"], exchange.fields["code_verifier"], *issued.secrets}
+    assert len(secrets) == 5
+    assert seen
+    told = [done.terminal, done.stderr, page.text, wanted.url, log.read_text() if log.exists() else "", *tabs.opened]
+    for secret in secrets:
+        assert all(secret not in text for text in told)
+        assert all(secret.encode() not in words for words in seen)
+    state = Path(home["XDG_STATE_HOME"])
+    gone = {exchange.fields["code"], exchange.fields["code_verifier"]}
+    assert [file for file in walk(state) for secret in gone if secret.encode() in file.read_bytes()] == []
+
+
+# --- git and docker ---------------------------------------------------------------------------------------------------
+
+
+def test_a_git_clone_signs_in_with_a_browser(
+    tmp_path: Path, launch: Launcher, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    git = need("git")
+    with GitServer(tmp_path / "git-server", authority=Authority(tmp_path, "Git Server Test CA")) as server:
+        server.make("project.git", {"README": b"hello\n"})
+        server.trust(oidc.issuer, [AUDIENCE])
+        write_profiles(home, prod=by_browser(oidc, git=[server.url]))
+        ca_file = server.authority.ca_file if server.authority else ""
+        Path(home["HOME"], ".gitconfig").write_text(
+            f'[http]\n\tsslCAInfo = {ca_file}\n[credential "{server.url}"]\n\thelper = {run.executable} git\n'
+        )
+        command = [git, "clone", "--quiet", f"{server.url}/project.git", str(tmp_path / "clone")]
+        running = launch.start(command, terminal=True)
+        wanted = tabs.wait()
+        assert SIGNED_IN in wanted.visit().text
+        done = running.finish()
+    assert done.code == 0, done
+    assert (tmp_path / "clone" / "README").read_text() == "hello\n"
+    assert re.search(prompt(oidc, wanted, asks="git needs a sign-in to prod"), done.terminal)
+    assert len(tabs.opened) == 1
+
+
+def test_docker_signs_in_with_a_browser_where_the_profile_says_always(
+    launch: Launcher, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    docker = need("docker")
+    with FakeDaemon() as daemon:
+        host = "registry.example.com"
+        write_profiles(home, prod=by_browser(oidc, docker=[host], interactive="always"))
+        config = Path(home["HOME"], ".docker", "config.json")
+        config.parent.mkdir()
+        config.write_text(f'{{"credHelpers": {{"{host}": "helper"}}}}')
+        home |= {"PATH": f"{run.executable.parent}:{home['PATH']}", "DOCKER_HOST": daemon.address}
+        running = launch.start([docker, "pull", f"{host}/a"])
+        wanted = tabs.wait()
+        assert SIGNED_IN in wanted.visit().text
+        running.finish()
+        (sent,) = daemon.received
+    assert sent.auth is not None
+    assert sent.auth["password"] == token_of(oidc)
+    assert re.search(prompt(oidc, wanted, asks="docker needs a sign-in to prod"), running.output("stderr"))
+    assert len(tabs.opened) == 1
