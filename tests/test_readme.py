@@ -8,10 +8,12 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
-from credential_helper import cli, errors, judges, model, places, profiles, settings, terminal
+from credential_helper import cli, errors, judges, model, places, profiles, providers, settings, terminal
+from credential_helper.oauth import authorization_code
 from credential_helper.protocols import generic, kubectl
 
 CHECKOUT = Path(__file__).parent.parent
@@ -26,12 +28,9 @@ FOREIGN_FLAGS = {
     *("--oidc-issuer-url", "--oidc-client-id", "--oidc-client-secret", "--oidc-extra-scope"),
     *("--oidc-use-access-token", "--oidc-auth-request-extra-params", "--grant-type", "--certificate-authority"),
     *("--insecure-skip-tls-verify", "--token-cache-dir", "--token-cache-storage", "--force-refresh"),
+    *("--username", "--password", "--listen-address", "--oidc-redirect-url", "--skip-open-browser"),
+    "--browser-command",
 }
-
-# Known to the program and not in README, because no code serves them yet.
-LATER_FLAGS = {"--private-key-file"}
-LATER_KEYS = {"client_secret.keyring"}
-LATER_VARIABLES = {"CREDENTIAL_HELPER_PRIVATE_KEY", "CREDENTIAL_HELPER_PASSWORD"}
 
 # Of the tests, not of the program.
 TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS"}
@@ -84,7 +83,7 @@ def test_every_flag_that_is_named_exists() -> None:
 
 def test_every_flag_that_exists_is_named() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", README))
-    assert flags() - named == LATER_FLAGS
+    assert flags() <= named
 
 
 def invocations() -> Iterator[list[str]]:
@@ -133,7 +132,7 @@ def test_a_whole_profile_fits_into_a_kubeconfig() -> None:
 
 def test_yaml_is_indented_by_spaces_and_every_line_is_a_key_or_an_item() -> None:
     found = blocks("yaml")
-    assert len(found) == 2
+    assert len(found) == 3
     for block in found:
         for line in block.splitlines():
             assert re.fullmatch(r"(  )*(- )?[\w.\-/]+:( .+)?", line), line
@@ -164,26 +163,37 @@ def test_every_toml_block_is_a_config_file_that_loads(block: str, tmp_path: Path
     assert configuration.names()
 
 
+def reference() -> str:
+    return blocks("toml", section("Configuration"))[0]
+
+
 def test_the_reference_has_every_key_and_no_other() -> None:
-    reference = tomllib.loads(blocks("toml", section("Configuration"))[0])
-    profile = reference["profiles"]["prod"]
-    written = {key for key in (*reference, *profile) if key != "profiles"}
-    later = {key for key in ("git", "docker", "password_storage") if f"`{key}`" in section("Configuration")}
-    assert written | later == {*profiles.TOP_LEVEL, *settings.PROFILE_KEYS} - {"profiles"}
-    assert set(profile["endpoints"]) == set(settings.TABLE_KEYS["endpoints"])
-    [line] = [line for line in blocks("toml", section("Configuration"))[0].splitlines() if "client_secret =" in line]
-    sources = {f"client_secret.{name}" for name in re.findall(r"\{ (\w+) =", line)}
-    assert sources | LATER_KEYS == {f"client_secret.{name}" for name in settings.TABLE_KEYS["client_secret"]}
+    document = tomllib.loads(reference())
+    tables = document.pop("profiles").values()
+    assert {*document, *(key for table in tables for key in table)} == {*profiles.TOP_LEVEL, *settings.PROFILE_KEYS} - {
+        "profiles"
+    }
+    for name, known in settings.TABLE_KEYS.items():
+        [table] = [table[name] for table in tables if name in table]
+        [line, *_] = [line for line in reference().splitlines() if re.match(rf"{name}\b", line)]
+        alternatives = re.findall(r"\{ (\w+) =", line) + re.findall(r"\b(\w+)(?=,|;|$)", line.partition("# or ")[2])
+        assert set(table) <= set(known)
+        assert {*table, *(kind for kind in settings.KINDS if kind in alternatives)} == set(known), name
 
 
 def test_the_values_of_each_choice_are_those_of_the_program() -> None:
-    """``# auto | access | id`` beside a key is what its judge says that it expects."""
-    found = {}
-    for line in blocks("toml", section("Configuration"))[0].splitlines():
-        comment = " ".join(re.sub(r"\(.*?\)", "", line.partition("#")[2]).split())
-        if listed := re.search(r"(?:[a-z-]+ \| )+[a-z-]+", comment):
-            found[line.partition("=")[0].strip()] = listed[0].split(" | ")
-    assert set(found) == {"flow", "token", "interactive", "store", "client_authentication"}
+    """``# auto | access | id`` beside a key, or above it, is what its judge says that it expects."""
+    found: dict[str, list[str]] = {}
+    above: list[str] = []
+    for line in reference().splitlines():
+        key, _, comment = (part.strip() for part in line.partition("#"))
+        listed = re.search(r"(?:[\w-]+ \| )+[\w-]+", re.sub(r"\(.*?\)", "", comment))
+        words = listed[0].split(" | ") if listed else []
+        if key and (words or above):
+            found[key.partition("=")[0].strip()] = words or above
+        above = [] if key else words
+    choices = {"provider", "flow", "token", "interactive", "store", "client_authentication", "private_key.algorithm"}
+    assert set(found) == choices
     for key, words in found.items():
         place = judges.Place(kind="variable")
         with pytest.raises(errors.ConfigurationError) as caught:
@@ -196,7 +206,7 @@ def test_flags_that_change_a_profile_and_those_that_may_not_are_told_apart() -> 
     assert told
     free, _, fixed = told[0].partition("but not who is asked")
     for setting in settings.SETTINGS:
-        if setting.flag and setting.flag not in LATER_FLAGS | {"--issuer"}:
+        if setting.flag and setting.flag != "--issuer":
             here = re.compile(rf"`{setting.flag}(?![\w-])")
             assert bool(here.search(fixed)) == setting.fixed, setting.flag
             assert bool(here.search(free)) != setting.fixed, setting.flag
@@ -211,8 +221,8 @@ def test_every_variable_that_is_named_is_known_to_the_program() -> None:
 def test_every_variable_of_the_program_is_named() -> None:
     named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", README))
     table = {setting.variable for setting in settings.SETTINGS}  # README: each flag has its variable
-    assert variables() - named - table <= LATER_VARIABLES
-    assert set(places.SECRET_VARIABLES) <= LATER_VARIABLES | named
+    assert variables() - table <= named
+    assert set(places.SECRET_VARIABLES) <= named
 
 
 def variables() -> set[str]:
@@ -254,23 +264,100 @@ def _direct(name: str) -> bool:
     return getattr(errors, name).__base__ in (Exception, errors.CredentialHelperError)
 
 
-def test_the_prompt_is_the_one_that_people_see() -> None:
+def prompt(flow: Literal["device", "browser"], because: str, **more: Any) -> str:
+    """Return what a person sees who is asked to sign in."""
     shown = model.Prompt(
+        flow=flow,
         tool="kubectl",
         profile="prod",
         issuer="https://example.eu.auth0.com/",
         target="https://kubernetes.example.com:6443",
         scope=model.DEFAULT_SCOPES,
+        interval=5,
+        next_poll=5,
+        made_at=0,
+        because=because,
+        **more,
+    )
+    return "\n".join(terminal.prompt_lines(shown, now=0, browser=flow == "browser")) + "\n"
+
+
+def test_the_prompt_of_the_browser_flow_is_the_one_that_people_see() -> None:
+    shown = prompt(
+        "browser",
+        "one can be opened here",
+        verification_uri="https://example.eu.auth0.com/authorize?response_type=code&client_id=Xyz&",
+        expires_at=authorization_code.DEADLINE,
+    )
+    assert shown in blocks("console")[0].replace("&…", "&")
+    assert '"one can be opened here"' in SOURCE
+
+
+def test_the_prompt_with_a_code_is_the_one_that_people_see() -> None:
+    shown = prompt(
+        "device",
+        "SSH_CONNECTION is set",
         device_code=model.Secret("x"),
         user_code="WDJB-MJHT",
         verification_uri="https://example.eu.auth0.com/activate",
         verification_uri_complete="https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
-        interval=5,
-        next_poll=5,
-        made_at=0,
         expires_at=900,
     )
-    assert "\n".join(terminal.prompt_lines(shown, now=0)) + "\n" in blocks("console")[0]
+    [here] = blocks("console", section("How you sign in"))
+    assert shown in here
+    there = shown.replace("kubectl", "git").replace("https://kubernetes.example.com:6443", "https://git.example.com")
+    assert there in blocks("console", section("git"))[0]
+    assert '"SSH_CONNECTION is set"' in SOURCE
+
+
+# --- providers
+
+
+def test_what_to_register_is_what_the_table_of_providers_says() -> None:
+    text = section("How you sign in")
+    for known in providers.PROVIDERS.values():
+        assert f"`{known.redirect_uri}`" in text, known.name
+        fixed = known.redirect_uri != providers.PROVIDERS["generic"].redirect_uri
+        assert (known.title in text) == fixed, known.name
+
+
+def test_the_six_steps_for_auth0_register_what_is_sent() -> None:
+    assert f"`{providers.PROVIDERS['auth0'].redirect_uri}`" in section("kubectl with Auth0, in six steps")
+
+
+def test_the_table_of_providers_is_the_program_s() -> None:
+    table = re.search(r"^\| `provider` \|.*\n\|[-|]*\n((?:\|.*\n)*)", section("Providers"), re.MULTILINE)
+    assert table
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|", table[1], re.MULTILINE)
+    assert {name for name, *_ in rows} == set(providers.PROVIDERS)
+    every = providers.PROVIDERS["generic"].flows
+    for name, hosts, flows, redirect_uri in rows:
+        known = providers.PROVIDERS[name]
+        told = re.findall(r"`(.*?)`", hosts)
+        assert {host if host in known.hosts else host.removeprefix("*") for host in told} <= set(known.hosts), name
+        assert bool(told) == bool(known.hosts), name
+        assert (flows == "all") == (known.flows == every), name
+        assert redirect_uri == f"`{known.redirect_uri}`" or redirect_uri.startswith("none, for a "), name
+
+
+def test_every_provider_has_a_section_with_a_profile_of_its_own() -> None:
+    _, *split = re.split(r"^### (.*)\n", section("Providers"), flags=re.MULTILINE)
+    parts = dict(zip(split[::2], split[1::2], strict=True))
+    assert set(parts) == {known.title for known in providers.PROVIDERS.values() if known.name != "generic"}
+    for title, text in parts.items():
+        for table in tomllib.loads(blocks("toml", text)[0])["profiles"].values():
+            named = table.get("provider")
+            issuer = table["issuer"] if named is None else "https://provider.example.com"
+            profile = model.Profile(name="x", client_id="x", issuer=issuer, provider=named)
+            assert providers.of(profile).title == title
+
+
+def test_those_that_need_no_issuer_are_named() -> None:
+    told = re.search(r"((?:`\w+`(?:, | and )?)+) need no `issuer`", section("Providers"))
+    assert told
+    assert set(re.findall(r"`(\w+)`", told[1])) == {
+        known.name for known in providers.PROVIDERS.values() if known.issuer
+    }
 
 
 def test_the_request_and_the_answer_of_get_are_told() -> None:
