@@ -42,12 +42,18 @@ def person(face: Face, **more: Value) -> dict[str, Value]:
     return {"issuer": face.issuer, "client_id": CLI, "audience": AUDIENCE, **more}
 
 
-def prompt(face: Face, user_code: str, *, asks: str = "kubectl needs a sign-in to prod") -> str:
-    """Return a prompt as a regular expression: every line, nothing but lines."""
+def prompt(
+    face: Face,
+    user_code: str,
+    *,
+    asks: str = "kubectl needs a sign-in to prod",
+    because: str = "there is no display",
+) -> str:
+    """Return a prompt with a code as a regular expression: every line, nothing but lines."""
     lines = [
         re.escape(f"credential-helper: {asks} ({face.host})"),
         r"  for (https://\S+: )?openid profile email offline_access",
-        r"  with a code, because there is no display",
+        f"  with a code, because {because}",
         re.escape(f"  open  {face.url('code_verification')}?user_code={user_code}"),
         re.escape(f"  and check that it shows  {user_code}        ") + r"\d+ minutes; Ctrl-C stops",
         r"  go on only if you started this",

@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
+from integration import scenes
 from integration.chromium import Chromium
 from integration.conftest import Kubectl, Launcher, Runner, Running
 from integration.git_server import GitServer
@@ -874,19 +875,6 @@ def test_where_nobody_can_be_asked_nothing_is_opened(
 # --- which flow, and why ----------------------------------------------------------------------------------------------
 
 
-def device_prompt(face: Face, user_code: str, because: str) -> str:
-    """Return the device flow's prompt where ``auto`` has chosen it, as a regular expression."""
-    lines = [
-        re.escape(f"credential-helper: {SELF} ({face.host})"),
-        r"  for (\S+: )?openid profile email offline_access",
-        f"  with a code, because {because}",
-        re.escape(f"  open  {face.url('code_verification')}?user_code={user_code}"),
-        re.escape(f"  and check that it shows  {user_code}        ") + r"\d+ minutes; Ctrl-C stops",
-        r"  go on only if you started this",
-    ]
-    return "".join(line + "\n" for line in lines)
-
-
 def signs_in_with_a_code(face: Face, running: Running, because: str, *, answers: bool = True) -> None:
     """Check that a code is asked for, and why, and that it works."""
     user_code = asked(running)
@@ -894,7 +882,7 @@ def signs_in_with_a_code(face: Face, running: Running, because: str, *, answers:
     done = running.finish()
     [issued] = face.issued("device_code")
     assert (done.code, done.text) == (0, f"{issued.access_token}\n" if answers else "")
-    assert re.fullmatch(device_prompt(face, user_code, because) + CLOSING, done.terminal)
+    assert re.fullmatch(scenes.prompt(face, user_code, asks=SELF, because=because) + CLOSING, done.terminal)
     assert "authorization" not in face.counts()
 
 
