@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Literal, Protocol
 
@@ -184,6 +184,7 @@ class _Work:
         self.found: Obtained | None = None  # what another process brought while we waited
         self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
         self.kept: Stored | None = None  # what a sign-in brought
+        self.browsed = False  # a browser was opened for it
 
     # --- the order of things ---
 
@@ -203,19 +204,26 @@ class _Work:
         stored = self.read()
         if found := self.fresh(stored):
             return found
-        session = stored.session if stored is not None else None
+        self.drop_dead_prompt()
         try:
             self.recall_refusal()
-            found = self.check_again(session) or self.renew(session) or self.sign_in(session)
+            stored = self.check_again(stored)
+            session = stored.session if stored is not None else None
+            found = self.fresh(stored) or self.renew(session) or self.sign_in(session)
         except CredentialHelperError as error:
             if self.disk:
-                self.refusals.remember(error, unattended=self.profile.unattended, tool=self.tool)
+                self.remember(error)
             if error.exit_code in _PASSING:
                 return self.better_than_none(error)
             raise
         if self.disk:
             self.refusals.forget()
         return found
+
+    def remember(self, error: CredentialHelperError) -> None:
+        """Keep a refusal; after a browser was opened any, but for a check of what is kept that could not be made."""
+        browsed = self.browsed and not (self.kept is not None and isinstance(error, TransportError))
+        self.refusals.remember(error, unattended=self.profile.unattended, tool=self.tool, browsed=browsed)
 
     def refuse_the_impossible(self) -> None:
         if self.kind == "access":
@@ -232,6 +240,17 @@ class _Work:
             )
 
     # --- what is there ---
+
+    def drop_dead_prompt(self) -> None:
+        """Remove what asks nobody any more: the lock is ours, and a browser's prompt ended with its process."""
+        if not self.disk:
+            return
+        try:
+            prompt = self.sessions.prompt(self.id)
+            if prompt is not None and not prompt.outlives_its_process:
+                self.sessions.clear_prompt(self.id)
+        except StoreError as error:
+            self.tools.note(error.sentence)
 
     def read(self) -> Stored | None:
         if not self.disk:
@@ -340,24 +359,30 @@ class _Work:
 
     # --- an answer that waits for its check ---
 
-    def check_again(self, session: Session | None) -> Obtained | None:
-        """Verify what was saved unverified; None: there is nothing such, or it is not fresh either."""
-        if session is None or session.id is None or self.errand.mode != "any":
-            return None
-        if not session.unverified and not (self.kind == "id" and session.id.unverified):
-            return None
-        if session.id.expires_at is None or session.id.expires_at <= self.clock.now():
-            return None  # whatever the check said, the token would not be answered
-        settled = self.settle(Stored(session=session, stamp=self.seen))
-        return self.fresh(settled)
+    def check_again(self, stored: Stored | None) -> Stored | None:
+        """Verify what was saved unverified, before anything stands on it; return what is stored then.
 
-    def settle(self, stored: Stored) -> Stored:
-        """Check the ID token if its answer depends on it, and save the session without the mark."""
+        A refresh would bring an ID token without the nonce, so a sign-in is judged by its own token whatever its age,
+        as of the time when it came. An ID token that a refresh brought is judged only where it can be answered.
+        """
+        if stored is None or stored.session.id is None or self.errand.mode == "sign-in":
+            return stored
+        token, now = stored.session.id, self.clock.now()
+        expired = token.expires_at is None or token.expires_at <= now
+        if stored.session.unverified:
+            return self.settle(stored, at=token.received_at if expired else None)
+        return stored if expired or self.errand.mode == "renew" else self.settle(stored)
+
+    def settle(self, stored: Stored, *, at: float | None = None) -> Stored:
+        """Check the ID token if its answer depends on it, and save the session without the mark.
+
+        ``at``: the time to judge it by, in seconds since the epoch; None: now.
+        """
         session = stored.session
         if session.id is None or not (session.unverified or (self.kind == "id" and session.id.unverified)):
             return stored
         try:
-            identity = id_token.validate(self.provider, session.id.value, nonce=session.id.nonce)
+            identity = id_token.validate(self.provider, session.id.value, nonce=session.id.nonce, at=at)
             self._same_person(session, identity)
         except ClockError:
             raise  # the mark stays: the check is repeated when the clock is right
@@ -376,7 +401,7 @@ class _Work:
         account = self.account
         if account is not None and not _is(account, dict(identity.claims), identity.subject):
             raise self._wrong_account(identity.name or identity.subject)
-        if session.identity is not None and session.identity.subject != identity.subject:
+        if _another(session.identity, dict(identity.claims) | {"sub": identity.subject}):
             raise self._another_subject()
 
     @property
@@ -509,7 +534,15 @@ class _Work:
             if self.kept is None:
                 raise CredentialHelperError("the sign-in ended without tokens")
             stored = self.settle(self.kept)
+        except AuthorizationError as error:
+            if error.error == "expired_token" and may_ask and not unattended and not stage.asked:
+                raise InteractionRequired(
+                    "another prompt has had this terminal all the time",
+                    hint=f"answer that one, then {self.errand.login}",
+                ) from None
+            raise
         finally:
+            self.browsed = stage.browsed
             stage.close(finished=self.kept is not None, verified=stored is not None)
         found = self.answer(stored.session, stamp=stored.stamp or None)
         self._tell_new_person(session, stored.session)
@@ -541,6 +574,7 @@ class _Work:
         if account is not None and claims and not _is(account, claims, str(claims.get("sub"))):
             self.give_back(tokens)
             raise self._wrong_account(_who(claims) or "somebody else")
+        self._require_id_token(tokens)
         self._tell_scope(tokens.scope)
         who = self.profile.account or _who(claims) or self.profile.client_id
         session = Session(
@@ -558,6 +592,21 @@ class _Work:
             forced_at=self.clock.now() if self.errand.request.refused is not None else None,
         )
         self.kept = self.save(session, tokens, reservation)
+
+    def _require_id_token(self, tokens: Tokens) -> None:
+        """Say that nobody knows who signed in, where the provider owes an ID token (OIDC Core §3.1.3.3)."""
+        granted = tokens.scope if tokens.scope is not None else self.provider.scopes()
+        if tokens.id_token is not None or "openid" not in granted or "openid" not in self.provider.scopes():
+            return
+        if self.account is not None:
+            self.give_back(tokens)
+            raise AuthorizationError(
+                f"{self.provider.host} does not say who signed in (no ID token), "
+                f"and profile {self.profile.name} is for {self.account}",
+                error="no_id_token",
+                hint="take account out of the profile, or openid into the client's scopes at the provider",
+            )
+        self.tools.person.warn(f"{self.provider.host} sent no ID token: who signed in is not known")
 
     def _record(self, old: Session | None, label: str) -> tuple[str, str]:
         """Name the keyring's record: 128 random bits for us, and a label that a person recognises."""
@@ -628,6 +677,7 @@ class _Waiting:
         self._work = work
         self._alone_since = 0.0
         self._asked_since: float | None = None
+        self._name: str | None = None  # of the prompt that was dealt with
         self.showed = False
 
     def go_on(self, waited: float) -> bool:
@@ -653,9 +703,10 @@ class _Waiting:
     def _with_person(self, prompt: Prompt, waited: float) -> None:
         work = self._work
         if work.errand.mode != "renew" and work.tools.person.can_answer(work.profile, work.tool):
-            if not self.showed:
+            if prompt.name != self._name:
                 terminal = work.tools.person.show(prompt, ours=False)
-                self.showed = terminal is not None and terminal not in prompt.shown_on
+                self._name = prompt.name if terminal is not None else None
+                self.showed = self.showed or (terminal is not None and terminal not in prompt.shown_on)
             return
         repeats = work.tool == "kubectl" and work.refusals.heard()  # of kubectl's five tries the first one waits
         if self._asked_since is None:
@@ -705,8 +756,12 @@ def _id_token(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:
     )
 
 
-def _another(identity: Identity | None, claims: dict[str, object]) -> bool:
-    return identity is not None and "sub" in claims and claims["sub"] != identity.subject
+def _another(identity: Identity | None, claims: Mapping[str, object]) -> bool:
+    """Say whether claims name another person: a subject is one of its issuer only (OIDC Core §12.2)."""
+    if identity is None:
+        return False
+    before = dict(identity.claims) | {"sub": identity.subject}
+    return any(claims[name] != before[name] for name in ("iss", "sub") if name in claims and name in before)
 
 
 def _who(claims: dict[str, object]) -> str | None:

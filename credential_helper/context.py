@@ -100,13 +100,16 @@ class Context:
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
-        """Read a secret once a run: a command source may ask a person each time."""
-        if source not in self._secrets:
-            if source.kind == "keyring":
-                self._secrets[source] = self._from_keyring(source, profile)
-            else:
-                self._secrets[source] = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
-        return self._secrets[source]
+        """Read a secret once a run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
+        if source in self._secrets:
+            return self._secrets[source]
+        if source.kind == "keyring":
+            secret = self._from_keyring(source, profile)
+        else:
+            secret = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
+        if profile is None or source != profile.password:
+            self._secrets[source] = secret
+        return secret
 
     def _from_keyring(self, source: Source, profile: Profile | None) -> Secret:
         try:

@@ -40,7 +40,12 @@ _BY_CODE = {
 }
 
 # Of who signs in unattended: a wrong password that is sent with every command locks the account.
-_UNATTENDED = dict.fromkeys(("invalid_grant", "mfa_required", "too_many_attempts", "unauthorized"), 300.0)
+_AFTER_A_BROWSER = 30.0  # whatever went wrong: a browser that is signed in already would come back at once
+
+_LOCKING = (
+    *("invalid_grant", "invalid_user_password", "password_leaked", "mfa_required", "too_many_attempts", "unauthorized"),
+)
+_UNATTENDED = dict.fromkeys(_LOCKING, 300.0)
 
 
 class Refusals:
@@ -84,9 +89,11 @@ class Refusals:
         # nor whoever waited for this very try.
         return not failure.passing or self._parent in failure.told or self._began <= failure.made
 
-    def remember(self, error: CredentialHelperError, *, unattended: bool, tool: str) -> None:
-        """Keep a refusal that the provider would only repeat."""
+    def remember(self, error: CredentialHelperError, *, unattended: bool, tool: str, browsed: bool = False) -> None:
+        """Keep a refusal that the provider would only repeat; ``browsed``: a browser was opened before it came."""
         seconds = _memory(error, unattended=unattended)
+        if browsed and not isinstance(error, (InteractionRequired, StoreError)) and not _cancelled(error):
+            seconds = max(seconds, _AFTER_A_BROWSER)
         if isinstance(error, InteractionRequired) and tool == "kubectl":
             seconds = _FIVE_TRIES
         if seconds <= 0:
@@ -128,6 +135,10 @@ class Refusals:
             self._sessions.remember(self._id, failure)
         except StoreError as error:
             self._note(f"the refusal is not remembered: {error.sentence}")
+
+
+def _cancelled(error: CredentialHelperError) -> bool:
+    return isinstance(error, AuthorizationError) and error.error == "cancelled"
 
 
 def _memory(error: CredentialHelperError, *, unattended: bool) -> float:

@@ -37,8 +37,8 @@ class Showing(Protocol):
     def waiting(self, prompt: Prompt) -> None:
         """Called now and then while a person is waited for."""
 
-    def no_browser(self) -> str | None:
-        """Return why no browser can be opened here; None: one can."""
+    def browser(self) -> tuple[bool, str]:
+        """Say whether a browser can be opened here, and what tells so: "there is a display"."""
 
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         """Read one line; ``go_on`` is called now and then, and may raise."""
@@ -107,9 +107,9 @@ class SignIn:
         self._asking: Prompt | None = None
         self._ends: list[Callable[[bool], None]] = []
 
-    def no_browser(self) -> str | None:
-        """Return why no browser can be opened here; None: one can."""
-        return self._person.no_browser()
+    def browser(self) -> tuple[bool, str]:
+        """Say whether a browser can be opened here, and what tells so: "there is a display"."""
+        return self._person.browser()
 
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         """Say what should not be so, and what to do about it."""
@@ -133,24 +133,28 @@ class SignIn:
         return prompt
 
     def ask(self, prompt: Prompt) -> None:
-        """Tell other processes what is asked, and show it to the person."""
+        """Tell other processes what is asked, and show it to the person; a password's prompt waits for its turn."""
         if not self._may_ask:
             raise under_way(self._profile)  # the code that was waited for elsewhere is spent
         self._asking = prompt
         self._write(prompt)
         self._show(prompt)
+        while prompt.flow == "password" and not self.asked:  # what is typed now is for the prompt that has the terminal
+            self._clock.sleep(_SLICE)
+            self._go_on_typing()
+            self._show(prompt)
 
     def type(self, label: str, *, hidden: bool) -> Secret:
         """Read one line from the person's terminal."""
         if not self._may_ask:
             raise under_way(self._profile)
 
-        def go_on() -> None:
-            self._still_wanted()
-            if self._asking is not None and self._clock.now() >= self._asking.expires_at:
-                raise AuthorizationError("nobody typed anything", error="expired_token")
+        return self._person.type(label, hidden=hidden, go_on=self._go_on_typing)
 
-        return self._person.type(label, hidden=hidden, go_on=go_on)
+    def _go_on_typing(self) -> None:
+        self._still_wanted()
+        if self._asking is not None and self._clock.now() >= self._asking.expires_at:
+            raise AuthorizationError("nobody typed anything", error="expired_token")
 
     def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
         """Wait for the next poll, or until ``until`` says that it has happened; it is given the seconds to wait.
@@ -191,6 +195,11 @@ class SignIn:
         finally:
             if reservation is not None:
                 reservation.discard()
+
+    @property
+    def browsed(self) -> bool:
+        """Say whether a browser was sent somewhere, or a person was told to send one."""
+        return self.asked and self._asking is not None and self._asking.flow == "browser"
 
     def at_end(self, tell: Callable[[bool], None]) -> None:
         """Have ``tell`` called when the sign-in is over: True when its tokens were verified, too."""

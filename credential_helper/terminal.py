@@ -20,8 +20,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired, foreign
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "credential-helper"
 PATIENCE = 2.0  # seconds that a write may take
+CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
 KUBECTL_PATIENCE = 30.0  # seconds after which kubectl's discovery (32 s) may have complained
 QR_LONGEST = 300  # characters; a longer address makes a code that no terminal holds
 QR_BORDER = 2  # modules; ISO/IEC 18004 asks for 4, phones read 2, and a small terminal has no room for more
@@ -161,37 +161,25 @@ class Screen(Outlet):
             self._owned = False
 
 
-@contextmanager
-def _typed_on(screen: Screen | None) -> Iterator[int]:
-    """Lend a terminal that can be read: the screen's may be a pipe (``always``), or be for writing only (2>/dev/tty).
+def _keyboard(screen: Screen | None, *, encoding: str) -> Screen:
+    """Return the terminal to type on: the screen, or ours (/dev/tty) where that is a pipe, or written to only.
 
     Raises InteractionRequired.
     """
-    fd = _open_keyboard(screen)
-    try:
-        if not takes_lines(fd) or not in_foreground(fd):
-            raise InteractionRequired("nobody can type on this terminal now", hint="run it in the foreground")
-        yield fd
-    finally:
-        if screen is None or fd != screen.fd:
-            os.close(fd)
-
-
-def _open_keyboard(screen: Screen | None) -> int:
-    if sys.platform == "win32":
-        path = "CONIN$"
-    else:
+    path = "CONIN$"
+    if sys.platform != "win32":
         import fcntl
 
         if screen is not None and screen.is_terminal:
             mode = fcntl.fcntl(screen.fd, fcntl.F_GETFL) & os.O_ACCMODE
             if mode == os.O_RDWR:
-                return screen.fd
+                return screen
         path = "/dev/tty"
     try:
-        return os.open(path, os.O_RDWR | getattr(os, "O_NOCTTY", 0))
+        fd = os.open(path, os.O_RDWR | getattr(os, "O_NOCTTY", 0))
     except OSError:
         raise InteractionRequired("there is no terminal to type on", hint="run it in a terminal") from None
+    return Screen(fd, owned=True, encoding=encoding)
 
 
 def open_terminal(stderr_fd: int) -> tuple[int, bool] | None:
@@ -334,16 +322,21 @@ def moment(at: float, now: float) -> str | None:
     return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
 
 
-def prompt_lines(prompt: Prompt, *, now: float, browser: bool = False, ours: bool = True) -> list[str]:
+def prompt_lines(
+    prompt: Prompt, *, now: float, browser: bool = False, ours: bool = True, remote: bool = False
+) -> list[str]:
     """Say who asks for what, where to go, which code belongs there, and for how long (RFC 8628 §3.3).
 
     ``browser``: one has been asked to show the address. ``ours``: this process signs in; else it waits for another.
+    ``remote``: the person sits elsewhere (SSH), where an address that leads back to this machine's loopback is no use.
     """
     issuer_host = printable_ascii(host_of(prompt.issuer))
     profile = f"{foreign(prompt.profile)} ({issuer_host})"
     tool = foreign(prompt.tool)
-    if prompt.flow == "password" and not ours:
+    if not ours and prompt.flow == "password":
         return [f"{PROGRAM}: waiting for a sign-in to {profile}, whose password is asked for in another terminal"]
+    if not ours and prompt.flow == "browser" and remote:
+        return [f"{PROGRAM}: waiting for a sign-in to {profile}, which goes on in a browser on this machine"]
     asks = f"signing in to {profile}" if tool == PROGRAM else f"{tool} needs a sign-in to {profile}"
     purpose = ": ".join(part for part in (foreign(prompt.target or ""), foreign(" ".join(prompt.scope))) if part)
     because = f"  {_WAYS[prompt.flow]}, because {foreign(prompt.because)}" if prompt.because else ""
@@ -582,7 +575,8 @@ class Terminal:
     def _prompt_text(self, prompt: Prompt, screen: Screen, *, ours: bool) -> str:
         uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
         browser = ours and (self._tool_is_login or prompt.flow == "browser") and self.open_browser(uri)
-        lines = prompt_lines(prompt, now=self._clock.now(), browser=browser, ours=ours)
+        remote = "SSH_CONNECTION" in self._environ
+        lines = prompt_lines(prompt, now=self._clock.now(), browser=browser, ours=ours, remote=remote)
         if not browser and prompt.verification_uri_complete:
             lines = self._with_qr(lines, uri, screen)
         return "\n".join(lines) + "\n"
@@ -684,25 +678,38 @@ class Terminal:
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         """Read one line from the terminal, without an echo where it is ``hidden``; ``go_on`` may raise meanwhile.
 
-        Raises InteractionRequired where nobody can type, or nothing was typed.
+        Another prompt on the terminal is waited for: what is typed then is not for us. Raises InteractionRequired where
+        nobody can type, or nothing was typed.
         """
         self._erase()
-        with _typed_on(self._find_screen()) as fd:
-            return read_line(fd, label, hidden=hidden, go_on=go_on)
+        screen = self._find_screen()
+        keyboard = _keyboard(screen, encoding=self._encoding)
+        try:
+            one = screen if screen is not None and screen.is_terminal else keyboard
+            while not one.claim():
+                go_on()
+                self._clock.sleep(CLAIM_PACE)
+            if not keyboard.ready():
+                raise InteractionRequired("nobody can type on this terminal now", hint="run it in the foreground")
+            return read_line(keyboard.fd, label, hidden=hidden, go_on=go_on)
+        finally:
+            if keyboard is not screen:
+                keyboard.close()
 
     # --- the browser
 
-    def no_browser(self) -> str | None:
-        """Return why no browser can be opened here; None: one can be seen, and started."""
+    def browser(self) -> tuple[bool, str]:
+        """Say whether a browser can be seen and started here, and what tells so."""
         if not self._browser:
-            return "--no-browser was given"
+            return False, "--no-browser was given"
+        named = bool(self._environ.get("BROWSER"))
         if self._browser_command("") is not None:
-            return None
-        if self._environ.get("BROWSER"):
-            return "no program that BROWSER names was found"
+            return True, "BROWSER is set" if named else "there is a display"
+        if named:
+            return False, "no program that BROWSER names was found"
         if "SSH_CONNECTION" in self._environ:
-            return "SSH_CONNECTION is set"
-        return "no program that opens one was found" if self._display() else "there is no display"
+            return False, "SSH_CONNECTION is set"
+        return False, "no program that opens one was found" if self._display() else "there is no display"
 
     def _display(self) -> bool:
         return bool(

@@ -546,7 +546,8 @@ def test_no_child_sees_a_secret(desk: Desk, provider: HostileProvider, tmp_path:
         "OTHER_SECRET": PASTED,
         "BROWSER": str(script),
     }
-    desk.home.configure(issuer=provider.issuer, client_secret={"command": [str(script)]}, client_authentication="post")
+    secret = {"command": [str(script)]}
+    desk.home.configure(issuer=provider.issuer, flow="device", client_secret=secret, client_authentication="post")
     config = desk.home.folder / ".config" / "credential-helper" / "config.toml"
     other = f'[profiles.other]\nissuer = "{provider.issuer}"\nclient_id = "x"\nflow = "client-credentials"\n'
     config.write_text(f'{config.read_text()}{other}client_secret = {{ env = "OTHER_SECRET" }}\n')

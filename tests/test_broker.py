@@ -79,8 +79,8 @@ class FakePerson:
         self.ours.append(ours)
         return "terminal"
 
-    def no_browser(self) -> str | None:
-        return self.blind
+    def browser(self) -> tuple[bool, str]:
+        return self.blind is None, self.blind or "there is a display"
 
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         self.labels.append(label)

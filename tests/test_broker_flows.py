@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 import pytest
 
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
-from credential_helper.model import Prompt, Source
-from integration.hostile_provider import HostileProvider, answer, oauth_error
+from credential_helper.model import Prompt, Source, session_id
+from integration.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
 from tests.conftest import FakeClock
 from tests.test_broker import CODE, TOKEN, FakePerson, World
 
@@ -27,20 +27,23 @@ class Browser(FakePerson):
         self.blind = None
         self.world = world
         self.nonce: str | None = None  # None: the ID token answers the nonce that was sent
+        self.token: Behaviour | None = None  # what the token endpoint answers; None: tokens
+        self.hidden = False  # another prompt has the terminal
         self.pages: list[str] = []
         self.threads: list[threading.Thread] = []
 
     def show(self, prompt: Prompt, *, ours: bool) -> str | None:
-        if ours and prompt.flow == "browser":
+        if ours and prompt.flow == "browser" and not self.hidden:
             thread = threading.Thread(target=self.sign_in, args=(prompt.verification_uri,), daemon=True)
             self.threads.append(thread)
             thread.start()
-        return super().show(prompt, ours=ours)
+        return None if self.hidden else super().show(prompt, ours=ours)
 
     def sign_in(self, address: str) -> None:
         request = {name: value for name, [value] in parse_qs(urlsplit(address).query).items()}
         id_token = self.world.id_token(nonce=self.nonce or request["nonce"])
-        self.world.provider.script(TOKEN, answer({**self.world.tokens(id_token=False), "id_token": id_token}))
+        tokens = answer({**self.world.tokens(id_token=False), "id_token": id_token})
+        self.world.provider.script(TOKEN, self.token or tokens)
         back = request["redirect_uri"] + "?" + urlencode({"code": "the-code", "state": request["state"]})
         with urllib.request.urlopen(back, timeout=20) as response:
             self.pages.append(response.read().decode())
@@ -71,7 +74,7 @@ def test_a_browser_s_sign_in_is_saved_verified_and_told(world: World, browser: B
     [page] = browser.pages
     assert "signed in" in page.lower()
     [prompt] = browser.prompts
-    assert prompt.because == "one can be opened here"
+    assert prompt.because == "there is a display"
     assert world.session.id is not None
     assert not world.session.unverified
     assert world.session.id.nonce
@@ -131,8 +134,6 @@ def test_a_dead_process_s_browser_is_not_waited_for(world: World, browser: Brows
     prompt = browser.prompts[0]
     sessions = world.sessions
     sessions.erase(next(iter(sessions.ids("json"))))
-    from credential_helper.model import session_id
-
     sessions.keep_prompt(session_id(world.profile), prompt)
     browser.there = False
     with pytest.raises(InteractionRequired, match="nobody is signed in"):
@@ -211,3 +212,161 @@ def test_a_missing_refresh_token_is_mended_as_the_provider_says(
     world.token()
     assert (advice or "") in (browser.advice or "")
     assert (browser.advice is None) == (advice is None)
+
+
+# --- what a browser that is signed in already must not make of a failure ---
+
+
+@pytest.mark.parametrize("trouble", ["invalid_grant", "html", "nonce", "account"])
+def test_a_sign_in_that_fails_after_the_browser_opens_no_second_tab(
+    world: World, browser: Browser, trouble: str
+) -> None:
+    """kubectl asks five times, and a browser that is signed in comes back at once."""
+    if trouble == "nonce":
+        browser.nonce = "of another sign-in"
+    elif trouble == "account":
+        world.profile = msgspec.structs.replace(world.profile, account="bob@example.com")
+    elif trouble == "html":
+        browser.token = html(200)
+    else:
+        browser.token = oauth_error("invalid_grant", 400)
+    for _ in range(5):
+        with pytest.raises(CredentialHelperError):
+            world.obtain()
+    assert len(browser.prompts) == 1
+    world.clock.advance(31)
+    with pytest.raises(CredentialHelperError):
+        world.obtain()
+    assert len(browser.prompts) == 2
+
+
+# --- an unverified sign-in is judged before anything stands on it ---
+
+
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("mode", ["any", "renew"])
+def test_a_refresh_does_not_make_good_a_sign_in_that_was_never_verified(
+    world: World, browser: Browser, mode: Literal["any", "renew"], *, expired: bool
+) -> None:
+    """The ID token of a refresh has no nonce, and nobody to be compared with."""
+    browser.nonce = "of another sign-in"
+    world.provider.script("/jwks", oauth_error("server_error", 503))
+    world.token()
+    assert world.session.unverified
+    world.provider.serve_keys(world.key)
+    world.clock.advance(4000 if expired else 11)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    grants = len(world.grants())
+    with pytest.raises(AuthorizationError, match="answers another request"):
+        world.obtain(mode)
+    assert len(world.grants()) == grants
+    assert world.session.access is None
+    assert not world.session.refreshable
+
+
+@pytest.mark.usefixtures("browser")
+def test_a_sign_in_that_was_good_is_verified_late_and_renewed(world: World) -> None:
+    world.provider.script("/jwks", oauth_error("server_error", 503))
+    world.token()
+    assert world.session.unverified
+    world.provider.serve_keys(world.key)
+    world.clock.advance(4000)
+    world.provider.script(TOKEN, answer({**world.tokens(), "access_token": "access-renewed"}))
+    assert world.token() == "access-renewed"
+    assert not world.session.unverified
+
+
+@pytest.mark.usefixtures("browser")
+def test_a_refresh_by_another_issuer_is_another_person(world: World) -> None:
+    """Where one configured issuer stands for several (Entra's common), the same subject may be somebody else."""
+    world.token()
+    session = world.session
+    assert session.identity is not None
+    claims = dict(session.identity.claims)
+    assert claims["iss"] == world.provider.issuer
+    elsewhere = tuple({**claims, "iss": "https://another.example.com"}.items())
+    identity = msgspec.structs.replace(session.identity, claims=elsewhere)
+    world.sessions.save(session_id(world.profile), msgspec.structs.replace(session, identity=identity))
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    with pytest.raises(AuthorizationError, match="for another person"):
+        world.token()
+
+
+# --- prompts that ended with their process ---
+
+
+def dead(world: World, flow: Literal["browser", "password"]) -> Prompt:
+    now = world.clock.now()
+    return Prompt(
+        flow=flow,
+        tool="kubectl",
+        profile="prod",
+        issuer=world.provider.issuer,
+        target=None,
+        scope=("openid",),
+        verification_uri="http://127.0.0.1:1/authorize?dead=1",
+        interval=300.0,
+        next_poll=now + 300.0,
+        made_at=now,
+        expires_at=now + 300.0,
+    )
+
+
+@pytest.mark.usefixtures("browser")
+@pytest.mark.parametrize("flow", ["browser", "password"])
+def test_whoever_gets_the_lock_removes_a_dead_prompt(world: World, flow: Literal["browser", "password"]) -> None:
+    world.token()
+    world.clock.advance(3600)
+    world.sessions.keep_prompt(session_id(world.profile), dead(world, flow))
+    seen: list[Prompt | None] = []
+
+    def refresh(exchange: Exchange) -> None:
+        seen.append(world.sessions.prompt(session_id(world.profile)))
+        answer(world.tokens())(exchange)
+
+    world.provider.script(TOKEN, refresh)
+    world.token()
+    assert seen == [None]
+
+
+def test_a_sign_in_that_was_never_shown_is_nobody_s_refusal(world: World, browser: Browser) -> None:
+    """Another prompt had the terminal all the time: the next command asks as soon as it has gone."""
+    world.profile = msgspec.structs.replace(world.profile, flow="device")
+    browser.hidden = True
+    world.provider.script("/device", answer({**CODE, "expires_in": 20}))
+    world.provider.script("/device/code", answer({**CODE, "expires_in": 20}))
+    world.provider.script(TOKEN, oauth_error("authorization_pending", 400))
+    with pytest.raises(InteractionRequired, match="another prompt has had this terminal"):
+        world.obtain(tool="git")
+    browser.hidden = False
+    world.approves()
+    assert world.token().startswith("access-")
+
+
+# --- an ID token that does not come ---
+
+
+@pytest.mark.usefixtures("browser")
+def test_an_account_needs_an_id_token(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, flow="device", account="ada@example.com")
+    world.approves(id_token=False)
+    world.provider.script("/revoke", answer({}))
+    with pytest.raises(AuthorizationError, match="does not say who signed in"):
+        world.token()
+    assert [one.field("token") for one in world.provider.to("/revoke")] == ["refresh-1"]
+    assert world.stored() is None
+
+
+def test_a_missing_id_token_is_told(world: World, browser: Browser) -> None:
+    world.profile = msgspec.structs.replace(world.profile, flow="device")
+    world.approves(id_token=False)
+    world.token()
+    assert [warning for warning in browser.warnings if "sent no ID token" in warning]
+
+
+def test_where_openid_was_not_granted_no_id_token_is_missed(world: World, browser: Browser) -> None:
+    world.profile = msgspec.structs.replace(world.profile, flow="device")
+    world.approves(id_token=False, scope="profile")
+    world.token()
+    assert not browser.warnings

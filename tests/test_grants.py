@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from credential_helper.errors import ConfigurationError
+from credential_helper.errors import InteractionRequired
 from credential_helper.model import Profile, Prompt, Secret
 from credential_helper.oauth import grants
 from integration.hostile_provider import HostileProvider, answer
@@ -34,8 +34,8 @@ class Desk(FakeStage):
         super().__init__(clock)
         self.blind = blind
 
-    def no_browser(self) -> str | None:
-        return self.blind
+    def browser(self) -> tuple[bool, str]:
+        return self.blind is None, self.blind or "there is a display"
 
     def at_end(self, tell: Callable[[bool], None]) -> None:
         assert callable(tell)
@@ -57,7 +57,7 @@ def test_auto_is_the_browser_flow_where_there_is_a_browser(hostile: HostileProvi
     [prompt] = stage.asked
     assert prompt.flow == "browser"
     assert prompt.verification_uri.startswith(hostile.url + "/authorize?")
-    assert stage.because == "one can be opened here"
+    assert stage.because == "there is a display"
 
 
 def test_auto_is_the_device_flow_where_no_browser_is_seen(hostile: HostileProvider, clock: FakeClock) -> None:
@@ -104,9 +104,9 @@ def test_auto_goes_on_with_the_code_of_a_dead_process_though_there_is_a_browser(
 
 def test_auto_says_what_is_missing_where_neither_will_do(hostile: HostileProvider, clock: FakeClock) -> None:
     hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize", device_authorization_endpoint=None)
-    with pytest.raises(ConfigurationError, match=r"with a browser only.*there is no display") as caught:
+    with pytest.raises(InteractionRequired, match=r"with a browser only.*there is no display") as caught:
         grants.sign_in(provider_at(hostile, clock, flow="auto"), Desk(clock, blind="there is no display"))
-    assert 'flow = "authorization-code"' in (caught.value.hint or "")
+    assert "--flow authorization-code" in (caught.value.hint or "")
 
 
 def test_a_person_signs_in_with_a_code(hostile: HostileProvider, clock: FakeClock) -> None:

@@ -22,7 +22,16 @@ from credential_helper.oauth import password
 from credential_helper.oauth.metadata import Provider
 from credential_helper.oauth.transport import Transport
 from credential_helper.providers import PASSWORD_REALM
-from integration.hostile_provider import Behaviour, HostileProvider, answer, html, oauth_error, rate_limited, reset
+from integration.hostile_provider import (
+    Behaviour,
+    HostileProvider,
+    answer,
+    empty,
+    html,
+    oauth_error,
+    rate_limited,
+    reset,
+)
 from tests.conftest import FakeClock
 from tests.test_token_endpoint import TOKENS, Memory
 
@@ -43,7 +52,7 @@ class FakeStage:
         self.exchange: Callable[[], Tokens] | None = None
         self.fails_to_save: Exception | None = None
 
-    def no_browser(self) -> str | None:
+    def browser(self) -> tuple[bool, str]:
         raise AssertionError
 
     def waiting(self) -> Prompt | None:
@@ -131,7 +140,7 @@ def refusal(hostile: HostileProvider, provider: Provider, *behaviours: Behaviour
 def test_the_person_is_asked_for_name_and_password(hostile: HostileProvider, make: Make, clock: FakeClock) -> None:
     stage = FakeStage(NAME, PASSWORD)
     password.sign_in(make(audience="https://api.example.com"), stage)
-    assert stage.order() == ["warn", "ask", "shown", "hidden", "redeem"]
+    assert stage.order() == ["ask", "warn", "shown", "hidden", "redeem"]
     prompt = dict(stage.events)["ask"]
     assert isinstance(prompt, Prompt)
     assert (prompt.flow, prompt.tool, prompt.profile, prompt.target) == ("password", "kubectl", "prod", stage.target)
@@ -157,7 +166,7 @@ def test_the_person_is_asked_for_name_and_password(hostile: HostileProvider, mak
 def test_the_account_is_the_user_name(hostile: HostileProvider, make: Make) -> None:
     stage = FakeStage(PASSWORD)
     password.sign_in(make(account=NAME), stage)
-    assert stage.order() == ["warn", "ask", "hidden", "redeem"]
+    assert stage.order() == ["ask", "warn", "hidden", "redeem"]
     assert hostile.to("/token")[0].field("username") == NAME
 
 
@@ -308,6 +317,33 @@ def test_a_locked_account_is_said_as_it_came(hostile: HostileProvider, make: Mak
     assert error.error == "too_many_attempts"
     assert "Your account has been blocked" in error.sentence
     assert len(hostile.to("/token")) == 1
+
+
+@pytest.mark.parametrize("client_secret", [None, "s3cr3t"])
+@pytest.mark.parametrize(
+    "unclear",
+    [
+        answer({"message": "Bad credentials"}, 401),
+        answer({"error": "Unauthorized"}, 401),
+        html(401),
+        empty(401),
+        oauth_error("access_denied", 401, "Unauthorized"),
+        oauth_error("unauthorized", 401, "user is blocked"),
+    ],
+)
+def test_an_answer_that_may_be_about_the_password_does_not_send_it_again(
+    hostile: HostileProvider, make: Make, unclear: Behaviour, client_secret: str | None
+) -> None:
+    refusal(hostile, make(account=NAME, client_secret=client_secret), unclear, answer(TOKENS))
+    assert [request.field("password") for request in hostile.to("/token")] == [PASSWORD]
+
+
+def test_a_client_that_was_refused_in_so_many_words_tries_its_other_method(
+    hostile: HostileProvider, make: Make
+) -> None:
+    hostile.script("/token", oauth_error("invalid_client", 401), answer(TOKENS))
+    password.sign_in(make(account=NAME, client_secret="s3cr3t"), FakeStage(PASSWORD))
+    assert [request.field("client_secret") for request in hostile.to("/token")] == [None, "s3cr3t"]
 
 
 def test_a_rate_limit_is_not_waited_for(hostile: HostileProvider, make: Make, clock: FakeClock) -> None:

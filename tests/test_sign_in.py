@@ -46,8 +46,8 @@ class Screen:
         assert prompt.user_code in ("WDJB-MJHT", "")
         self.waited += 1
 
-    def no_browser(self) -> str | None:
-        return self.blind
+    def browser(self) -> tuple[bool, str]:
+        return self.blind is None, self.blind or "there is a display"
 
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         self.labels.append((label, hidden))
@@ -576,9 +576,9 @@ def test_warnings_and_the_browser_are_the_terminal_s(world: World) -> None:
     stage = world.sign_in()
     stage.warn("this is old", hint="use something new")
     assert world.screen.warnings == [("this is old", "use something new")]
-    assert stage.no_browser() == "there is no display"
+    assert stage.browser() == (False, "there is no display")
     world.screen.blind = None
-    assert stage.no_browser() is None
+    assert stage.browser() == (True, "there is a display")
 
 
 @pytest.mark.parametrize("verified", [True, False])
@@ -590,3 +590,33 @@ def test_whoever_wants_to_know_how_it_ended_is_told_once(world: World, *, verifi
     stage.close(finished=True, verified=verified)
     stage.close(finished=True, verified=not verified)
     assert told == [verified]
+
+
+def test_a_password_s_prompt_waits_until_another_one_has_gone(world: World, clock: EventfulClock) -> None:
+    """What is typed meanwhile belongs to that one."""
+    world.screen.name = None
+
+    def goes() -> None:
+        assert not world.screen.labels
+        world.screen.name = "tty-1"
+
+    clock.after(3.0, goes)
+    stage = world.sign_in()
+    stage.ask(browser(world, flow="password"))
+    assert clock.ticks >= 3.0
+    assert stage.asked
+
+
+def test_a_password_s_prompt_does_not_wait_for_ever(world: World) -> None:
+    world.screen.name = None
+    with pytest.raises(AuthorizationError, match="nobody typed"):
+        world.sign_in().ask(browser(world, flow="password"))
+
+
+@pytest.mark.parametrize(("flow", "name", "browsed"), [("browser", "tty-1", True), ("browser", None, False)])
+def test_whether_a_browser_was_sent_somewhere(world: World, flow: str, name: str | None, *, browsed: bool) -> None:
+    world.screen.name = name
+    stage = world.sign_in()
+    assert not stage.browsed
+    stage.ask(browser(world, flow=flow))
+    assert stage.browsed == browsed

@@ -6,12 +6,14 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import stat
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -1082,7 +1084,7 @@ def in_a_browser(clock: FakeClock, **changes: Any) -> Prompt:
 IN_A_BROWSER = f"""\
 credential-helper: kubectl needs a sign-in to prod (example.eu.auth0.com)
   for https://kubernetes.example.com: openid profile email offline_access
-  in a browser, because one can be opened here
+  in a browser, because BROWSER is set
   open  {AUTHORIZE}
   (a browser has been asked to show it)
   within 5 minutes; Ctrl-C stops
@@ -1094,7 +1096,7 @@ def test_the_browser_flow_opens_the_browser_of_any_tool(screen: Pty, clock: Fake
     browser = Browser(tmp_path)
     environ = PLAIN | {"BROWSER": "browser", "PATH": os.environ["PATH"]}
     told = terminal(screen, clock, environ, children_find=browser.find)
-    assert told.show(in_a_browser(clock, because="one can be opened here"))
+    assert told.show(in_a_browser(clock, because="BROWSER is set"))
     assert screen.text() == IN_A_BROWSER
     assert browser.arguments()[0] == AUTHORIZE
 
@@ -1102,7 +1104,7 @@ def test_the_browser_flow_opens_the_browser_of_any_tool(screen: Pty, clock: Fake
 def test_who_waits_for_another_process_opens_no_browser(screen: Pty, clock: FakeClock) -> None:
     for login in (True, False):
         told = terminal(screen, clock, PLAIN | {"BROWSER": "browser"}, tool_is_login=login, children_find=no_find)
-        assert told.show(in_a_browser(clock, because="one can be opened here"), ours=False)
+        assert told.show(in_a_browser(clock, because="BROWSER is set"), ours=False)
         assert screen.text() == IN_A_BROWSER.replace("  (a browser has been asked to show it)\n", "")
         assert told.show(prompt(clock, user_code="SECOND"), ours=False)
         assert "a browser" not in screen.text()
@@ -1133,31 +1135,48 @@ def test_the_reason_for_a_code_is_shown(clock: FakeClock) -> None:
     ("environ", "options", "reason"),
     [
         ({}, {}, "there is no display"),
-        ({"DISPLAY": ":0"}, {}, None),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, {}, None),
+        ({"DISPLAY": ":0"}, {}, "+there is a display"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, {}, "+there is a display"),
         ({"DISPLAY": ":0", "SSH_CONNECTION": "1 2 3 4"}, {}, "SSH_CONNECTION is set"),
         ({"SSH_CONNECTION": "1 2 3 4"}, {}, "SSH_CONNECTION is set"),
-        ({"SSH_CONNECTION": "1 2 3 4", "BROWSER": "browser"}, {}, None),
-        ({"BROWSER": "browser"}, {}, None),
+        ({"SSH_CONNECTION": "1 2 3 4", "BROWSER": "browser"}, {}, "+BROWSER is set"),
+        ({"BROWSER": "browser"}, {}, "+BROWSER is set"),
         ({"BROWSER": "missing"}, {}, "no program that BROWSER names was found"),
         ({"BROWSER": "browser", "DISPLAY": ":0"}, {"browser": False}, "--no-browser was given"),
     ],
 )
-def test_why_no_browser_can_be_opened(
-    screen: Pty, clock: FakeClock, environ: dict[str, str], options: dict[str, bool], reason: str | None
+def test_whether_a_browser_can_be_opened_and_why(
+    screen: Pty, clock: FakeClock, environ: dict[str, str], options: dict[str, bool], reason: str
 ) -> None:
     def find(program: str, _environ: Mapping[str, str]) -> str | None:
         return f"/usr/bin/{program}" if program in ("browser", "xdg-open") else None
 
-    assert terminal(screen, clock, environ, children_find=find, **options).no_browser() == reason
+    told = terminal(screen, clock, environ, children_find=find, **options)
+    assert told.browser() == (reason.startswith("+"), reason.removeprefix("+"))
 
 
 def test_a_display_without_a_program_that_opens_a_browser(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, {"DISPLAY": ":0"}, children_find=lambda _p, _e: None)
-    assert told.no_browser() == "no program that opens one was found"
+    assert told.browser() == (False, "no program that opens one was found")
 
 
 # --- a password -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def typed(screen: Pty, line: str) -> Iterator[None]:
+    """Type a line when a label asks for it; what is typed before does not count."""
+
+    def wait_and_type() -> None:
+        shown = ""
+        while not re.search("password.*: ", shown):
+            shown += os.read(screen.master, 4096).decode()
+        os.write(screen.master, f"{line}\r".encode())
+
+    thread = threading.Thread(target=wait_and_type, daemon=True)
+    thread.start()
+    yield
+    thread.join(20)
 
 
 def with_a_password(clock: FakeClock) -> Prompt:
@@ -1171,11 +1190,9 @@ def test_a_password_is_asked_for_below_what_it_is_for(screen: Pty, clock: FakeCl
         "credential-helper: kubectl needs a sign-in to prod (example.eu.auth0.com)\n"
         "  for https://kubernetes.example.com: openid profile email offline_access\n"
     )
-    os.write(screen.master, b"correct horse\r")
-    typed = told.type("password for ada: ", hidden=True, go_on=lambda: None)
-    assert typed.reveal() == "correct horse"
-    shown = screen.text()
-    assert "password for ada: " in shown
+    with typed(screen, "correct horse"):
+        assert told.type("password for ada:", hidden=True, go_on=lambda: None).reveal() == "correct horse"
+    assert "correct" not in screen.text()
 
 
 def test_who_waits_for_a_password_that_is_typed_elsewhere_says_so(screen: Pty, clock: FakeClock) -> None:
@@ -1190,16 +1207,15 @@ TYPED = """
 told = terminal(2, clock, PLAIN)
 told.can_answer(profile("always"), "kubectl")
 try:
-    report(repr(told.type("password: ", hidden=True, go_on=lambda: None).reveal()))
+    report(repr(told.type("password:", hidden=True, go_on=lambda: None).reveal()))
 except Exception as error:
     report(error)
 """
 
 
 def test_a_password_is_typed_on_dev_tty_where_stderr_is_not_a_terminal(screen: Pty) -> None:
-    os.write(screen.master, b"correct horse\r")
-    assert session(screen, TYPED, stderr=subprocess.PIPE) == "'correct horse'\n"
-    assert "password: " in screen.text()
+    with typed(screen, "correct horse"):
+        assert session(screen, TYPED, stderr=subprocess.PIPE) == "'correct horse'\n"
 
 
 def test_a_password_needs_a_terminal_though_the_profile_says_always() -> None:
@@ -1209,3 +1225,32 @@ def test_a_password_needs_a_terminal_though_the_profile_says_always() -> None:
 def test_no_password_is_typed_where_a_program_draws(screen: Pty) -> None:
     screen.mode(termios.ICANON, on=False)
     assert session(screen, TYPED, stderr=subprocess.PIPE) == "nobody can type on this terminal now\n"
+
+
+def test_a_password_waits_until_another_prompt_has_gone(screen: Pty, clock: FakeClock) -> None:
+    """What is typed meanwhile is for that one."""
+    first, second = terminal(screen, clock, PLAIN), terminal(screen, clock, PLAIN)
+    assert first.show(prompt(clock))
+    screen.text()
+    looks: list[str] = []
+
+    def go_on() -> None:
+        looks.append(screen.text())
+        if len(looks) == 3:
+            first.finish()
+        elif "password: " in looks[-1]:
+            os.write(screen.master, b"\x04")  # Ctrl-D
+
+    with pytest.raises(InteractionRequired, match="nothing was typed"):
+        second.type("password:", hidden=True, go_on=go_on)
+    assert looks[:3] == ["", "", ""]
+    assert "password: " in "".join(looks[3:])
+
+
+def test_who_waits_over_ssh_is_not_sent_to_an_address_of_this_machine(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, PLAIN | {"SSH_CONNECTION": "1 2 3 4"})
+    assert told.show(in_a_browser(clock), ours=False)
+    assert screen.text() == (
+        "credential-helper: waiting for a sign-in to prod (example.eu.auth0.com), "
+        "which goes on in a browser on this machine\n"
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from credential_helper.errors import ConfigurationError
+from credential_helper.errors import InteractionRequired
 from credential_helper.model import Prompt, Secret, Tokens
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ class Stage(Protocol):
     target: str | None  # what the token is for, where known
     because: str  # why this flow, where "auto" chose it; a prompt says so
 
-    def no_browser(self) -> str | None:
-        """Return why no browser can be opened here; None: one can."""
+    def browser(self) -> tuple[bool, str]:
+        """Say whether a browser can be opened here, and what tells so: "there is a display"."""
 
     def waiting(self) -> Prompt | None:
         """Return the prompt of a dead holder of the lock that can be gone on with, still unexpired."""
 
     def ask(self, prompt: Prompt) -> None:
-        """Keep the prompt for other processes and show it to the person; a browser prompt opens the browser, too."""
+        """Keep the prompt for other processes and show it to the person.
+
+        A browser's prompt opens the browser, too; a password's comes back when it stands on the terminal.
+        """
 
     def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
         """Write the prompt's interval and next_poll for whoever takes over, then wait until next_poll.
@@ -74,15 +77,16 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     if problem is None:
         from credential_helper.oauth.loopback import PortTaken
 
-        stage.because = "one can be opened here"
+        stage.because = stage.browser()[1]
         try:
             return _run("authorization-code", provider, stage)
         except PortTaken as error:
             problem = error.sentence
     if not _offers_codes(provider) and _offers_a_browser(provider):
-        raise ConfigurationError(
+        raise InteractionRequired(
             f"{provider.host} signs a person in with a browser only, and here none can be used: {problem}",
-            hint='sign in where a browser can be seen; flow = "authorization-code" shows its address anyway',
+            hint='sign in where a browser can be seen; through "ssh -L PORT:127.0.0.1:PORT" with --flow '
+            "authorization-code and --redirect-uri http://127.0.0.1:PORT/callback it may be elsewhere",
         )
     stage.because = problem
     return _run("device", provider, stage)
@@ -92,9 +96,9 @@ def _why_no_browser_flow(provider: Provider, stage: Stage) -> str | None:
     """Return what keeps ``auto`` from the browser flow; None: nothing does."""
     if stage.waiting() is not None:
         return "a sign-in with this code is under way"
-    problem = stage.no_browser()
-    if problem is not None:
-        return problem
+    possible, why = stage.browser()
+    if not possible:
+        return why
     if not _offers_a_browser(provider):
         return f"{provider.host} has no authorization endpoint"
     if provider.known.browser_needs_secret and provider.client_secret is None:

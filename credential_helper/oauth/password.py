@@ -3,7 +3,8 @@
 - RFC 9700 §2.4 says that this grant must not be used, and OAuth 2.1 has left it out: a profile has to say ``legacy``,
   and a person is warned each time.
 - The password goes into one request and is forgotten then (§4.3.2). Nothing is sent twice by itself: providers lock an
-  account after a few wrong ones.
+  account after a few wrong ones. One exception: where the answer says in so many words that it is the client that was
+  refused (invalid_client), nobody has looked at the password, and it goes along with the other method.
 - With ``realm`` it is Auth0's variant of the grant, which names the connection that knows the account.
 """
 
@@ -48,7 +49,6 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     if not provider.profile.legacy:
         raise ConfigurationError('flow = "password" needs legacy = true', hint=f"{_BETTER}; else write legacy = true")
     provider.metadata(fresh=True)  # before anybody types a password for nothing
-    stage.warn(_WARNING, hint=_BETTER)
     exchange = _Exchange(provider, *_credentials(provider, stage))
     try:
         return stage.redeem(exchange)
@@ -63,6 +63,7 @@ def _credentials(provider: Provider, stage: Stage) -> tuple[str, Secret]:
     """Return user name and password: typed by a person, or as the profile says."""
     account = provider.profile.account
     if provider.password is not None:
+        stage.warn(_WARNING, hint=_BETTER)
         if not account:
             raise ConfigurationError("the profile has a password and no account", hint='write account = "USER NAME"')
         password = provider.password()
@@ -70,6 +71,7 @@ def _credentials(provider: Provider, stage: Stage) -> tuple[str, Secret]:
             raise ConfigurationError("the password is empty: nothing was sent")
         return account, password
     stage.ask(_prompt(provider, stage))
+    stage.warn(_WARNING, hint=_BETTER)  # the terminal is ours now: no other prompt is torn in two
     name = account or stage.type("user name:", hidden=False).reveal().strip()
     if not name:
         raise InteractionRequired("no user name was typed: nothing was sent")
