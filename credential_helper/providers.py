@@ -33,6 +33,7 @@ SPELLINGS: Mapping[Case, str] = {
     ("", "incorrect_client_credentials"): "invalid_client",
     ("", "incorrect_device_code"): "invalid_grant",
     ("", "bad_verification_code"): "invalid_grant",
+    ("", "bad_refresh_token"): "invalid_grant",
     ("", "token_expired"): "expired_token",
     ("", "code_expired"): "expired_token",
     ("", "authorization_declined"): "access_denied",
@@ -50,9 +51,11 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str | None = None  # of its one public service
 
     discovery: bool = True  # False: nothing is asked, its endpoints are all there is
-    endpoints: Mapping[str, str] = {}  # by the names of model.Endpoints; {issuer} is without a final slash
+    # By the names of model.Endpoints; {issuer} is without a final slash, and without what response_issuers add to it.
+    endpoints: Mapping[str, str] = {}
     flows: frozenset[str] = _ALL  # what it has at all
     tenants: Mapping[str, str | None] = {}  # words for several tenants in an issuer → the one that it always is
+    response_issuers: tuple[str, ...] = ()  # what it calls itself at the redirect_uri beside its issuer (RFC 9207)
 
     redirect_uri: str = "http://127.0.0.1/callback"  # with a port where it compares the port, too
     browser_needs_secret: bool = False  # a code is exchanged for a client_secret alone, whatever PKCE says
@@ -60,6 +63,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     consent_for_offline_access: bool = False  # offline_access is dropped without prompt=consent (OIDC Core §11)
     client_authentication: Literal["basic", "post"] = "basic"  # what "auto" tries first with a secret
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of private_key_jwt
+    assertion_algorithm: str | None = None  # what private_key_jwt signs with where nobody says, if the key can
 
     audience_parameter: str | None = "audience"  # None: no parameter carries an audience
     audience_scope: str | None = None  # the scope that carries it instead, with {audience}
@@ -152,7 +156,8 @@ _ROWS = (
     ),
     # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code, …/reply-url: the port of localhost is
     # ignored, that of 127.0.0.1 is not; …/access-tokens: the document of common and organizations has {tenantid} in its
-    # issuer, and each token its own tenant's. The tenant of consumers is always the same.
+    # issuer, and each token its own tenant's. The tenant of consumers is always the same. PS256:
+    # …/certificate-credentials.
     KnownProvider(
         name="entra",
         title="Entra ID",
@@ -160,6 +165,7 @@ _ROWS = (
         tenants={"common": None, "organizations": None, "consumers": "9188040d-6c67-4c5b-b112-36a304b66dad"},
         redirect_uri="http://localhost/callback",
         assertion_audience="token_endpoint",
+        assertion_algorithm="PS256",
         audience_parameter=None,
         audience_scope="{audience}/.default",
         places={
@@ -219,6 +225,9 @@ _ROWS = (
     ),
     # https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps: OAuth without OpenID Connect;
     # any port of 127.0.0.1; tokens that do not expire, but for GitHub Apps. The comma is no part of any of its scopes.
+    # Since 2026 the redirect says iss=https://github.com/login/oauth, and of a server of one's own the same of that:
+    # https://github.com/openiddict/openiddict-core/pull/2529, https://github.com/nextauthjs/next-auth/pull/13410. With
+    # that for an issuer its endpoints are still where they were.
     KnownProvider(
         name="github",
         title="GitHub",
@@ -230,6 +239,7 @@ _ROWS = (
             "token": "{issuer}/login/oauth/access_token",
             "device_authorization": "{issuer}/login/device/code",
         },
+        response_issuers=("{issuer}/login/oauth",),
         flows=_PEOPLE,
         browser_needs_secret=True,
         client_authentication="post",

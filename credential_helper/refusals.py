@@ -15,6 +15,7 @@ from credential_helper.errors import (
     RateLimited,
     RememberedError,
     StoreError,
+    TokenResponseError,
     TransportError,
     span,
 )
@@ -145,6 +146,8 @@ def _memory(error: CredentialHelperError, *, unattended: bool) -> float:
     if isinstance(error, AuthorizationError) and error.error is not None:
         seconds = _BY_CODE.get(error.error, 0.0)
         return _UNATTENDED.get(error.error, min(seconds, _MACHINE)) if unattended else seconds
+    if unattended and isinstance(error, TokenResponseError):  # a page of a gateway, say; a password was sent to it
+        return _MACHINE
     if isinstance(error, RateLimited):
         return min(error.retry_after, _LONGEST)
     return _TRANSPORT if isinstance(error, TransportError) else 0.0

@@ -68,14 +68,15 @@ class FakeStage:
         self.paused: list[Prompt] = []
         self.tokens: list[Tokens] = []
         self.ends: list[Callable[[bool], None]] = []
+        self.warned: list[tuple[float, str, str | None]] = []
         self.pages: list[tuple[int, str]] = []
         self.while_waiting: Callable[[], None] = lambda: None
         self.before_redeeming: Callable[[], None] = lambda: None
         self.sleep: Callable[[float], None] = clock.sleep
         self._browser = threading.Thread(target=self._browse, daemon=True)
 
-    def no_browser(self) -> str | None:
-        return None
+    def browser(self) -> tuple[bool, str]:
+        return True, "there is a display"
 
     def waiting(self) -> Prompt | None:
         return None
@@ -84,7 +85,7 @@ class FakeStage:
         raise AssertionError(f"{label} {hidden}")
 
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
-        raise AssertionError(f"{sentence} {hint}")
+        self.warned.append((self.clock.now(), sentence, hint))
 
     def ask(self, prompt: Prompt) -> None:
         self.asked.append(prompt)
@@ -410,7 +411,8 @@ def test_the_prompt_holds_what_a_person_and_another_process_need(
     )
     assert prompt.verification_uri.isascii()
     assert prompt.verification_uri.isprintable()
-    assert all(paused == prompt for paused in stage.paused)
+    assert all(paused.expires_at == prompt.expires_at for paused in stage.paused)
+    assert not stage.warned
     assert not prompt.outlives_its_process
 
 
@@ -451,6 +453,47 @@ def test_a_port_that_is_taken_is_told_before_anything_is_asked(
     assert not stage.asked
     assert not stage.ends
     assert not hostile.to("/token")
+
+
+def test_a_fixed_port_is_waited_for_because_another_sign_in_may_have_it(
+    hostile: HostileProvider, stage: FakeStage
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        redirect_uri = f"http://127.0.0.1:{other.getsockname()[1]}/callback"
+
+        class Ends(FakeClock):
+            """Time in which another sign-in comes to its end."""
+
+            def sleep(self, seconds: float) -> None:
+                super().sleep(seconds)
+                if len(self.slept) == 3:
+                    other.close()
+
+        notes: list[str] = []
+        ends = Ends()
+        signs_in(browser_provider(hostile, ends, redirect_uri=redirect_uri, notes=notes), stage)
+    assert stage.tokens
+    assert ends.slept[:3] == [0.5, 0.5, 0.5]
+    assert len([note for note in notes if "is in use by another program: trying again" in note]) == 3
+
+
+def port_is_waited_for(hostile: HostileProvider, **settings: Any) -> float:
+    """Return for how many seconds a sign-in waits for a port that never becomes free."""
+    clock = FakeClock()
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortTaken) as caught:
+        redirect_uri = f"http://127.0.0.1:{other.getsockname()[1]}/callback"
+        provider = browser_provider(hostile, clock, redirect_uri=redirect_uri, **settings)
+        authorization_code.sign_in(provider, FakeStage(clock))
+    assert "another sign-in may be waiting in a browser" in (caught.value.hint or "")
+    return sum(clock.slept)
+
+
+def test_a_port_is_waited_for_only_where_there_is_no_other_way(hostile: HostileProvider) -> None:
+    assert port_is_waited_for(hostile) == 10
+    assert port_is_waited_for(hostile, flow="auto") == 0
+    assert port_is_waited_for(hostile, flow="auto", provider="cognito") == 10
+    hostile.serve_metadata(device_authorization_endpoint=None)
+    assert port_is_waited_for(hostile, flow="auto") == 10
 
 
 # --- the callback -----------------------------------------------------------------------------------------------------
@@ -593,6 +636,7 @@ def test_an_error_that_is_none_of_oauths_ends_the_sign_in_as_well(
     stage.play = comes_back_with_error(error)
     refused = ends(provider, stage)
     assert isinstance(refused, AuthorizationError)
+    assert refused.error == "invalid_request"
     assert refused.sentence.isprintable()
     assert len(refused.sentence) < 500
 
@@ -672,6 +716,54 @@ def test_c51_without_a_document_a_final_slash_is_no_difference(
     assert not hostile.to("/.well-known/openid-configuration")
 
 
+@pytest.mark.parametrize("issuer", ["", "/login/oauth"])
+@pytest.mark.parametrize(
+    ("iss", "believed"), [("/login/oauth", True), (None, True), ("/login", False), ("/login/oauth/x", False)]
+)
+def test_c51_github_calls_itself_otherwise_at_the_redirect(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, issuer: str, iss: str | None, *, believed: bool
+) -> None:
+    """Since 2026: https://github.com/openiddict/openiddict-core/pull/2529."""
+    hostile.script("/login/oauth/access_token", SUCCESS)
+    stage.play = comes_back(iss=None if iss is None else f"{hostile.url}{iss}")
+    settings: dict[str, Any] = {"provider": "github", "secret": "s3cr3t", "scope": ("repo",)}
+    provider = browser_provider(hostile, clock, issuer=f"{hostile.url}{issuer}", **settings)
+    if believed:
+        signs_in(provider, stage)
+        assert stage.asked[0].verification_uri.startswith(f"{hostile.url}/login/oauth/authorize?")
+        assert stage.tokens
+    else:
+        assert "another issuer" in ends(provider, stage).sentence
+    assert len(hostile.to("/login/oauth/access_token")) == believed
+
+
+@pytest.mark.parametrize(
+    ("iss", "believed"),
+    [
+        ("72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0", True),
+        ("{tenantid}/v2.0", False),
+        ("common/v2.0", False),
+        ("72f988bf-86f1-41af-91ab-2d7cd011db47/v1.0", False),
+    ],
+)
+def test_c51_of_several_tenants_one_answers(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, iss: str, *, believed: bool
+) -> None:
+    """Entra's common: which tenant it is says the ID token."""
+    path = "/common/v2.0/.well-known/openid-configuration"
+    hostile.serve_metadata(path, issuer=hostile.url + "/{tenantid}/v2.0")
+    stage.play = comes_back(iss=f"{hostile.url}/{iss}")
+    redirect_uri = "http://127.0.0.1/callback"
+    settings: dict[str, Any] = {"provider": "entra", "redirect_uri": redirect_uri}
+    provider = browser_provider(hostile, clock, issuer=f"{hostile.url}/common/v2.0", **settings)
+    if believed:
+        signs_in(provider, stage)
+        assert stage.tokens
+    else:
+        assert "another issuer" in ends(provider, stage).sentence
+    assert len(hostile.to("/token")) == believed
+
+
 # --- nobody comes -----------------------------------------------------------------------------------------------------
 
 
@@ -719,7 +811,20 @@ def test_a_pause_that_ends_early_is_followed_by_another(provider: Provider, stag
     stage.sleep = lambda seconds: clock.sleep(min(seconds, 100.0))
     stage.play = stays_away
     ends(provider, stage)
-    assert len(stage.paused) == 3
+    assert [round(paused.next_poll - paused.made_at) for paused in stage.paused] == [60, 300, 300, 300]
+
+
+def test_after_a_minute_the_terminal_says_what_the_browser_may_be_showing(
+    provider: Provider, stage: FakeStage, clock: FakeClock
+) -> None:
+    """A redirect URI that is not registered is an error of the provider's own page: nothing comes back here."""
+    stage.play = stays_away
+    began = clock.now()
+    error = ends(provider, stage)
+    [(when, sentence, hint)] = stage.warned
+    assert when == began + 60
+    assert sentence == "nothing has come back from the browser yet"
+    assert hint == error.hint
 
 
 # --- whatever happens -------------------------------------------------------------------------------------------------
@@ -767,14 +872,17 @@ def test_a_stage_that_cannot_ask_leaves_nobody_listening(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "expected"),
+    ("behaviour", "expected", "code"),
     [
-        (oauth_error("invalid_grant", description="unknown code"), AuthorizationError),
-        (oauth_error("invalid_client", 401), AuthorizationError),
-        (html(502), TransportError),
-        (reset(), TransportError),
-        (half_json(), TokenResponseError),
-        (answer({"token_type": "Bearer"}), TokenResponseError),
+        (oauth_error("invalid_grant", description="unknown code"), AuthorizationError, "invalid_grant"),
+        (oauth_error("bad_verification_code", 200), AuthorizationError, "invalid_grant"),
+        (oauth_error("invalid_client", 401), AuthorizationError, "invalid_client"),
+        (oauth_error("something_else", 403), AuthorizationError, "something_else"),
+        (html(401), TokenResponseError, None),
+        (html(502), TransportError, None),
+        (reset(), TransportError, None),
+        (half_json(), TokenResponseError, None),
+        (answer({"token_type": "Bearer"}), TokenResponseError, None),
     ],
 )
 def test_a_code_is_exchanged_once_whatever_comes_of_it(
@@ -783,10 +891,12 @@ def test_a_code_is_exchanged_once_whatever_comes_of_it(
     stage: FakeStage,
     behaviour: Any,
     expected: type[CredentialHelperError],
+    code: str | None,
 ) -> None:
     hostile.script("/token", behaviour, SUCCESS)
     error = ends(provider, stage)
     assert isinstance(error, expected)
+    assert getattr(error, "error", None) == code
     assert len(hostile.to("/token")) == 1
     assert not stage.tokens
     assert "did not work" in stage.page

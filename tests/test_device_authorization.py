@@ -69,8 +69,8 @@ class FakeStage:
     def ask(self, prompt: Prompt) -> None:
         self.asked.append(prompt)
 
-    def no_browser(self) -> str | None:
-        return "a code was asked for"
+    def browser(self) -> tuple[bool, str]:
+        return False, "a code was asked for"
 
     def type(self, label: str, *, hidden: bool) -> Secret:
         raise NotImplementedError

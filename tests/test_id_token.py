@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from integration.hostile_provider import (
     half_json,
     html,
     rate_limited,
+    raw,
     reset,
     signing_key,
 )
@@ -427,6 +429,56 @@ def test_a_tenants_token_is_the_providers_and_another_tenants_is_not(world: Worl
             validate(provider, world.token(**changes))
 
 
+OURS, OTHER = "72f988bf-86f1-41af-91ab-2d7cd011db47", "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+
+@pytest.mark.parametrize(
+    ("signer", "right"),
+    [
+        (None, True),
+        ("{tenantid}/v2.0", True),
+        (f"{OURS}/v2.0", True),
+        (f"{OTHER}/v2.0", False),
+        ("{tenantid}/v1.0", False),
+        ("{tenantid}", False),
+        (7, False),
+        ([], False),
+    ],
+)
+@pytest.mark.parametrize("word", ["common", OURS])
+def test_a_key_signs_for_the_tenants_that_it_is_published_for(
+    world: World, word: str, signer: object, *, right: bool
+) -> None:
+    """Entra's keys have an issuer of their own; kept ones, too."""
+    url = world.hostile.url
+    issuer = f"{url}/{OURS if word == OURS else '{tenantid}'}/v2.0"
+    world.hostile.serve_metadata(f"/{word}/v2.0/.well-known/openid-configuration", issuer=issuer)
+    world.hostile.serve_keys(K1.jwk(issuer=f"{url}/{signer}" if isinstance(signer, str) else signer))
+    token = world.token(iss=f"{url}/{OURS}/v2.0", tid=OURS)
+    for _ in ("asked", "kept"):
+        provider = world.process(provider="entra", issuer=f"{url}/{word}/v2.0")
+        if right:
+            assert validate(provider, token).subject == "ada"
+        else:
+            with pytest.raises(AuthorizationError, match="is signed with the key of another issuer"):
+                validate(provider, token)
+
+
+def test_a_key_that_is_published_for_two_tenants_signs_for_both(world: World) -> None:
+    url = world.hostile.url
+    path = "/common/v2.0/.well-known/openid-configuration"
+    world.hostile.serve_metadata(path, issuer=url + "/{tenantid}/v2.0")
+    world.hostile.serve_keys(K1.jwk(issuer=f"{url}/{OTHER}/v2.0"), K1.jwk(issuer=f"{url}/{OURS}/v2.0"))
+    provider = world.process(provider="entra", issuer=f"{url}/common/v2.0")
+    for tenant in (OURS, OTHER):
+        assert validate(provider, world.token(iss=f"{url}/{tenant}/v2.0", tid=tenant)).subject == "ada"
+
+
+def test_the_issuer_of_a_key_means_nothing_where_there_are_no_tenants(world: World) -> None:
+    world.hostile.serve_keys(K1.jwk(issuer="https://elsewhere.example"))
+    assert world.accepts(world.token()).subject == "ada"
+
+
 def test_the_issuer_has_the_final_slash_of_the_metadata(world: World) -> None:
     bare = world.hostile.url
     assert "another issuer" in world.refuses(world.token(iss=f"{bare}/"))
@@ -540,6 +592,14 @@ def test_a_clock_that_is_wrong_is_said_to_be(world: World, ahead: float, said: s
 
 def test_a_clock_that_does_not_explain_it_is_not_blamed(world: World) -> None:
     world.hostile.now = lambda: world.clock.now() + 840
+    long_ago = int(world.clock.now()) - 90_000
+    assert "expired" in world.refuses(world.token(iat=long_ago, exp=long_ago + 60))
+
+
+def test_a_cache_that_tells_its_own_time_does_not_put_the_blame_on_the_clock(world: World) -> None:
+    then = formatdate(world.clock.now() - 90_030, usegmt=True)
+    head = f"HTTP/1.1 200 OK\r\nDate: {then}\r\nAge: 90030\r\n\r\n"
+    world.hostile.script("/jwks", raw(head.encode() + json.dumps({"keys": [K1.jwk()]}).encode()))
     long_ago = int(world.clock.now()) - 90_000
     assert "expired" in world.refuses(world.token(iat=long_ago, exp=long_ago + 60))
 

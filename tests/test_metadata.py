@@ -395,6 +395,38 @@ def test_a_github_server_of_ones_own_has_the_same_paths(world: World) -> None:
     assert provider.metadata().token_endpoint == "https://git.example.com/login/oauth/access_token"
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("base", ["https://github.com", "https://git.example.com", "https://example.com/git"])
+def test_what_github_calls_itself_at_the_redirect_may_be_its_issuer(world: World, base: str, slash: str) -> None:
+    provider = world.process(provider="github", issuer=f"{base}/login/oauth{slash}")
+    metadata, plain = provider.metadata(), world.process(provider="github", issuer=base).metadata()
+    assert metadata.token_endpoint == plain.token_endpoint == f"{base}/login/oauth/access_token"
+    assert metadata.authorization_endpoint == plain.authorization_endpoint == f"{base}/login/oauth/authorize"
+    assert metadata.device_authorization_endpoint == plain.device_authorization_endpoint == f"{base}/login/device/code"
+    assert provider.is_response_issuer(f"{base}/login/oauth")
+
+
+@pytest.mark.parametrize(
+    ("provider", "iss", "right"),
+    [
+        ("github", "https://github.com/login/oauth", True),
+        ("github", "https://github.com", True),
+        ("github", "https://github.com/login/oauth/", False),
+        ("github", "https://github.com/login", False),
+        ("github", "https://git.example.com/login/oauth", False),
+        ("github", "{issuer}/login/oauth", False),
+        ("generic", "https://github.com/login/oauth", False),
+    ],
+)
+def test_github_says_at_the_redirect_who_it_is_in_its_own_way(
+    world: World, provider: str, iss: str, right: bool
+) -> None:
+    """https://github.com/langfuse/langfuse/issues/13091."""
+    endpoints = Endpoints(token="https://github.com/t", authorization="https://github.com/a")
+    settings: dict[str, Any] = {"issuer": "https://github.com", "endpoints": endpoints, "scope": ("repo",)}
+    assert world.process(provider=provider, **settings).is_response_issuer(iss) is right
+
+
 def test_the_row_stands_in_for_what_the_document_lacks_and_the_profile_for_both(world: World) -> None:
     world.hostile.serve_metadata(device_authorization_endpoint=None, revocation_endpoint=None)
     metadata = world.process(provider="auth0").metadata()
@@ -585,6 +617,33 @@ def test_an_issuer_is_the_template_with_the_tokens_own_tenant(
 ) -> None:
     provider = entra(world, "common", world.hostile.url + "/{tenantid}/v2.0")
     assert provider.is_issuer(world.hostile.url + iss if isinstance(iss, str) else iss, tid) is right
+
+
+@pytest.mark.parametrize(
+    ("word", "path", "right"),
+    [
+        ("common", f"/{TENANT}/v2.0", True),
+        ("common", f"/{CONSUMERS}/v2.0", True),
+        ("consumers", f"/{CONSUMERS}/v2.0", True),
+        ("consumers", f"/{TENANT}/v2.0", False),
+        ("common", "/{tenantid}/v2.0", False),
+        ("common", "/common/v2.0", False),
+        ("common", f"/{TENANT}/v2.0/", False),
+        ("common", f"/{TENANT}{TENANT}/v2.0", False),
+        ("common", f"/x/{TENANT}/v2.0", False),
+        ("common", f"/{TENANT.upper()}/v2.0", False),
+        ("common", "", False),
+        (TENANT, f"/{TENANT}/v2.0", True),
+        (TENANT, f"/{CONSUMERS}/v2.0", False),
+    ],
+)
+def test_at_the_redirect_an_issuer_for_several_tenants_is_any_tenants(
+    world: World, word: str, path: str, right: bool
+) -> None:
+    own = TENANT if word == TENANT else "{tenantid}"
+    provider = entra(world, word, f"{world.hostile.url}/{own}/v2.0")
+    assert provider.is_response_issuer(world.hostile.url + path) is right
+    assert not provider.is_response_issuer(f"https://evil.example{path}")
 
 
 def test_without_a_document_the_tenant_is_still_the_tokens_own(world: World) -> None:

@@ -101,6 +101,9 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     assert set(row.endpoints) <= names
     for template in row.endpoints.values():
         assert hosts.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
+    for template in row.response_issuers:
+        assert template.startswith("{issuer}/")
+        assert hosts.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
     assert row.discovery or {"token", "authorization", "device_authorization"} <= set(row.endpoints)
     redirect = hosts.parse_url(row.redirect_uri)
     assert redirect.scheme == "http"
@@ -132,6 +135,13 @@ def test_the_flows_are_those_that_are_documented() -> None:
     assert PROVIDERS["github"].flows == PROVIDERS["google"].flows == {"device", "authorization-code"}
     assert "device" not in PROVIDERS["cognito"].flows
     assert "password" not in PROVIDERS["zitadel"].flows
+
+
+def test_entra_documents_one_algorithm_for_assertions() -> None:
+    """https://learn.microsoft.com/entra/identity-platform/certificate-credentials."""
+    assert {row.name: row.assertion_algorithm for row in PROVIDERS.values() if row.assertion_algorithm} == {
+        "entra": "PS256"
+    }
 
 
 def test_generic_says_nothing_that_a_standard_does_not() -> None:

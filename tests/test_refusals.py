@@ -122,6 +122,15 @@ def test_a_wrong_password_that_nobody_types_is_not_sent_with_every_command(
     assert process.recall() is None
 
 
+def test_what_is_no_answer_to_a_password_is_not_asked_for_again_at_once(sessions: Sessions, clock: FakeClock) -> None:
+    process = Process(sessions, clock)
+    process.remember(TokenResponseError("an HTML page"), unattended=True)
+    clock.advance(29)
+    assert process.recall() is not None
+    clock.advance(1)
+    assert process.recall() is None
+
+
 @pytest.mark.parametrize(("tool", "remembered"), [("kubectl", True), ("credential-helper", False), ("git", False)])
 def test_nobody_to_ask_is_remembered_for_kubectl_s_five_tries_only(
     sessions: Sessions, clock: FakeClock, tool: str, *, remembered: bool

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -23,6 +24,7 @@ from credential_helper.oauth.transport import Transport
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
 from integration.hostile_provider import (
     Behaviour,
+    Exchange,
     HostileProvider,
     answer,
     empty,
@@ -31,6 +33,7 @@ from integration.hostile_provider import (
     html,
     oauth_error,
     rate_limited,
+    raw,
     redirect,
     reset,
 )
@@ -326,6 +329,7 @@ def test_an_error_that_is_not_oauths_is_no_success(hostile: HostileProvider, pro
         ("token_expired", "expired_token"),
         ("authorization_declined", "access_denied"),
         ("bad_verification_code", "invalid_grant"),
+        ("bad_refresh_token", "invalid_grant"),
     ],
 )
 def test_other_spellings_of_the_codes_are_understood_and_quoted_as_they_came(
@@ -464,6 +468,62 @@ def test_what_auth0_says_of_a_password_is_about_the_person(
     assert hint in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("grant_type", ["password", PASSWORD_REALM])
+@pytest.mark.parametrize("secret", [None, "s3cr3t"])
+def test_a_blocked_account_is_told_with_401_as_well(
+    hostile: HostileProvider, clock: FakeClock, grant_type: str, secret: str | None
+) -> None:
+    """The code is HTTP's own word for a 401, but for its capital."""
+    hostile.script("/token", oauth_error("unauthorized", 401, "user is blocked"))
+    with pytest.raises(AuthorizationError) as caught:
+        asked = provider_at(hostile, clock, provider="auth0", secret=secret)
+        token_endpoint.request(asked, grant_type, [], refused="said no")
+    assert caught.value.sentence == f"{hostile.host} refused this account (unauthorized: user is blocked)"
+    assert caught.value.error == "unauthorized"
+    assert len(hostile.to("/token")) == 1
+
+
+# --- a 401 of a client that proved who it is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("grant_type", "behaviour", "code", "sent"),
+    [
+        ("client_credentials", empty(401), "invalid_client", 2),
+        ("client_credentials", answer({"message": "odd"}, 401), "invalid_client", 2),
+        ("client_credentials", oauth_error("unauthorized", 401, "Bad credentials"), "invalid_client", 2),
+        ("client_credentials", oauth_error("access_denied", 401), "invalid_client", 2),
+        ("refresh_token", html(401), "invalid_client", 2),
+        ("refresh_token", oauth_error("unauthorized", 401, "user is blocked"), "unauthorized", 1),
+        ("authorization_code", html(401), None, 1),
+        ("authorization_code", answer({"error": "Unauthorized"}, 401), None, 1),
+        ("authorization_code", oauth_error("access_denied", 401), "invalid_client", 2),
+        ("password", answer({"message": "Bad credentials"}, 401), None, 1),
+        ("password", answer({"error": "Unauthorized"}, 401), None, 1),
+        ("password", answer({"error": "UNAUTHORIZED"}, 401), None, 1),
+        ("password", answer({"error": "Not Found"}, 401), None, 1),
+        ("password", html(401), None, 1),
+        ("password", empty(401), None, 1),
+        ("password", oauth_error("access_denied", 401), "access_denied", 1),
+        (PASSWORD_REALM, html(401), None, 1),
+        (PASSWORD_REALM, oauth_error("access_denied", 401), "access_denied", 1),
+        ("password", oauth_error("invalid_client", 401), "invalid_client", 2),
+    ],
+)
+def test_a_401_is_about_the_client_only_where_it_can_be_about_nothing_else(
+    hostile: HostileProvider, clock: FakeClock, grant_type: str, behaviour: Behaviour, code: str | None, sent: int
+) -> None:
+    hostile.script("/token", behaviour)
+    with pytest.raises(CredentialHelperError) as caught:
+        token_endpoint.request(provider_at(hostile, clock, secret="s3cr3t"), grant_type, REFRESH, refused="said no")
+    error = caught.value
+    assert (error.error if isinstance(error, AuthorizationError) else None) == code
+    assert len(hostile.to("/token")) == sent
+    if code is None:
+        assert isinstance(error, TokenResponseError)
+        assert "client_authentication: only one method was tried" in (error.hint or "")
+
+
 def test_an_outage_that_a_setting_explains_says_so(hostile: HostileProvider, clock: FakeClock) -> None:
     hostile.script("/token", oauth_error("server_error", 403, "not configured with default connection"))
     with pytest.raises(TransportError) as caught:
@@ -500,6 +560,37 @@ def test_an_assertion_of_a_wrong_clock_is_made_again_once_the_time_is_known(
     assert len(assertions) == len(set(assertions)) == sent
     assert caught.value.sentence == f"{hostile.host} refused the client's assertion (invalid_client)"
     assert "public key is registered" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("age", ["3000", None])
+def test_an_assertion_has_the_right_time_behind_a_cache(clock: FakeClock, age: str | None) -> None:
+    """Also behind one that does not say so: the answer that refuses the client is no cache's, and tells the time."""
+    from tests.test_client_assertion import client_at
+
+    def judge(exchange: Exchange) -> None:
+        payload = (exchange.received.field("client_assertion") or "").split(".")[1]
+        issued = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["iat"]
+        (answer(TOKENS) if abs(issued - clock.now()) < 10 else oauth_error("invalid_client", 401))(exchange)
+
+    with HostileProvider(now=clock.now) as hostile:
+        document = hostile.serve_metadata()
+        headers = {"Date": formatdate(clock.now() - 3000, usegmt=True)} | ({} if age is None else {"Age": age})
+        hostile.script(
+            "/.well-known/openid-configuration",
+            raw(
+                "\r\n".join(
+                    [
+                        "HTTP/1.1 200 OK",
+                        *(f"{name}: {value}" for name, value in headers.items()),
+                        "",
+                        json.dumps(document),
+                    ]
+                ).encode()
+            ),
+        )
+        hostile.script("/token", judge)
+        assert refresh(client_at(hostile, clock, scope=("read",))).access_token.reveal() == "at-1"
+        assert len(hostile.to("/token")) == (1 if age else 2)
 
 
 def test_a_machine_with_a_key_has_no_secret_to_check(hostile: HostileProvider, clock: FakeClock) -> None:

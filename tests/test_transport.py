@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -583,6 +584,33 @@ def test_skew_is_how_far_the_servers_clock_is_ahead(clock: FakeClock) -> None:
         ahead.script("/x", raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: yesterday\r\n\r\n"))
         transport.get(f"{ahead.url}/x")
         assert transport.skew == pytest.approx(840, abs=1), "the last answer that had one"
+
+
+@pytest.mark.parametrize(
+    ("age", "told"),
+    [
+        (None, True),
+        ("0", True),
+        ("5", True),
+        ("6", False),
+        ("3000", False),
+        ("9" * 400, False),
+        ("0000000006", False),
+        ("-1", False),
+        ("", False),
+    ],
+)
+def test_an_answer_that_a_cache_kept_does_not_tell_the_time(clock: FakeClock, age: str | None, told: bool) -> None:
+    transport = Transport(clock=clock)
+    lines = ["HTTP/1.1 200 OK", "Content-Length: 0", f"Date: {formatdate(clock.now() - 3000, usegmt=True)}"]
+    lines += [] if age is None else [f"Age: {age}"]
+    with HostileProvider(now=clock.now) as cache:
+        cache.script("/x", raw("\r\n".join([*lines, "", ""]).encode()))
+        answered = transport.get(f"{cache.url}/x")
+        assert (transport.skew, answered.date is not None) == (-3000.0 if told else None, told)
+        transport.skew = 840.0
+        transport.get(f"{cache.url}/x")
+        assert transport.skew == (-3000.0 if told else 840.0)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

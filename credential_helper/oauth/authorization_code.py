@@ -1,11 +1,14 @@
 """Signing in with a browser on this machine (RFC 6749 §4.1, RFC 8252, RFC 7636, OIDC Core §3.1).
 
-- The port is ours before anybody is asked: where it is taken, nothing has happened yet.
+- The port is ours before anybody is asked: where it is taken, nothing has happened yet. A fixed one is waited for a
+  little, because another profile's sign-in may have it; not where ``auto`` has a code to turn to.
 - Verifier (S256), state and nonce are new for each sign-in. The nonce goes with ``openid`` only, and along with the
   tokens to whoever checks the ID token.
 - The listener waits over whatever is not a well-formed callback with our state (see loopback). One that is ends the
   sign-in, also where it does not come from the issuer (RFC 9207 §2.4): then another server was asked, the browser was
-  brought here by it, and waiting for a better answer would only help a mix-up (RFC 9700 §4.4).
+  brought here by it, and waiting for a better answer would only help a mix-up (RFC 9700 §4.4). Of a provider that does
+  not send ``iss`` nothing tells its answer from another's: there the defence would be a redirect URI of its own for
+  each issuer (RFC 9700 §4.4.2.2), which the profile's ``redirect_uri`` allows.
 - A code is exchanged once, whatever becomes of that: a second time makes some providers revoke what the first brought
   (RFC 6749 §4.1.2).
 - The browser gets its page when everything is over, so that it tells the truth; and however this ends, nobody listens
@@ -25,7 +28,7 @@ from credential_helper.errors import AuthorizationError, ConfigurationError, Tra
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth import token_endpoint
 from credential_helper.oauth.client_authentication import SECRET_SOURCES
-from credential_helper.oauth.loopback import Listener
+from credential_helper.oauth.loopback import Listener, PortTaken
 from credential_helper.oauth.token_endpoint import Refusal
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 GRANT_TYPE = "authorization_code"
 DEADLINE = 300.0  # seconds that a person has
+REMINDER = 60.0  # seconds after which the browser may be standing before an error that only the provider can show
+PORT = 10.0  # seconds that a fixed port may be in use
+_PORT_AGAIN = 0.5  # seconds between two tries
 
 
 def sign_in(provider: Provider, stage: Stage) -> None:
@@ -51,7 +57,7 @@ def sign_in(provider: Provider, stage: Stage) -> None:
         )
     endpoint = _endpoint(provider.metadata(fresh=True))
     once = _Once.drawn(nonce="openid" in provider.scopes())
-    listener = Listener(_redirect_uri(provider), state=once.state)
+    listener = _listener(provider, once.state)
     try:
         stage.at_end(listener.finish)
         prompt = _prompt(provider, stage, _with_query(endpoint, _request(provider, once, listener.redirect_uri)))
@@ -112,6 +118,26 @@ def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[s
     return token_endpoint.tidy(fields)
 
 
+def _listener(provider: Provider, state: str) -> Listener:
+    """Listen at the redirect_uri. Nobody has seen a prompt yet, so the wait for a port is short."""
+    clock, patience = provider.clock, 0.0 if _has_another_way(provider) else PORT
+    end = clock.monotonic() + patience
+    while True:
+        try:
+            return Listener(_redirect_uri(provider), state=state)
+        except PortTaken as taken:
+            if not taken.in_use or clock.monotonic() >= end:
+                raise
+            provider.note(f"{taken.sentence}: trying again")
+        clock.sleep(_PORT_AGAIN)
+
+
+def _has_another_way(provider: Provider) -> bool:
+    """Say whether ``auto`` would ask for a code where nobody can listen."""
+    offered = "device" in provider.known.flows and provider.metadata().device_authorization_endpoint is not None
+    return provider.profile.flow == "auto" and offered
+
+
 def _redirect_uri(provider: Provider) -> str:
     return provider.profile.redirect_uri or provider.known.redirect_uri
 
@@ -154,14 +180,19 @@ def _wait(provider: Provider, stage: Stage, listener: Listener, prompt: Prompt) 
     """Wait for the callback; by both clocks, because one stands still on a suspended machine and one can be set."""
     clock = provider.clock
     end = clock.monotonic() + DEADLINE
+    register = _where_to_register(_redirect_uri(provider), listener.redirect_uri)
+    pause = msgspec.structs.replace(prompt, next_poll=prompt.made_at + REMINDER)
     while not listener.wait(0.0):
         if clock.now() >= prompt.expires_at or clock.monotonic() >= end:
             raise AuthorizationError(
                 f"nobody signed in at {provider.host} within {DEADLINE / 60:.0f} minutes",
                 error="expired_token",
-                hint=_where_to_register(_redirect_uri(provider), listener.redirect_uri),
+                hint=register,
             )
-        stage.pause(prompt, until=listener.wait)
+        if clock.now() >= pause.next_poll:
+            stage.warn("nothing has come back from the browser yet", hint=register)
+            pause = prompt
+        stage.pause(pause, until=listener.wait)
 
 
 def _where_to_register(redirect_uri: str, sent: str) -> str:
@@ -199,7 +230,7 @@ def _issuer_problem(provider: Provider, iss: str | None) -> str | None:
         if not provider.metadata().authorization_response_iss_parameter_supported:
             return None
         return f"the browser brought an answer that does not say that it is {provider.host}'s (no iss in it)"
-    if iss in provider.issuers:
+    if provider.is_response_issuer(iss):
         return None
     return f"the browser brought an answer of another issuer ({foreign(iss)}), not of {provider.host}"
 

@@ -152,7 +152,7 @@ def _header(provider: Provider, token: str) -> tuple[str, str | None]:
 
 
 def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set: dict[str, object]) -> dict[str, Any]:
-    """Return the claims if a key of the set explains the signature, and aud is right."""
+    """Return the claims if a key of the set explains the signature and may sign for their issuer, and aud is right."""
     import warnings
 
     import jwt  # 75 ms
@@ -176,13 +176,16 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
                         "verify_nbf": False,
                     },
                 )
-            return claims
         except jwt.InvalidSignatureError:
             continue
         except Exception as error:
             failed = _Failed(_reason(error))
             if isinstance(error, jwt.InvalidTokenError):
                 break  # the signature is right, or the token could not be read at all
+        else:
+            if provider.is_key_for(key, claims["iss"], claims.get("tid")):
+                return claims
+            failed = _Failed("is signed with the key of another issuer")
     raise failed
 
 

@@ -46,7 +46,14 @@ _MOST_PARAMETERS = 100
 
 
 class PortTaken(ConfigurationError):
-    """Nobody can listen where the redirect URI points to: another program does, or the system forbids it."""
+    """Nobody can listen where the redirect URI points to: another program does (``in_use``), or the system forbids it.
+
+    That program may be another sign-in of ours, and gone in a moment.
+    """
+
+    def __init__(self, sentence: str, *, hint: str, in_use: bool = False) -> None:
+        super().__init__(sentence, hint=hint)
+        self.in_use = in_use
 
 
 class Listener:
@@ -294,7 +301,9 @@ def _taken(url: hosts.Url, problem: OSError | None) -> PortTaken:
     instead = 'register another redirect URI at the provider and set redirect_uri; flow = "device" needs none'
     if url.port_given and problem is not None and problem.errno == errno.EADDRINUSE:
         return PortTaken(
-            f"the port {url.port} of redirect_uri is in use by another program", hint=f"end that program, or {instead}"
+            f"the port {url.port} of redirect_uri is in use by another program",
+            hint=f"another sign-in may be waiting in a browser: finish it, or end what else has the port, or {instead}",
+            in_use=True,
         )
     why = "no such address on this machine" if problem is None else problem.strerror
     return PortTaken(f"cannot listen on {url.authority}, where redirect_uri points to ({why})", hint=instead)

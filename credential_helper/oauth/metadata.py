@@ -21,7 +21,7 @@ pass counts as absent. What comes from the future counts as old: a clock that wa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -88,8 +88,9 @@ _LISTS = ("scopes_supported", "id_token_signing_alg_values_supported", "token_en
 _ISS_PARAMETER = "authorization_response_iss_parameter_supported"
 _MEMBERS = ("issuer", *_ADDRESSES, *_LISTS, _ISS_PARAMETER)
 
-# The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6).
-_KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y")
+# The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6). ``issuer`` is
+# Entra's own: the tenants that the key may sign for.
+_KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y", "issuer")
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -201,6 +202,29 @@ class Provider:
             if iss == issuer:
                 return True
         return False
+
+    def is_response_issuer(self, iss: str) -> bool:
+        """Say whether an authorization response with this ``iss`` is the provider's own (RFC 9207 §2.4).
+
+        Where the issuer names no tenant, any one's may stand there; the ID token says whose it is. The literal
+        {tenantid} is nobody's. A provider may call itself otherwise here than elsewhere: see its row.
+        """
+        if iss in (template.format(issuer=self._base) for template in self.known.response_issuers):
+            return True
+        tenant = _TENANT_ID.search(iss)
+        return self.is_issuer(iss, tenant and tenant[0])
+
+    def is_key_for(self, key: Mapping[str, object], iss: object, tid: object) -> bool:
+        """Say whether a key may sign for the issuer of an ID token with these two claims.
+
+        Entra's keys for several tenants have an ``issuer``, that of one tenant or one with {tenantid} for any: without
+        a look at it each tenant's key could sign for each other
+        (https://learn.microsoft.com/entra/identity-platform/access-tokens, "Validate the signing key issuer").
+        """
+        if not self.known.tenants or "issuer" not in key:
+            return True
+        own = key["issuer"]
+        return isinstance(own, str) and iss == (own.replace(TENANT, tid) if isinstance(tid, str) else own)
 
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes to ask for: the profile's as they are, else those of the defaults that are supported.
@@ -349,8 +373,16 @@ class Provider:
     def _otherwise(self, name: str) -> str | None:
         """Return the address of an endpoint that this provider's document keeps to itself, where it may be used."""
         template = self.known.endpoints.get(name)
-        url = None if template is None else template.format(issuer=self.profile.issuer.rstrip("/"))
+        url = None if template is None else template.format(issuer=self._base)
         return url if url is not None and address_problem(url, self._origin) is None else None
+
+    @property
+    def _base(self) -> str:
+        """What {issuer} stands for in the templates of the row."""
+        base = self.profile.issuer.rstrip("/")
+        for template in self.known.response_issuers:
+            base = base.removesuffix(template.format(issuer=""))
+        return base
 
     def _adopt(self, issuer: object) -> str:
         """Return the document's form of the issuer; it may differ from the configured one by one final slash.

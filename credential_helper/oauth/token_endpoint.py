@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import groupby
@@ -195,9 +195,9 @@ def _exchange(
     """Send a form with each method of client authentication that is to be tried, and judge the last answer."""
     methods = client_authentication.methods(provider)
     for method in methods:
-        clock_unknown = provider.transport.skew is None
+        believed = provider.transport.skew or 0.0
         reply = _send(provider, address, fields, method, grant_type)
-        if reply.refuses_client and method == "private_key_jwt" and clock_unknown and _clock_is_wrong(provider):
+        if reply.refuses_client and method == "private_key_jwt" and _clock_was_wrong(provider, believed):
             provider.note(f"this machine's clock is not that of {reply.answer.host}: its answer tells the time")
             reply = _send(provider, address, fields, method, grant_type)
         wait = _retry_after(provider, reply) if reply.answer.status in busy and reply.unavailable else None
@@ -216,12 +216,13 @@ def _exchange(
     return reply
 
 
-def _clock_is_wrong(provider: Provider) -> bool:
-    """Say whether an assertion that was made before the provider's time was known may be too old or too new.
+def _clock_was_wrong(provider: Provider, believed: float) -> bool:
+    """Say whether an assertion that was made by a clock ``believed`` seconds ahead of ours may be too old or too new.
 
-    With kept metadata the first request of a process is this one. A refused client has spent nothing.
+    With kept metadata the first request of a process is this one, and a cache may have told us its own time. A refused
+    client has spent nothing.
     """
-    return abs(provider.transport.skew or 0.0) > client_assertion.CLOCK
+    return abs((provider.transport.skew or 0.0) - believed) > client_assertion.CLOCK
 
 
 def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> _Reply:
@@ -232,6 +233,7 @@ def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], m
         client_authentication.secrets_in(sent, authorization),
         method=method,
         address=address,
+        grant_type=grant_type,
         meaning=lambda said: _code_of(provider, said, grant_type),
     )
 
@@ -253,6 +255,19 @@ _CODE = re.compile(r"[!#-\[\]-~]{1,100}")
 _PENDING = frozenset({"authorization_pending", "slow_down"})  # RFC 8628 §3.5: refused is neither client nor code
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error"})
 _LIMITS = frozenset({"too_many_requests", "rate_limit_exceeded"})
+
+# What a 401 says of a client that proved who it is, because RFC 6749 §5.2 keeps that status for one that could not: no
+# reason at all, or Auth0's access_denied for a wrong secret (a person's refusal is a 403 there). Where no person is
+# part of it, unauthorized is one more (Cloud Foundry's UAA); elsewhere it is Auth0's for a blocked account.
+# Where a password travels the answer may be about that, and a second method would send it again: a few wrong ones lock
+# an account. A code is good for one request (§4.1.2), so there the answer has to name a reason, too.
+_OF_A_CLIENT: frozenset[str | None] = frozenset({None, "access_denied"})
+_OF_A_CLIENT_WITH: Mapping[str, frozenset[str | None]] = {
+    "client_credentials": _OF_A_CLIENT | {"unauthorized"},
+    "authorization_code": _OF_A_CLIENT - {None},
+    "password": frozenset(),
+    PASSWORD_REALM: frozenset(),
+}
 
 _REQUEST_ID_HEADERS = (
     "x-auth0-requestid",
@@ -285,6 +300,7 @@ class _Reply:
         *,
         method: str,
         address: str,
+        grant_type: str,
         meaning: Callable[[str], str],
     ) -> None:
         """``meaning`` turns the provider's spelling of an error into the RFC's."""
@@ -303,16 +319,17 @@ class _Reply:
         self._secrets = (*secrets, *(value for value in own if isinstance(value, str)))
         self.said = self._error()  # the provider's spelling
         self.code = None if self.said is None else meaning(self.said)  # the RFC's
-        # Auth0 answers a wrong client secret with 401 access_denied; a person's refusal is a 403 there. RFC 6749 §5.2
-        # keeps 401 for a client that could not authenticate.
-        if self.confidential and answer.status == 401 and self.code in (None, "access_denied"):
+        of_a_client = _OF_A_CLIENT_WITH.get(grant_type, _OF_A_CLIENT)
+        if self.confidential and answer.status == 401 and self.code in of_a_client:
             self.code = "invalid_client"
 
     def _error(self) -> str | None:
         said = (self.body or {}).get("error")
-        if not isinstance(said, str) or not _CODE.fullmatch(said) or said.casefold() == self.phrase.casefold():
-            return None
-        return said
+        return said if isinstance(said, str) and _CODE.fullmatch(said) and not self._is_phrase(said) else None
+
+    def _is_phrase(self, said: object) -> bool:
+        """Say whether it is HTTP's phrase, which has capitals; a code has none: ``unauthorized`` is Auth0's."""
+        return isinstance(said, str) and not said.islower() and said.casefold() == self.phrase.casefold()
 
     @property
     def strange(self) -> bool:
@@ -357,7 +374,7 @@ class _Reply:
             members, error = error, None
         described = (members.get(name) for name in _DESCRIPTIONS)
         description = next((text for text in described if isinstance(text, str) and text), None)
-        if isinstance(error, str) and error.casefold() == self.phrase.casefold():
+        if self._is_phrase(error):
             error = None  # said already, beside the status
         return [text for text in (error, description) if isinstance(text, str) and text]
 
@@ -392,10 +409,18 @@ def _verdict(
     if status == 404:
         path = foreign(urlsplit(reply.address).path)
         return TransportError(f"{host} answered 404: nothing is at {path}{reply.details}", stale_address=True)
+    hint = None
+    if status == 401 and reply.confidential:
+        hint = client_authentication.hint(provider, reply.method) or _METHOD
     if reply.trouble is not None and (success or reply.answer.body):
-        return TokenResponseError(reply.trouble.sentence + reply.details, hint=reply.trouble.hint)
+        return TokenResponseError(reply.trouble.sentence + reply.details, hint=reply.trouble.hint or hint)
     lacks = "with an error that is not OAuth's" if reply.strange else "without an OAuth error"
-    return TokenResponseError(f"{host} answered {status} {reply.phrase}".rstrip() + f" {lacks}{reply.details}")
+    return TokenResponseError(
+        f"{host} answered {status} {reply.phrase}".rstrip() + f" {lacks}{reply.details}", hint=hint
+    )
+
+
+_METHOD = "check client_id, client_secret and client_authentication: only one method was tried"
 
 
 def _refusal(provider: Provider, reply: _Reply, code: str, grant_type: str, refused: str) -> Refusal:
@@ -422,6 +447,7 @@ _SWITCHES = {
 }
 
 _CREDENTIALS = ("refused the user name or password", "check account and password")
+_DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
 _BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
 _ATTEMPTS = ("refused this account for a while", "too many wrong passwords were tried: wait, or have it unblocked")
 
@@ -448,6 +474,8 @@ _WORDS = {
     (PASSWORD_REALM, "invalid_grant"): _CREDENTIALS,
     ("password", "unauthorized"): _BLOCKED,  # Auth0
     (PASSWORD_REALM, "unauthorized"): _BLOCKED,
+    ("password", "access_denied"): _DENIED,
+    (PASSWORD_REALM, "access_denied"): _DENIED,
     ("password", "too_many_attempts"): _ATTEMPTS,
     (PASSWORD_REALM, "too_many_attempts"): _ATTEMPTS,
     (PASSWORD_REALM, "invalid_request"): ("", "check realm: it is the name of a connection"),

@@ -41,6 +41,7 @@ Note = Callable[[str], None]
 CONNECT = 10.0  # seconds, for each address of a host
 DEADLINE = 30.0  # seconds, for a whole exchange
 BODY_LIMIT = 1 << 20  # bytes
+FRESH = 5.0  # seconds of age at which an answer still tells the time
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -155,7 +156,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def date(self) -> float | None:
-        """Return the server's clock (RFC 9110 §6.6.1) in seconds since the epoch."""
+        """Return the server's clock (RFC 9110 §6.6.1) in seconds since the epoch, None where it is absent or nonsense.
+
+        None also for an answer that a cache kept (RFC 9111 §5.1): its Date may be the time at which it was made. Adding
+        the Age would not do: some caches write a Date of their own and the Age beside it.
+        """
+        age = self.headers.get("age", "0").strip()
+        if not (age.isascii() and age.isdigit() and float(age) <= FRESH):
+            return None
         return _http_date(self.headers.get("date", ""))
 
     def _nature(self, body: bytes) -> str:
@@ -215,7 +223,7 @@ class Transport:
         connect: float = CONNECT,
         deadline: float = DEADLINE,
     ) -> None:
-        self.skew: float | None = None  # seconds that the last server with a Date header is ahead of our clock
+        self.skew: float | None = None  # seconds that the last server that told the time is ahead of our clock
         self._clock = clock
         self._ca_file = ca_file
         self._note = note
