@@ -1,9 +1,12 @@
 """One line from a person's keyboard, and what must never happen to the terminal that it is read from.
 
 - Hidden means: the echo is off before the label is written, and on again whatever happens: an exception, Ctrl-C,
-  SIGTERM. Lines stay lines (ICANON): the person can correct, and Ctrl-C and Ctrl-Z stay what they are.
-- The echo changes at once and discards nothing (TCSANOW): what was typed ahead counts. Where the reading is given up,
-  what is half-typed goes (the shell would show it at its next prompt).
+  SIGQUIT, SIGTERM. Lines stay lines (ICANON): the person can correct, and Ctrl-C and Ctrl-Z stay what they are.
+- What was typed before a hidden line was asked for is no answer to it: a command for the shell, say, or a secret for
+  another program, which would be sent away as a password. It is discarded once, with the echo off, before the label
+  stands; what is typed later counts, also across Ctrl-Z and fg. For a line that is shown, all counts.
+- Where the reading is given up, what is half-typed goes (the shell would show it at its next prompt). SIGQUIT leaves
+  no core: what was typed would be in it.
 - Ctrl-Z gives the terminal back with its echo; in the foreground again the label is written anew. In the background the
   terminal is left alone and the wait goes on: a process that SIGTTIN or SIGTTOU stops would keep the session's lock.
 - A terminal takes 4095 bytes a line and drops the rest without a word, so a line of that length is refused. So is a key
@@ -77,6 +80,18 @@ def _ready(fd: int | None, seconds: float) -> bool:
     return bool(select.select([] if fd is None else [fd], [], [], seconds)[0])
 
 
+def _leave_no_core() -> None:
+    """Forbid a core of this process.
+
+    A limit of 0 does not: it is not enforced where core_pattern is a program (core(5)), systemd's or apport's. With one
+    of 1 byte Linux starts no such program (fs/coredump.c), and it is less than any file.
+    """
+    import resource
+
+    with suppress(ValueError, OSError):  # a hard limit of 0 forbids as much
+        resource.setrlimit(resource.RLIMIT_CORE, (1, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
 class _Reading:
     """One line that is read, and the state of the terminal while it is."""
 
@@ -85,6 +100,7 @@ class _Reading:
         self._label = label
         self._hidden = hidden
         self._muted = 0  # the flags of termios that we took away and owe the terminal
+        self._asked = False  # the label has stood: what is typed from then on is an answer
         self._begun = False  # the label has been written, or was about to be: its line wants an end
         self._stands = False  # the label does, and the echo is as it should be
         self._over = False
@@ -159,8 +175,13 @@ class _Reading:
         if not self._over and self._takes_lines() and in_foreground(self._fd):
             if self._hidden:
                 self._mute()
+                if not self._asked:
+                    self._discard()
+            asked, self._asked = self._asked, True  # before the write: Ctrl-Z may be the answer to it, and nest this
             self._begun = True
             self._stands = self._write(self._label)
+            if not self._stands:
+                self._asked = asked
         return self._stands
 
     def _write(self, text: bytes) -> bool:
@@ -195,12 +216,16 @@ class _Reading:
                 termios.tcsetattr(self._fd, termios.TCSANOW, attributes)
         self._muted = 0
 
-    def _leave(self, *, done: bool) -> None:
+    def _discard(self) -> None:
+        """Forget what was typed and not read yet."""
         import termios
 
+        with suppress(termios.error):
+            termios.tcflush(self._fd, termios.TCIFLUSH)
+
+    def _leave(self, *, done: bool) -> None:
         if not done and self._hidden and in_foreground(self._fd):
-            with suppress(termios.error):
-                termios.tcflush(self._fd, termios.TCIFLUSH)
+            self._discard()
         self._unmute()
         if self._begun and (self._hidden or not done) and in_foreground(self._fd):
             self._write(b"\n")
@@ -208,12 +233,13 @@ class _Reading:
     # --- job control
 
     def _watch_job_control(self) -> None:
-        """Take Ctrl-Z and its end over, where signals can be taken and are not ignored (a shell without jobs does)."""
+        """Take SIGQUIT, and Ctrl-Z and its end, where signals can be taken and are not ignored (as without jobs)."""
         import threading
 
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, handler in ((signal.SIGTSTP, self._stop), (signal.SIGCONT, self._continue)):
+        handlers = {signal.SIGQUIT: self._quit, signal.SIGTSTP: self._stop, signal.SIGCONT: self._continue}
+        for number, handler in handlers.items():
             if signal.getsignal(number) is signal.SIG_DFL:
                 self._handlers[number] = signal.SIG_DFL
                 signal.signal(number, handler)
@@ -226,6 +252,14 @@ class _Reading:
         signal.signal(number, self._stop)
         if not self._stands:
             self._put_up()
+
+    def _quit(self, number: int, _frame: FrameType | None) -> None:
+        self._stands = False
+        self._leave(done=False)
+        _leave_no_core()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # ends here; does nothing to the first process of a container
+        signal.signal(number, self._quit)
 
     def _continue(self, _number: int, _frame: FrameType | None) -> None:
         self._put_up()
@@ -242,6 +276,8 @@ def _from_console(label: str, *, hidden: bool, go_on: Callable[[], None]) -> byt
         for character in text:
             msvcrt.putwch(character)
 
+    while hidden and msvcrt.kbhit():  # typed before it was asked for
+        msvcrt.getwch()
     echo(label)
     line = ""
     while True:

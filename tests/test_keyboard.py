@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -170,20 +171,12 @@ def test_the_person_can_correct_a_line(read: Callable[..., Running]) -> None:
     assert said(running.finish())[0]["line"] == "right"
 
 
-def test_what_was_typed_ahead_counts(read: Callable[..., Running]) -> None:
+def test_where_lines_are_shown_what_was_typed_ahead_counts(read: Callable[..., Running]) -> None:
     """Two lines at once: the second one is for the second question."""
-    running = read(times=2)
+    running = read(times=2, hidden=False)
     running.wait_for("ada: ")
     running.type(b"first\rsecond\r")
-    result = running.finish()
-    assert [one["line"] for one in said(result)] == ["first", "second"]
-    assert "first" not in result.terminal
-
-
-def test_keys_before_the_question_are_not_lost(read: Callable[..., Running]) -> None:
-    running = read()
-    running.type(b"early\r")  # Python has not even started
-    assert said(running.finish())[0]["line"] == "early"
+    assert [one["line"] for one in said(running.finish())] == ["first", "second"]
 
 
 @pytest.mark.parametrize(("keys", "line"), [(b"abc\x04\x04", "abc"), (b"abc\x04def\r", "abcdef"), (b"\r", "")])
@@ -271,6 +264,20 @@ def test_a_signal_gives_the_echo_back(read: Callable[..., Running], number: sign
     running.signal(number)
     assert echoes_after(running)
     assert running.finish().code == 128 + number
+
+
+def test_sigquit_gives_the_echo_back_and_leaves_no_core(launcher: Launcher) -> None:
+    """Ctrl-\\ on a terminal; what was typed would be in the core, in whatever folder this is."""
+    code = "import os, resource as r, sys; hard = r.getrlimit(r.RLIMIT_CORE)[1]; "
+    code += "r.setrlimit(r.RLIMIT_CORE, (hard, hard)); os.execv(sys.executable, sys.argv[1:])"
+    argv = [sys.executable, "-c", READ, str(CHECKOUT), json.dumps([True, 1, 0])]
+    running = launcher.start([sys.executable, "-c", code, *argv], terminal=True, stdin=None)
+    running.wait_for("ada: ")
+    running.type(b"half\x1c")
+    assert echoes_after(running)
+    result = running.finish()
+    assert (result.code, result.stdout, result.terminal) == (-signal.SIGQUIT, b"", "password for ada: \n")
+    assert list(Path(launcher.environ["HOME"]).glob("core*")) == []
 
 
 def test_what_go_on_raises_gives_the_echo_back(read: Callable[..., Running]) -> None:
@@ -371,6 +378,15 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(job: Job) -> None:
     assert "whole" not in result.terminal
 
 
+def test_what_is_typed_behind_fg_counts(job: Job) -> None:
+    running = job.running
+    running.type(b"\x1a")
+    running.wait_for("stopped")
+    running.type(b"fast\r")
+    job.order("fg")
+    assert said(running.finish())[-1]["line"] == "fast"
+
+
 def test_in_the_background_it_waits_and_leaves_the_terminal_alone(job: Job) -> None:
     """``bg`` must not stop it for good: it may hold a session's lock."""
     running = job.running
@@ -464,40 +480,75 @@ def pair() -> Iterator[tuple[int, int]]:
     os.close(slave)
 
 
+def when_asked(master: int, keys: bytes) -> Callable[[], None]:
+    """Return a go_on that types as soon as the label stands: what comes before it is lost."""
+    left = iter((b"", keys))  # the first call is made before the label
+
+    def go_on() -> None:
+        os.write(master, next(left, b""))
+
+    return go_on
+
+
 def test_a_terminal_of_somebody_else_will_do(pair: tuple[int, int]) -> None:
     """It knows no job of ours: in a container, say, whose terminal belongs to the host."""
     master, slave = pair
-    os.write(master, b"line\r")
-    assert keyboard.read_line(slave, "name:", hidden=True, go_on=lambda: None).reveal() == "line"
+    assert keyboard.read_line(slave, "name:", hidden=True, go_on=when_asked(master, b"line\r")).reveal() == "line"
+
+
+def type_ahead(pair: tuple[int, int], line: bytes) -> None:
+    """Type a line and wait until it can be read."""
+    master, slave = pair
+    os.write(master, line)
+    assert select.select([slave], [], [], 20)[0]
+
+
+@pytest.mark.parametrize(("hidden", "line"), [(True, "late"), (False, "cat key")])
+def test_what_was_typed_before_a_hidden_line_was_asked_for_is_no_answer(
+    pair: tuple[int, int], line: str, *, hidden: bool
+) -> None:
+    """It was meant for the shell, or for another program, and would be sent away as a password."""
+    master, slave = pair
+    type_ahead(pair, b"cat key\r")
+    go_on = when_asked(master, b"late\r")
+    assert keyboard.read_line(slave, "password:", hidden=hidden, go_on=go_on).reveal() == line
+
+
+def test_what_was_typed_before_the_label_could_be_shown_is_no_answer(pair: tuple[int, int]) -> None:
+    """The terminal was stopped (Ctrl-S) all the while."""
+    master, slave = pair
+    calls = []
+
+    def go_on() -> None:
+        calls.append(True)
+        if len(calls) == 2:
+            type_ahead(pair, b"early\r")
+        elif len(calls) > 2:  # again and again: what is discarded may be the Ctrl-Q, too
+            os.write(master, b"\x11late\r")
+
+    type_ahead(pair, b"\x13very early\r")
+    assert keyboard.read_line(slave, "password:", hidden=True, go_on=go_on).reveal() == "late"
 
 
 def test_signals_are_as_before(pair: tuple[int, int]) -> None:
     master, slave = pair
 
     def state() -> tuple[object, ...]:
-        handlers = [signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT)]
+        handlers = [signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT)]
         return (*handlers, signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
     before = state()
-    os.write(master, b"line\r\x04")
-    keyboard.read_line(slave, "name:", hidden=True, go_on=lambda: None)
+    keyboard.read_line(slave, "name:", hidden=True, go_on=when_asked(master, b"line\r"))
     assert state() == before
     with pytest.raises(InteractionRequired):
-        keyboard.read_line(slave, "name:", hidden=True, go_on=lambda: None)
+        keyboard.read_line(slave, "name:", hidden=True, go_on=when_asked(master, b"\x04"))
     assert state() == before
 
 
 def test_a_descriptor_that_does_not_wait_is_waited_for(pair: tuple[int, int]) -> None:
     master, slave = pair
     os.set_blocking(slave, False)
-    calls = []
-
-    def go_on() -> None:
-        calls.append(True)
-        if len(calls) == 2:
-            os.write(master, b"line\r")
-
-    assert keyboard.read_line(slave, "name:", hidden=True, go_on=go_on).reveal() == "line"
+    assert keyboard.read_line(slave, "name:", hidden=True, go_on=when_asked(master, b"line\r")).reveal() == "line"
 
 
 def test_a_stopped_terminal_keeps_nobody_from_going(pair: tuple[int, int]) -> None:
@@ -528,8 +579,8 @@ def test_a_hung_up_terminal_is_gone() -> None:
 
 def test_a_label_is_harmless(pair: tuple[int, int]) -> None:
     master, slave = pair
-    os.write(master, b"\r")
-    keyboard.read_line(slave, "password for \x1b[31mada\x1b]0;x\x07\r\nb:", hidden=True, go_on=lambda: None)
+    label = "password for \x1b[31mada\x1b]0;x\x07\r\nb:"
+    keyboard.read_line(slave, label, hidden=True, go_on=when_asked(master, b"\r"))
     shown = b""
     while not shown.endswith(b"b: \r\n"):  # its pieces may come one by one
         shown += os.read(master, 1000)

@@ -60,6 +60,27 @@ class Slow(Memory):
         super().set_password(service, username, password)
 
 
+class SlowToSet(Slow):
+    """One that is open for readers."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return Memory.get_password(self, service, username)
+
+
+class SlowToReadBack(Slow):
+    """One that is slow from the first change on."""
+
+    changed = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        read = Slow.get_password if self.changed else Memory.get_password
+        return read(self, service, username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.changed = True
+        Memory.set_password(self, service, username, password)
+
+
 class Lying(Memory):
     """One that forgets."""
 
@@ -233,6 +254,17 @@ def test_a_secret_written_too_late_is_removed_again() -> None:
     Slow.answered.set()
     wait_for_keyring_threads()
     assert Memory.records == {}
+
+
+@pytest.mark.parametrize("call", ["get", "set", "read back"])
+def test_a_secret_written_too_late_leaves_the_one_before(call: str) -> None:
+    """The person was told that the new one is not kept, and the name may be one that stays (``secret set``)."""
+    chosen(Memory).write(NAME, USER, Secret("old"))
+    slow = {"get": Slow, "set": SlowToSet, "read back": SlowToReadBack}[call]
+    refusal(lambda: chosen(slow, deadline=0.1).write(NAME, USER, Secret("new")))
+    Slow.answered.set()
+    wait_for_keyring_threads()
+    assert chosen(Memory).read(NAME, USER) == Secret("old")
 
 
 def test_the_deadline_is_asked_anew_for_each_call() -> None:

@@ -4,15 +4,18 @@
   keyring alone: no file, no lock.
 - ``secrets/index.json`` says which names there are, because a keyring is not asked for that (macOS puts up a dialog for
   each record). No secret is in it.
-- Writers hold one lock. A name is listed only while its record stands: before a record is made, and before one is
-  deleted, the index calls it *leaving*. What a killed writer left so goes with the next change.
+- Writers hold one lock. A name is listed before its record is made, and until its record has been deleted: a killed
+  writer leaves nothing in the keyring that is not listed. What it does leave is a name that may have no record, and
+  ``set`` or ``delete`` mends that.
+- Only ``delete NAME`` deletes, and only NAME. The index is one state directory's, the keyring is the person's: whose
+  record it is that bears a name, the index of another home, or a container's, cannot know. So nothing is tidied up.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import msgspec
 
@@ -33,20 +36,18 @@ _INSTEAD = "write { file = … } or { command = … } in the profile instead of 
 
 
 class _Index(msgspec.Struct, frozen=True, kw_only=True):
-    """The file; both lists are sorted, and no name is in both."""
+    """The file; the names are sorted."""
 
     version: int = _VERSION
-    names: tuple[str, ...] = ()
-    leaving: tuple[str, ...] = ()  # records that may be in the keyring, and have to go
+    names: tuple[str, ...] = ()  # whose records may be in the keyring
 
     def with_name(self, name: str) -> _Index:
         """List a name."""
-        return _Index(names=_sorted({*self.names, name}), leaving=_sorted({*self.leaving} - {name}))
+        return _Index(names=tuple(sorted({*self.names, name})))
 
-    def without(self, name: str, *, leaving: bool = False) -> _Index:
-        """List a name no more; ``leaving``: its record has still to go."""
-        left = {*self.leaving} - {name} | ({name} if leaving else set())
-        return _Index(names=_sorted({*self.names} - {name}), leaving=_sorted(left))
+    def without(self, name: str) -> _Index:
+        """List a name no more."""
+        return _Index(names=tuple(sorted({*self.names} - {name})))
 
 
 def judge(name: str) -> None:
@@ -85,43 +86,35 @@ class NamedSecrets:
         judge(name)
         with self._locked():
             index = self._read()
-            replaces = self.find(name) is not None and name not in index.leaving
-            before = index.with_name(name) if replaces else index.without(name, leaving=True)
-            if before != index:
-                self._write(before)
-            with _other_hint():
-                self._keyring.write(*_record(name), secret)
-            self._settle(before, before.with_name(name))
-        return replaces
+            old = self.find(name)
+            if name not in index.names:
+                self._write(index.with_name(name))
+            try:
+                with _other_hint():
+                    self._keyring.write(*_record(name), secret)
+            except StoreError:
+                if name not in index.names:
+                    self._take_back(name, old, index)
+                raise
+        return old is not None
+
+    def _take_back(self, name: str, old: Secret | None, index: _Index) -> None:
+        """Write the index from before, if the keyring is sure to hold what it held then."""
+        with suppress(StoreError):
+            if self._keyring.read(*_record(name)) == old:
+                self._write(index)
 
     def delete(self, name: str) -> None:
-        """Forget a secret. ConfigurationError: there is none of that name. StoreError, LockTimeout: it stays."""
+        """Forget a secret. ConfigurationError: there is none of that name. StoreError, LockTimeout: it stays listed."""
         judge(name)
         with self._locked():
             index = self._read()
             if name not in index.names and self.find(name) is None:
                 raise _absent(name, hint="credential-helper secret list")
-            leaving = index.without(name, leaving=True)
-            self._write(leaving)
-            try:
-                with _other_hint():
-                    self._keyring.delete(*_record(name))
-            except StoreError:
-                self._write(index)
-                raise
-            self._settle(leaving, index.without(name))
-
-    def _settle(self, written: _Index, wanted: _Index) -> None:
-        """Write an index, less what can be deleted of what has to go."""
-        for name in wanted.leaving:
-            try:
+            with _other_hint():
                 self._keyring.delete(*_record(name))
-            except StoreError as error:
-                self._note(f"the keyring keeps an old secret until the next change: {error.sentence}")
-            else:
-                wanted = wanted.without(name)
-        if wanted != written:
-            self._write(wanted)
+            if name in index.names:
+                self._write(index.without(name))
 
     # --- the file
 
@@ -136,7 +129,7 @@ class NamedSecrets:
             index = msgspec.json.decode(found[0], type=_Index)
         except (msgspec.DecodeError, UnicodeDecodeError):
             index = _Index(version=0)
-        if index.version != _VERSION or not all(map(_NAME.fullmatch, (*index.names, *index.leaving))):
+        if index.version != _VERSION or not all(map(_NAME.fullmatch, index.names)):
             self._note("the index of secrets is damaged or of another version: it counts as absent")
             return _Index()
         return index
@@ -144,10 +137,6 @@ class NamedSecrets:
     def _write(self, index: _Index) -> None:
         with self._state.reserve(INDEX) as place:
             place.commit(msgspec.json.encode(index), sync_folder=True)
-
-
-def _sorted(names: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(names))
 
 
 def _record(name: str) -> tuple[str, str]:

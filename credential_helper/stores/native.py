@@ -93,15 +93,25 @@ class Keyring:
         return None if value is None else Secret(value)
 
     def write(self, name: str, username: str, secret: Secret) -> None:
-        """Keep a secret under a name, instead of what was there, and read it back. StoreError: it is not kept."""
+        """Keep a secret under a name, instead of what was there, and read it back. StoreError: it is not kept.
+
+        What is done too late is undone: a dialog was answered after the deadline, and the secret has long found another
+        place, or a person was told that the old one stays.
+        """
         import threading
 
         given_up = threading.Event()
 
         def put(backend: KeyringBackend, person: bool) -> None:
+            before = _get(backend, person, name, username)
+            if given_up.is_set():
+                return
             _set(backend, person, name, username, secret)
-            if given_up.is_set():  # a dialog was answered too late, and the secret has long found another place
-                backend.delete_password(*_record(name, username))
+            if given_up.is_set():
+                if before is None:
+                    backend.delete_password(*_record(name, username))
+                else:
+                    backend.set_password(*_record(name, username), before)
 
         try:
             self._call("be written", put)
