@@ -14,8 +14,10 @@ is; silence is asserted, too: a step without ``>`` lines has printed nothing.
     * hostile PATH STATUS [HEADER:VALUE …] [BODY]      the hostile provider answers this, whatever it is asked there
     * then STATUS [HEADER:VALUE …] [BODY]     … and this the next time, and from then on
     * hostile signs NAME CLIENT [CLAIMS]      {NAME} is an ID token for that client, with these claims changed
-    * hostile got PATH [HEADER:VALUE …] [FORM]      the last request there was this form, its headers began so
+    * hostile got PATH [HEADER:VALUE …] [FORM]      the last request there was this form, or query; its headers began so
     * hostile never got PATH
+    * browser PATH FORM           the next step has a browser, which PATH sends back with this form and the state
+    * browser shows TITLE         the page that it ended at
     * ada approves | * ada refuses            a person answers the code of the next step
     $ [NAME=VALUE …] PROGRAM [ARGUMENT …]     a step, in the words of a shell; PROGRAM becomes argv[0]
     < …                           its stdin; without such a line it is empty
@@ -24,15 +26,20 @@ is; silence is asserted, too: a step without ``>`` lines has printed nothing.
     = N                           its exit code
 
 ``{issuer}``, ``{host}``, ``{home}``, ``{secret}`` (the machine client's), ``{nobody}`` (an address where nobody
-listens), ``{nobody-host}`` and ``{version}`` are put in first. In what is expected ``<token>``, ``<time>`` (RFC 3339),
-``<clock>`` (local), ``<n>`` (a number), ``<hex>``, ``<any>`` and ``<lines>`` stand for what changes. There is no
-terminal: a step in which a person is asked sets CREDENTIAL_HELPER_INTERACTIVE=always, and reads the prompt on stderr.
+listens), ``{nobody-host}`` and ``{version}`` are put in first. In what is expected, forms included, ``<token>``,
+``<time>`` (RFC 3339), ``<clock>`` (local), ``<n>`` (a number), ``<hex>``, ``<any>`` and ``<lines>`` stand for what
+changes. There is no terminal: a step in which a person is asked sets CREDENTIAL_HELPER_INTERACTIVE=always, and reads
+the prompt on stderr. A signed ID token has the nonce of the browser's request, and a code is redeemed with that one's
+verifier.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
+import queue
 import re
 import shlex
 import subprocess
@@ -40,7 +47,7 @@ import sys
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -50,8 +57,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import credential_helper
+from credential_helper.providers import PROVIDERS
 from integration.embedded_provider import EmbeddedProvider
-from integration.hostile_provider import Behaviour, HostileProvider, answer, closed_port, signing_key
+from integration.hostile_provider import (
+    Behaviour,
+    Exchange,
+    HostileProvider,
+    Received,
+    answer,
+    closed_port,
+    redirect,
+    signing_key,
+)
 
 FOLDER = Path(__file__).parent / "conversations"
 CHECKOUT = Path(__file__).parent.parent
@@ -61,6 +78,21 @@ START = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); del sys.argv[0]; " 
     "from credential_helper.__main__ import main; main()"
 )
 DEADLINE = 60.0  # seconds a step; generous, nothing here waits
+
+# $BROWSER: it follows the address that it is given, says which page it ended at, and is gone.
+BROWSER = """\
+import http.client, sys, urllib.error, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+try:
+    with opener.open(sys.argv[1], timeout={deadline}) as answer:
+        page = answer.read()
+except urllib.error.HTTPError as error:
+    page = error.read()
+except (OSError, http.client.HTTPException):
+    page = b""
+opener.open({shown!r}, page, timeout={deadline}).close()
+"""
+SHOWN = "/shown"  # where it says so
 
 PLACEHOLDERS = {
     "token": r"[A-Za-z0-9_.~-]+",
@@ -162,6 +194,10 @@ class Stage:
         }
         self.answers: Callable[[str], bool] | None = None  # what the person does with the next code
         self.scripted: tuple[str, list[Behaviour]] = ("", [])  # a path of the hostile provider, and what it answers
+        self.signed: dict[str, tuple[str, dict[str, Any]]] = {}  # ID tokens by name: the client and changed claims
+        self.browser: dict[str, str] = {}  # the next step's environment
+        self.pages: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # where the browser ended
+        self.page = b""  # and where it did in the last step
 
     def fill(self, text: str) -> str:
         """Put the values in."""
@@ -183,6 +219,8 @@ class Stage:
             path, behaviours = self.scripted
             behaviours.append(self.behaviour(*words))
             self.malice().script(path, *behaviours)
+        elif subject == "browser":
+            self.browse(words, remark.where)
         else:
             assert subject == "provider", remark.where
             self.direct(words, remark.where)
@@ -200,26 +238,68 @@ class Stage:
         hostile = self.malice()
         match words:
             case ["signs", name, client, *claims]:
-                key = signing_key("ES256", "k1")
-                hostile.serve_keys(key)
+                hostile.serve_keys(signing_key("ES256", "k1"))
                 changes = msgspec.json.decode(self.fill(" ".join(claims)) or "{}", type=dict[str, Any])
-                self.values[name] = key.sign(hostile.claims(client, **changes))
+                self.signed[name] = (client, changes)
+                self.sign(nonce=None)
             case ["got", path, *rest]:
                 headers, form = headers_and_body([self.fill(word) for word in rest])
                 received = hostile.to(path)[-1]
-                assert dict(received.fields) == dict(urllib.parse.parse_qsl(form)), where
+                assert fits(dict(urllib.parse.parse_qsl(form)), parameters(received)), f"{where}: {received}"
                 for name, value in headers.items():
                     assert received.headers.get(name.lower(), "").startswith(value), where
+                self.check_code(parameters(received), where)
             case ["never", "got", path]:
                 assert hostile.to(path) == [], where
             case [path, *rest]:
                 self.scripted = (path, [self.behaviour(*rest)])
                 hostile.script(path, *self.scripted[1])
 
+    def sign(self, *, nonce: str | None) -> None:
+        """Make the ID tokens anew: each request of a browser has its own nonce."""
+        for name, (client, changes) in self.signed.items():
+            claims = self.malice().claims(client, **{"nonce": nonce, **changes})
+            self.values[name] = signing_key("ES256", "k1").sign(claims)
+
+    def check_code(self, given: Mapping[str, str], where: str) -> None:
+        """Look whether a code is redeemed by who asked for it (RFC 6749 §4.1.3, RFC 7636 §4.6)."""
+        if given.get("grant_type") != "authorization_code":
+            return
+        asked = [parameters(request) for request in self.malice().requests if "code_challenge=" in request.query][-1]
+        digest = hashlib.sha256(given["code_verifier"].encode()).digest()
+        assert asked["code_challenge"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), where
+        assert asked["redirect_uri"] == given["redirect_uri"], where
+
+    def browse(self, words: list[str], where: str) -> None:
+        """Give the next step a browser and its person, or look at what it showed."""
+        hostile = self.malice()
+        if words[0] == "shows":
+            title = re.search(rb"<title>(.*)</title>", self.page)
+            assert title is not None, where
+            assert title[1].decode() == " ".join(words[1:]), where
+            return
+        path, form = words
+
+        def send_back(exchange: Exchange) -> None:
+            asked = parameters(exchange.received)
+            self.sign(nonce=asked.get("nonce"))
+            given = [*urllib.parse.parse_qsl(self.fill(form)), ("state", asked["state"])]
+            redirect(302, f"{asked['redirect_uri']}?{urllib.parse.urlencode(given)}")(exchange)
+
+        def hear(exchange: Exchange) -> None:
+            answer(b"")(exchange)
+            self.pages.put(exchange.received.body)
+
+        hostile.script(path, send_back)
+        hostile.script(SHOWN, hear)
+        script = self.home.parent / "browser.py"
+        script.write_text(BROWSER.format(shown=hostile.url + SHOWN, deadline=DEADLINE))
+        self.browser = {"BROWSER": shlex.join([sys.executable, "-I", "-S", str(script)])}
+
     def behaviour(self, status: str, *words: str) -> Behaviour:
-        """Return an answer."""
+        """Return an answer; the values are those of when it is given."""
         headers, body = headers_and_body(words)
-        return answer(self.fill(body), int(status), headers)
+        return lambda exchange: answer(self.fill(body), int(status), headers)(exchange)
 
     def direct(self, words: list[str], where: str) -> None:
         """Start or stop the embedded provider, or look at what it has counted."""
@@ -256,6 +336,8 @@ class Stage:
         """Run the program; return stdout, stderr and the exit code."""
         words = [self.fill(word) for word in step.words]
         environ = {"HOME": str(self.home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "UTC0"}
+        browser, self.browser, self.page = self.browser, {}, b""
+        environ |= browser
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
             environ[name] = value
@@ -269,6 +351,8 @@ class Stage:
                 timeout=DEADLINE,
                 start_new_session=True,  # no terminal
             )
+        if browser and b"(a browser has been asked to show it)" in done.stderr:
+            self.page = self.pages.get(timeout=DEADLINE)  # its last act
         return done.stdout.decode(), done.stderr.decode(), done.returncode
 
     @contextlib.contextmanager
@@ -298,6 +382,20 @@ def headers_and_body(words: Sequence[str]) -> tuple[dict[str, str], str]:
     """Return the first words that are headers, NAME:VALUE, and the text of the others."""
     headers = list(takewhile(re.compile(r"[A-Za-z-]+:[^{\"]*").fullmatch, words))
     return dict(word.split(":", 1) for word in headers), " ".join(words[len(headers) :])
+
+
+def parameters(received: Received) -> dict[str, str]:
+    """Return the form of a POST, the query of a GET, none of which has a name twice."""
+    given = urllib.parse.parse_qsl(received.query) if received.method == "GET" else received.fields
+    assert len(dict(given)) == len(given), received
+    return dict(given)
+
+
+def fits(expected: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """Say whether these are the parameters, whose values may be placeholders."""
+    return expected.keys() == given.keys() and all(
+        re.fullmatch(pattern([value], str), f"{given[name]}\n") for name, value in expected.items()
+    )
 
 
 def pattern(lines: list[str], fill: Callable[[str], str]) -> str:
@@ -356,12 +454,30 @@ def test_every_scene_has_its_own_title_and_a_step() -> None:
     assert all(any(isinstance(act, Step) for act in scene.acts) for scene in SCENES)
 
 
+@pytest.mark.parametrize("provider", sorted(PROVIDERS.keys() - {"generic"}))
+def test_every_provider_signs_people_in_and_refuses_them(provider: str) -> None:
+    acts = [act for scene in SCENES if scene.file == f"provider-{provider}" for act in scene.acts]
+    remarks = [" ".join(act.words) for act in acts if isinstance(act, Remark)]
+    steps = [act for act in acts if isinstance(act, Step)]
+    assert "browser shows Signed in" in remarks
+    assert any(remark.startswith("hostile got ") and "code_challenge=" in remark for remark in remarks)
+    assert any("grant_type=authorization_code" in remark for remark in remarks)
+    if "device" in PROVIDERS[provider].flows:
+        assert any(line.startswith("  and ") for step in steps for line in step.stderr)
+    assert any(step.code == 77 for step in steps)
+
+
 def test_a_difference_is_seen(tmp_path: Path) -> None:
     """The comparison itself: one more line, one line less, another word, a placeholder that does not fit."""
     expected = pattern(["until <clock>, {x}"], lambda line: line.replace("{x}", "then"))
     assert re.fullmatch(expected, "until 18:04, then\n")
     for other in ("", "until 18:04, then", "until 18:04, then\n\n", "until 18.04, then\n", "until 18:04, thEn\n"):
         assert re.fullmatch(expected, other) is None
+    form = {"code": "<token>", "redirect_uri": "http://127.0.0.1:<n>/callback"}
+    assert fits(form, {"redirect_uri": "http://127.0.0.1:8252/callback", "code": "a-b"})
+    for more in ({"code": "a b"}, {"redirect_uri": "http://127.0.0.1:8252/callback/"}, {"iss": "x"}, {"code": "a\nb"}):
+        assert not fits(form, {"redirect_uri": "http://127.0.0.1:8252/callback", "code": "a-b", **more})
+    assert not fits(form, {"code": "a-b"})
     (tmp_path / "x.txt").write_text("== one\n$ credential-helper\n> never\n")
     with pytest.raises(AssertionError, match="no exit code"):
         parse(tmp_path / "x.txt")
