@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from credential_helper import __version__, answers, settings, tools
 from credential_helper.clock import SystemClock
@@ -45,9 +45,14 @@ class _Parser(argparse.ArgumentParser):
             message = "there is no such command"
         elif "ignored explicit argument" in message:
             message = f"{message.partition(':')[0].removeprefix('argument ')} takes no value"
-        elif message.startswith("unrecognized arguments:"):
-            message = _without_values(message.partition(":")[2].split())
         raise UsageError(message, hint=f"{self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Let nothing be left over, so that the command itself complains and its own help is the hint."""
+        given, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(_without_values(unknown))
+        return given, unknown
 
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
         """Put help and version on stdout by the way that every answer takes: a full disk is told."""

@@ -202,7 +202,7 @@ def _another_profile(context: Context, server: str) -> str | None:
 
 def _configuration(context: Context) -> profiles.Configuration | None:
     """Return what the config files say; None: an issuer in the environment makes the profile, and no file is read."""
-    if context.environ.get("CREDENTIAL_HELPER_ISSUER"):
+    if profiles.is_ad_hoc({}, context.environ):
         return None
     return profiles.load(context.environ, note=context.note)
 

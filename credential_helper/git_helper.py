@@ -236,7 +236,7 @@ def _storage(
     context: Context, given: Mapping[str, object]
 ) -> tuple[Literal["keyring", "file"] | None, profiles.Configuration | None]:
     """Say where passwords are kept, and what the config files say; an issuer by flag or variable reads none."""
-    ad_hoc = "issuer" in given or ("profile" not in given and bool(context.environ.get("CREDENTIAL_HELPER_ISSUER")))
+    ad_hoc = profiles.is_ad_hoc(given, context.environ)
     configuration = None if ad_hoc else profiles.load(context.environ, note=context.note)
     storage = profiles.password_storage(configuration, context.environ)
     if storage == "auto" or storage == "off":

@@ -37,6 +37,8 @@ _WORDS = '"op", "read", "…"'
 # Printable ASCII without " < > \ ^ ` { | }, which no URL holds as they are (RFC 3986 §2).
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]*")
 
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # RFC 3986 §4.3, so without a fragment
+
 # What this program sets itself in a request (client_assertion… too); a parameter of that name would be sent twice. The
 # last three change how, or to what, an authorization server answers (OAuth 2.0 Multiple Response Types, RFC 9101).
 RESERVED_PARAMETERS = (
@@ -216,7 +218,7 @@ def _parsed(written: Written, expected: str) -> hosts.Url:
     try:
         return hosts.parse_url(text(written))
     except ValueError as error:
-        raise written.impossible(f"{error}, expected {expected}") from None
+        raise written.malformed(f"{error}, expected {expected}") from None
 
 
 def _url(written: Written) -> hosts.Url:
@@ -237,8 +239,24 @@ def endpoint(written: Written) -> str:
     """Return an endpoint's address (RFC 6749 §3.2: a query is allowed, a fragment is not)."""
     _url(written)
     if not _URL_CHARACTERS.fullmatch(written.value):
-        raise written.impossible("has a character in it that a URL cannot have (write it as %XX)")
+        raise written.malformed("has a character in it that a URL cannot have (write it as %XX)")
     return text(written)
+
+
+_NAMED_AUDIENCE = choice("issuer", "token_endpoint", also={"token-endpoint": "token_endpoint"})
+
+
+def assertion_audience(written: Written) -> str:
+    """Return whom an assertion is for: ``issuer`` or ``token_endpoint``, as the provider has it, or an absolute URI.
+
+    RFC 7523 §3 allows any text; a word that is neither is a mistake, or a secret in the wrong place.
+    """
+    if _ABSOLUTE_URI.fullmatch(text(written)):
+        return text(written)
+    try:
+        return _NAMED_AUDIENCE(written)
+    except CredentialHelperError:
+        raise written.malformed("expected issuer, token_endpoint or an absolute URI") from None
 
 
 _REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"
@@ -250,7 +268,8 @@ def redirect_uri(written: Written) -> str:
     Its host is as it was registered: a provider compares it letter by letter.
     """
     if not text(written).startswith("http://"):
-        raise written.impossible(f"does not begin with http://, expected {_REDIRECT_URI}")
+        error = written.impossible if written.value.startswith("https://") else written.malformed
+        raise error(f"does not begin with http://, expected {_REDIRECT_URI}")
     url = _parsed(written, _REDIRECT_URI)
     if not url.loopback:
         raise written.impossible(f"is not on this machine, expected {_REDIRECT_URI}")
@@ -292,7 +311,7 @@ def resource(written: Written) -> tuple[str, ...]:
     """Return resource indicators (RFC 8707 §2): absolute URIs without a fragment; a string or a list."""
     several = _one_or_more(written)
     for item in several:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+", text(item)):
+        if not _ABSOLUTE_URI.fullmatch(text(item)):
             raise item.malformed("expected an absolute URI without a fragment (RFC 8707 §2)")
     return tuple(item.value for item in several)
 

@@ -3,8 +3,8 @@
 - A profile comes whole from one place. A *name* (the request's, ``--profile``, ``CREDENTIAL_HELPER_PROFILE``,
   ``default_profile``, the only one there is) takes it from the file: variables never change it, and flags may change
   anything but who is asked and with what, so that a secret goes only to the issuer it was written beside.
-  An *issuer* (``--issuer``, ``CREDENTIAL_HELPER_ISSUER``) makes an ad-hoc profile of flags, then variables; no file is
-  read.
+  An *issuer* (``--issuer``, ``CREDENTIAL_HELPER_ISSUER``, or a provider with one public service) makes an ad-hoc
+  profile of flags, then variables; no file is read.
 - Audience, resource, scope and token: the request first, then flags, then the profile.
 - git and docker are served only for hosts that a profile lists; anything else is "not mine", never the default profile.
   A profile that is named narrows this to its own hosts.
@@ -54,6 +54,8 @@ _DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -o
 
 _PASSWORD_STORAGE = judges.choice("auto", "keyring", "file", "off")
 
+# What names a profile, or makes one, and its variable.
+_NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issuer", "provider")}
 
 _BY_POSITION = "by position"  # among the flags: the profile was named as an argument of its own
 
@@ -155,7 +157,7 @@ class Configuration:
         errors: list[CredentialHelperError] = []
         for name in self._tables:
             errors += self._judge(name, {})[1]
-        for judge in (self.git_entries, self.docker_entries, self._default):
+        for judge in (self.git_entries, self.docker_entries, self.default_name):
             try:
                 judge()
             except CredentialHelperError as error:
@@ -163,7 +165,7 @@ class Configuration:
         unique = {error.sentence: error for error in errors}
         return [error for error in unique.values() if isinstance(error, ConfigurationError)]
 
-    def _default(self) -> str | None:
+    def default_name(self) -> str | None:
         """Return default_profile, or the only profile, or None. Raises ConfigurationError."""
         if self.default_profile is not None:
             self.table(self.default_profile, "default_profile")
@@ -172,7 +174,7 @@ class Configuration:
 
     def default(self) -> str:
         """Return the name of the profile that serves when none is named. Raises ConfigurationError, UsageError."""
-        name = self._default()
+        name = self.default_name()
         if name is not None:
             return name
         if not self._tables:
@@ -260,6 +262,8 @@ def choose(
     configuration = load(environ, note=note)
     if how == "profile":
         configuration.table(name, named_by)
+    elif configuration.default_name() is None:
+        _check_leftovers(configuration, flags, environ)
     return _named(configuration, name or configuration.default(), request, flags, environ)
 
 
@@ -319,23 +323,51 @@ def _choose_listed(
 def _selected(
     request: Request, flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[Literal["profile", "issuer", "default"], str, str]:
-    """Say what names the profile, then its name and where that was said (both empty where it is none)."""
+    """Say what names the profile, then its name and where that was said (both empty where it is none).
+
+    Raises UsageError, ProtocolError, ConfigurationError.
+    """
     flag, variable = Place(kind="flag"), Place(kind="variable")
-    variables = {"profile": "CREDENTIAL_HELPER_PROFILE", "issuer": "CREDENTIAL_HELPER_ISSUER"}
     levels: tuple[dict[str, Written], ...] = (
         {} if request.profile is None else {"profile": _wish(request, "profile", request.profile)},
-        {key: Written(flags[key], _spelled(key, flags), flag) for key in variables if key in flags},
-        {key: Written(environ[name], name, variable) for key, name in variables.items() if environ.get(name)},
+        {key: Written(flags[key], _spelled(key, flags), flag) for key in _NAMING if key in flags},
+        {key: Written(environ[name], name, variable) for key, name in _NAMING.items() if environ.get(name)},
     )
     for level in levels:
-        if len(level) == 2:
-            both = " and ".join(written.where for written in level.values())
+        if "profile" in level and "issuer" in level:
+            both = f"{level['profile'].where} and {level['issuer'].where}"
             raise UsageError(f"{both} are both given", hint="a profile comes whole from one place")
         if "profile" in level:
             return "profile", judges.text(level["profile"]), level["profile"].where
-        if level:
+        if "issuer" in level or ("provider" in level and settings.names_an_issuer(level["provider"])):
             return "issuer", "", ""
     return "default", "", ""
+
+
+def _check_leftovers(configuration: Configuration, flags: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    """Say what an ad-hoc profile lacks, where its settings are given and there is no profile that would serve instead.
+
+    Variables stop nothing where a file has profiles, which they never change. Raises UsageError, ConfigurationError.
+    """
+    given = settings.from_flags(flags, environ)
+    if "provider" in given:
+        settings.BY_NAME["provider"].judge(given["provider"])
+    for written in _ad_hoc_only(given):
+        raise UsageError(f"{written.where} needs --issuer, too", hint=settings.without_issuer("--provider"))
+    if not configuration.names():
+        for written in _ad_hoc_only(settings.from_variables(environ)):
+            hint = settings.without_issuer("CREDENTIAL_HELPER_PROVIDER")
+            raise ConfigurationError(f"{written.where} needs CREDENTIAL_HELPER_ISSUER, too", hint=hint)
+
+
+def _ad_hoc_only(given: Mapping[str, Written]) -> Iterator[Written]:
+    """Walk over what says who is asked, and with what: of no use without an issuer."""
+    return (written for key, written in given.items() if settings.by_key(key).fixed)
+
+
+def is_ad_hoc(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
+    """Say whether flags and variables make the profile, so that no file is read. Raises as ``choose`` does."""
+    return _selected(Request(tool="git"), flags, environ)[0] == "issuer"
 
 
 def _spelled(key: str, flags: Mapping[str, object]) -> str:
@@ -400,8 +432,10 @@ def _ad_hoc(request: Request, flags: Mapping[str, object], environ: Mapping[str,
     values |= given
 
     def absent(setting: settings.Setting) -> CredentialHelperError:
-        sentence = f"{values['issuer'].where} needs {setting.flag} {setting.metavar} (or {setting.variable}), too"
-        return UsageError(sentence) if "issuer" in given else ConfigurationError(sentence)
+        named = values.get("issuer", values.get("provider"))
+        assert named is not None  # else nothing has made this profile
+        sentence = f"{named.where} needs {setting.flag} {setting.metavar} (or {setting.variable}), too"
+        return UsageError(sentence) if named.place.kind == "flag" else ConfigurationError(sentence)
 
     profile, errors = settings.assemble("", values, absent=absent, ad_hoc=True)
     for error in errors:

@@ -175,8 +175,16 @@ SETTINGS: tuple[Setting, ...] = (
         fixed=True,
     ),
     _setting(
+        "private_key.certificate",
+        judges.path,
+        "PATH",
+        "the key's certificate (PEM), where the provider knows the key by it (Entra ID)",
+        flag="--private-key-certificate",
+        fixed=True,
+    ),
+    _setting(
         "private_key.audience",
-        judges.text,
+        judges.assertion_audience,
         "URL",
         "whom the client's assertion is for, where not as the provider wants it",
         flag="--private-key-audience",
@@ -202,6 +210,21 @@ def by_key(key: str) -> Setting:
 
 # Settings that neither name a session nor change where it is kept.
 NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
+
+
+def names_an_issuer(provider: Written) -> bool:
+    """Say whether a provider, as it was written, has one public service: its issuer need not be given."""
+    try:
+        return providers.PROVIDERS[str(BY_NAME["provider"].judge(provider))].issuer is not None
+    except CredentialHelperError:
+        return False
+
+
+def without_issuer(setting: str) -> str:
+    """Say which providers need no issuer; ``setting`` is how a provider is given."""
+    names = [known.name for known in providers.PROVIDERS.values() if known.issuer is not None]
+    return f"{setting} {', '.join(names[:-1])} or {names[-1]} stands for one"
+
 
 # The keys that a file may have: of a profile, and of the tables in it whose keys are known.
 PROFILE_KEYS = tuple(dict.fromkeys(setting.name.partition(".")[0] for setting in SETTINGS))

@@ -51,7 +51,7 @@ def show(given: dict[str, object], context: Context) -> int:
     """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
-    if given or context.environ.get("CREDENTIAL_HELPER_ISSUER"):
+    if given or profiles.is_ad_hoc({}, context.environ):
         subjects = [_choose(flags, context).profile for flags in profiles.each_by_position(given)]
         others = False
     else:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -65,6 +69,7 @@ def client_at(
     *,
     kid: str | None = None,
     algorithm: str | None = None,
+    certificate: object = None,
     aud: str | None = None,
     documents: Memory | None = None,
     notes: list[str] | None = None,
@@ -75,7 +80,13 @@ def client_at(
         key = pem(signing_key("ES256").private)
     secret = Secret(key if isinstance(key, str) else json.dumps(key))
     source = Source(kind="file", value=("/keys/key.pem",), origin=ORIGIN)
-    private_key = PrivateKey(source=source, kid=kid, algorithm=algorithm, audience=aud)
+    private_key = PrivateKey(
+        source=source,
+        kid=kid,
+        algorithm=algorithm,
+        certificate=None if certificate is None else str(certificate),
+        audience=aud,
+    )
     return Provider(
         Profile(name="prod", **{"issuer": hostile.issuer, "client_id": "cli", "private_key": private_key, **settings}),
         transport=Transport(clock=clock),
@@ -197,6 +208,83 @@ def test_a_profile_without_a_key_is_told_so(hostile: HostileProvider, clock: Fak
     with pytest.raises(ConfigurationError, match="no private_key") as caught:
         client_assertion.make(client_at(hostile, clock, private_key=None))
     assert "private_key = { file" in (caught.value.hint or "")
+
+
+# --- the certificate --------------------------------------------------------------------------------------------------
+
+
+def certificate_of(private: Any) -> tuple[str, str]:
+    """Return a certificate that a key has signed for itself, as PEM, and its x5t#S256."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ci")])
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(7)
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=365))
+        .sign(private, SHA256())
+    )
+    thumbprint = base64.urlsafe_b64encode(made.fingerprint(SHA256())).decode().rstrip("=")
+    return made.public_bytes(Encoding.PEM).decode(), thumbprint
+
+
+@pytest.mark.parametrize("alg", ["PS256", "ES256", "ES384"])
+def test_the_thumbprint_of_the_certificate_is_in_the_header(
+    hostile: HostileProvider, clock: FakeClock, tmp_path: Path, alg: str
+) -> None:
+    private = signing_key(alg).private
+    own, thumbprint = certificate_of(private)
+    other, _ = certificate_of(rsa())
+    path = tmp_path / "cert.pem"
+    for written in (own, own.replace("\n", "\r\n"), f"subject=CN = ci\n{own}{other}", f"{pem(private)}{own}"):
+        path.write_text(written, newline="")
+        provider = client_at(hostile, clock, pem(private), algorithm=alg, certificate=path, kid="k7")
+        header = made(provider, alg).header
+        assert header == {"alg": alg, "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
+        client_assertion._signer.cache_clear()  # it knows the path, and not that the test has changed what is there
+
+
+def test_the_provider_is_known_for_its_algorithm_where_nobody_says_and_the_key_can(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    def signed(key: Any, alg: str, **more: Any) -> object:
+        return made(client_at(hostile, clock, key, provider="entra", **more), alg).header["alg"]
+
+    assert signed(pem(rsa()), "RS256") == "PS256"
+    assert signed(pem(rsa()), "RS256", algorithm="RS256") == "RS256"
+    assert signed(jwk("RS256", alg="RS384"), "RS256") == "RS384"
+    assert signed(pem(p256()), "ES256") == "ES256"
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        pytest.param(None, "cannot be read: no such file or directory", id="missing"),
+        pytest.param("", "has no certificate in PEM form in it", id="empty"),
+        pytest.param("\udcff\0", "has no certificate in PEM form in it", id="not text"),
+        pytest.param(
+            "-----BEGIN CERTIFICATE-----\n!?\n-----END CERTIFICATE-----\n",
+            "has no certificate in PEM form in it",
+            id="damaged",
+        ),
+        pytest.param("key", "has no certificate in PEM form in it", id="the key"),
+        pytest.param("other", "is of another key", id="another key's"),
+    ],
+)
+def test_a_certificate_that_will_not_do_is_told_with_what_to_do(
+    hostile: HostileProvider, clock: FakeClock, tmp_path: Path, written: str | None, sentence: str
+) -> None:
+    path = tmp_path / "cert.pem"
+    key = pem(p256())
+    if written is not None:
+        texts = {"key": key, "other": certificate_of(signing_key("ES256", "another").private)[0]}
+        path.write_text(texts.get(written, written), errors="surrogateescape")
+    said, advice = refused(hostile, clock, key, certificate=path).split("\n")
+    assert said == f": private_key's certificate {path} {sentence}"
+    assert "openssl req -x509 -new -key key.pem" in advice
 
 
 # --- keys that will do ------------------------------------------------------------------------------------------------
@@ -347,6 +435,7 @@ def der(private: Any) -> bytes:
 
 
 NEW, CONVERT = "openssl genpkey", "openssl pkcs8 -topk8 -nocrypt"
+NONE = "key, which is not one of RSA, EC P-256 and EC P-384"
 
 
 @pytest.mark.parametrize(
@@ -376,8 +465,12 @@ NEW, CONVERT = "openssl genpkey", "openssl pkcs8 -topk8 -nocrypt"
         pytest.param(lambda: pem(rsa())[:900], "cut short", "last line", id="cut short"),
         pytest.param(lambda: pem(rsa()).replace("MII", "MIJ"), "cannot be read", NEW, id="damaged"),
         pytest.param(lambda: pem(rsa()) + pem(p256()), "2 private keys", "keep the one", id="two keys"),
-        pytest.param(lambda: pem(ed25519.Ed25519PrivateKey.generate()), "cannot be read", NEW, id="Ed25519"),
-        pytest.param(lambda: pem(rsa()).replace("PRIVATE", "DSA PRIVATE"), "no private key", NEW, id="another label"),
+        pytest.param(lambda: pem(ed25519.Ed25519PrivateKey.generate()), f"Ed25519 {NONE}", NEW, id="Ed25519"),
+        pytest.param(lambda: pem(ed448.Ed448PrivateKey.generate()), f"Ed448 {NONE}", NEW, id="Ed448"),
+        pytest.param(lambda: pem(x25519.X25519PrivateKey.generate()), f"X25519 {NONE}", NEW, id="X25519"),
+        pytest.param(lambda: {"kty": "OKP", "crv": "Ed25519", "d": "x"}, f"Ed25519 {NONE}", NEW, id="Ed25519 JWK"),
+        pytest.param(lambda: pem(rsa()).replace("PRIVATE", "DSA PRIVATE"), "that is a DSA key", NEW, id="DSA"),
+        pytest.param(lambda: pem(rsa()).replace("PRIVATE", "NEW PRIVATE"), "no private key", NEW, id="another label"),
         pytest.param(lambda: pem(signing_key("RS256", "k", 1024).private), "1024 bits", NEW, id="short RSA key"),
         pytest.param(lambda: pem(signing_key("ES512").private), "P-521", NEW, id="P-521"),
         pytest.param(

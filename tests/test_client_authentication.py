@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from integration.hostile_provider import (
     signing_key,
 )
 from tests.conftest import FakeClock
-from tests.test_client_assertion import Assertion, client_at, jwk, verified
+from tests.test_client_assertion import Assertion, certificate_of, client_at, jwk, verified
 from tests.test_device_authorization import DEVICE, FakeStage
 from tests.test_token_endpoint import TOKENS, Memory, provider_at, refresh
 
@@ -358,6 +359,21 @@ def test_a_refused_assertion_is_the_only_try_and_its_hint_says_what_to_check(
         "check that the public key is registered for this client (ES256, kid k7), and the audience: the assertion was "
         f'for {hostile.issuer}, private_key = {{ audience = "…" }} changes that'
     )
+
+
+def test_the_hint_names_the_certificate_where_the_provider_finds_the_key_by_it(
+    hostile: HostileProvider, clock: FakeClock, tmp_path: Path
+) -> None:
+    provider = client_at(hostile, clock, provider="entra", kid="k7")
+    assert client_authentication.hint(provider, "private_key_jwt") == (
+        "Entra ID finds a key by its certificate: upload one there, and name it in the profile, "
+        'private_key = { …, certificate = "cert.pem" } (ES256, kid k7)'
+    )
+    path = tmp_path / "cert.pem"
+    path.write_text(certificate_of(signing_key("ES256").private)[0])
+    hint = client_authentication.hint(client_at(hostile, clock, provider="entra", certificate=path), "private_key_jwt")
+    assert hint is not None
+    assert hint.startswith("check that the certificate is registered for this client (ES256), and the audience: ")
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(840.0, "14 min behind"), (-840.0, "14 min ahead of"), (9.0, "")])

@@ -186,17 +186,23 @@ def test_an_issuer_is_https_or_loopback_and_kept_as_written(value: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *(
-            "http://example.com",
-            "http://127.0.0.2",
-            "http://localhost.example.com",
-            "ftp://x",
-            "example.com",
-            "https:/x",
-        ),
-        *("https://example.com/?a=b", "https://example.com?", "https://example.com/#f", "https://ada@example.com/"),
+        *("ftp://x", "example.com", "https:/x", "https://example.com/#f", "https://ada@example.com/"),
         *("https://example.com/a b", "https://example.com/ä", "https://exämple.com", 'https://example.com/"'),
         *("https://example.com\\@evil.example/", "https://example.com:0", "https://example.com:99999", "https://"),
+    ],
+)
+@pytest.mark.parametrize("judge", [judges.issuer, judges.endpoint])
+def test_an_address_that_cannot_be_understood_is_64_in_a_flag(judge: Callable[[Written], str], value: str) -> None:
+    assert type(refused(judge, Written(value, "--issuer", FLAG))) is UsageError
+    assert type(refused(judge, Written(value, "CREDENTIAL_HELPER_ISSUER", VARIABLE))) is ConfigurationError
+    assert type(refused(judge, in_file(value))) is ConfigurationError
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("http://example.com", "http://127.0.0.2", "http://localhost.example.com"),
+        *("https://example.com/?a=b", "https://example.com?"),
     ],
 )
 def test_any_other_issuer_is_78(value: str) -> None:
@@ -229,26 +235,17 @@ def test_a_redirect_uri_is_http_on_loopback_and_kept_as_written(value: str) -> N
     ("value", "sentence"),
     [
         ("https://127.0.0.1/callback", "does not begin with http://"),
-        ("127.0.0.1/callback", "does not begin with http://"),
-        ("com.example.app:/callback", "does not begin with http://"),
         ("http://example.com/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://127.0.0.2/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://0.0.0.0/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://LOCALHOST/callback", "expected the host as it is registered: 127.0.0.1, [::1], localhost"),
         ("http://localhost./callback", "expected the host as it is registered: 127.0.0.1, [::1], localhost"),
         ("http://localhost.example.com/", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
-        ("http://ada@localhost/callback", "has a user name in it"),
-        ("http://localhost@example.com/", "has a user name in it"),
         ("http://127.0.0.1/callback?a=b", "has a query (?…), expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://127.0.0.1/callback?", "has a query (?…)"),
-        ("http://127.0.0.1/callback#a", "has a fragment (#…)"),
-        ("http://127.0.0.1/a b", "has a character in it that a URL cannot have"),
         ("http://127.0.0.1/a/../b", "has an empty, . or .. segment in its path"),
         ("http://127.0.0.1/a/%2e%2e/b", "has an empty, . or .. segment in its path"),
         ("http://127.0.0.1//", "has an empty, . or .. segment in its path"),
-        ("http://127.0.0.1:0/callback", "has no valid host[:port]"),
-        ("http://127.0.0.1:*/callback", "has no valid host[:port]"),
-        ("http://127.0.0.1:/callback", "has no valid host[:port]"),
     ],
 )
 def test_any_other_redirect_uri_is_78(value: str, sentence: str) -> None:
@@ -256,6 +253,49 @@ def test_any_other_redirect_uri_is_78(value: str, sentence: str) -> None:
         error = refused(judges.redirect_uri, written)
         assert type(error) is ConfigurationError
         assert error.sentence.startswith(f"{written.where}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("127.0.0.1/callback", "does not begin with http://"),
+        ("com.example.app:/callback", "does not begin with http://"),
+        ("ftp://127.0.0.1/callback", "does not begin with http://"),
+        ("http://ada@localhost/callback", "has a user name in it"),
+        ("http://localhost@example.com/", "has a user name in it"),
+        ("http://127.0.0.1/callback#a", "has a fragment (#…)"),
+        ("http://127.0.0.1/a b", "has a character in it that a URL cannot have"),
+        ("http://127.0.0.1:0/callback", "has no valid host[:port]"),
+        ("http://127.0.0.1:*/callback", "has no valid host[:port]"),
+        ("http://127.0.0.1:/callback", "has no valid host[:port]"),
+    ],
+)
+def test_a_redirect_uri_that_cannot_be_understood_is_64_in_a_flag(value: str, sentence: str) -> None:
+    for written, kind in (
+        (in_file(value, "redirect_uri"), ConfigurationError),
+        (Written(value, "--redirect-uri", FLAG), UsageError),
+    ):
+        error = refused(judges.redirect_uri, written)
+        assert type(error) is kind
+        assert error.sentence.startswith(f"{written.where}: {sentence}")
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        *(("issuer", "issuer"), ("token_endpoint", "token_endpoint"), ("token-endpoint", "token_endpoint")),
+        *((value, value) for value in ("https://x/", "urn:example:as", "https://x/oauth/token?a=b")),
+    ],
+)
+def test_an_assertion_is_for_a_uri_or_for_what_the_provider_says(value: str, meant: str) -> None:
+    assert judges.assertion_audience(in_file(value)) == meant
+
+
+@pytest.mark.parametrize("value", ["hunter2", "token endpoint", "https://x/#a", "https://x/ä", "x.example.com/token"])
+def test_any_other_word_for_an_assertion_s_audience_is_not_understood(value: str) -> None:
+    error = refused(judges.assertion_audience, Written(value, "--private-key-audience", FLAG))
+    assert type(error) is UsageError
+    assert error.sentence == "--private-key-audience: expected issuer, token_endpoint or an absolute URI"
 
 
 # --- scope and resource

@@ -279,6 +279,89 @@ def test_the_smallest_config_can_grow(environ: Environ) -> None:
     assert profiles.load(environ).names() == ("prod", "dev")
 
 
+GITHUB = {"provider": "github", "client_id": "c"}
+
+
+def test_a_provider_with_one_public_service_is_as_good_as_an_issuer(environ: Environ) -> None:
+    write(environ, ONE)
+    profile = choose(environ, flags=GITHUB)
+    assert (profile.ad_hoc, profile.issuer, profile.provider) == (True, "https://github.com", "github")
+    assert profile.name.startswith("github.com/")
+    assert profiles.hint_flags(profile) == ["--client-id", "c", "--provider", "github"]
+    variables = {"CREDENTIAL_HELPER_PROVIDER": "github", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
+    assert session_id(choose(environ | variables)) == session_id(profile)
+    assert choose(environ | variables, flags={"profile": "prod"}).name == "prod"
+    assert choose(environ | variables | {"CREDENTIAL_HELPER_PROFILE": "prod"}).name == "prod"
+    assert choose(environ, flags=GITHUB | {"issuer": "https://git.example.com"}).issuer == "https://git.example.com"
+
+
+def test_a_provider_does_not_change_a_profile_that_is_named(environ: Environ) -> None:
+    write(environ, ONE)
+    for flags, request in (({"profile": "prod"}, KUBECTL), ({}, Request(tool="kubectl", profile="prod"))):
+        error = refused(lambda flags=flags, request=request: choose(environ, request, GITHUB | flags))  # type: ignore[misc]
+        assert (error.exit_code, error.sentence.split(":")[0]) == (64, "--client-id cannot change profile prod")
+
+
+def test_such_a_provider_serves_git_and_docker_and_reads_no_file(environ: Environ) -> None:
+    write(environ, "this is no config file")
+    chosen = profiles.choose_git(
+        KUBECTL, "https", "github.com", None, GITHUB | {"git": ["https://github.com"]}, environ
+    )
+    assert chosen is not None
+    assert chosen[0].profile.issuer == "https://github.com"
+    assert profiles.is_ad_hoc(GITHUB, environ)
+    assert profiles.is_ad_hoc({}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
+    assert not profiles.is_ad_hoc({"profile": "prod"}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
+    assert not profiles.is_ad_hoc({"provider": "okta"}, environ)
+
+
+@pytest.mark.parametrize("config", ["", TWO])
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"client_id": "c"}, "--client-id"),
+        ({"client_secret.env": "X"}, "--client-secret-env"),
+        ({"provider": "okta", "client_id": "c"}, "--client-id"),
+        ({"provider": "okta"}, "--provider"),
+    ],
+)
+def test_a_flag_of_no_use_without_an_issuer_is_64(
+    environ: Environ, config: str, flags: dict[str, object], named: str
+) -> None:
+    write(environ, config)
+    error = refused(lambda: choose(environ, flags=flags))
+    assert (error.exit_code, error.sentence) == (64, f"{named} needs --issuer, too")
+    assert error.hint == "--provider google, github or gitlab stands for one"
+
+
+def test_a_provider_that_is_none_is_told_so(environ: Environ) -> None:
+    error = refused(lambda: choose(environ, flags={"client_id": "c", "provider": "githb"}))
+    assert error.exit_code == 64
+    assert error.sentence.startswith("--provider: expected generic, ")
+
+
+def test_what_a_provider_needs_besides_is_asked_for_where_it_was_named(environ: Environ) -> None:
+    error = refused(lambda: choose(environ, flags={"provider": "github"}))
+    sentence = "--provider needs --client-id ID (or CREDENTIAL_HELPER_CLIENT_ID), too"
+    assert (error.exit_code, error.sentence) == (64, sentence)
+    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_PROVIDER": "github"}))
+    assert (error.exit_code, error.sentence) == (78, sentence.replace("--provider", "CREDENTIAL_HELPER_PROVIDER"))
+    variable = environ | {"CREDENTIAL_HELPER_PROVIDER": "github"}
+    error = refused(lambda: choose(variable, flags={"provider": "okta", "client_id": "c"}))
+    assert error.sentence == "--provider needs --issuer URL (or CREDENTIAL_HELPER_ISSUER), too"
+
+
+@pytest.mark.parametrize("name", ["CLIENT_ID", "PROVIDER", "CLIENT_SECRET", "CA_FILE"])
+def test_variables_without_an_issuer_break_no_profile_of_the_file(environ: Environ, name: str) -> None:
+    lone = environ | {f"CREDENTIAL_HELPER_{name}": "okta"}
+    error = refused(lambda: choose(lone))
+    assert (error.exit_code, error.sentence) == (78, f"CREDENTIAL_HELPER_{name} needs CREDENTIAL_HELPER_ISSUER, too")
+    write(lone, TWO)
+    assert refused(lambda: choose(lone)).sentence.startswith("which profile?")
+    write(lone, ONE)
+    assert (choose(lone).name, choose(lone).client_id) == ("prod", choose(environ).client_id)
+
+
 def test_two_of_one_level_are_64(environ: Environ) -> None:
     write(environ, TWO)
     flags = {"profile": "prod", "issuer": "https://i"}

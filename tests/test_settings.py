@@ -86,7 +86,7 @@ def test_who_is_asked_and_with_what_is_fixed() -> None:
         *("issuer", "client_id", "provider", "redirect_uri", "client_authentication", "ca_file", "legacy", "realm"),
         *(f"endpoints.{name}" for name in Endpoints.__struct_fields__),
         *(f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("env", "file")),
-        *("private_key.kid", "private_key.algorithm", "private_key.audience"),
+        *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),
     }
 
 
@@ -194,12 +194,20 @@ def test_every_key_of_the_browser_flow_arrives() -> None:
         flow="authorization_code",
         redirect_uri="http://localhost:8252/callback",
         client_authentication="private_key_jwt",
-        private_key={"file": "key.pem", "kid": "k1", "algorithm": "PS256", "audience": "https://x/"},
+        private_key={
+            "file": "key.pem",
+            "kid": "k1",
+            "algorithm": "PS256",
+            "certificate": "cert.pem",
+            "audience": "https://x/",
+        },
     )
     assert (profile.flow, profile.redirect_uri) == ("authorization-code", "http://localhost:8252/callback")
     assert profile.client_authentication == "private_key_jwt"
     source = Source(kind="file", value=("/etc/x/key.pem",), origin="f.toml: profiles.prod.private_key.file")
-    assert profile.private_key == PrivateKey(source=source, kid="k1", algorithm="PS256", audience="https://x/")
+    assert profile.private_key == PrivateKey(
+        source=source, kid="k1", algorithm="PS256", certificate="/etc/x/cert.pem", audience="https://x/"
+    )
 
 
 def test_every_key_of_the_password_flow_arrives() -> None:
@@ -299,8 +307,14 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
         ({"redirect_uri": 8252}, "redirect_uri: found a number, expected a string"),
         (
             {"private_key": {"pem": "x"}},
-            "private_key.pem: unknown key, expected one of env, file, command, keyring, kid, algorithm, audience",
+            "private_key.pem: unknown key, expected one of env, file, command, keyring, kid, algorithm, certificate, "
+            "audience",
         ),
+        (
+            {"private_key": {"env": "X", "audience": "hunter2"}},
+            "private_key.audience: expected issuer, token_endpoint or an absolute URI",
+        ),
+        ({"private_key": {"env": "X", "certificate": 1}}, "private_key.certificate: found a number, expected a string"),
         (
             {"private_key": {"env": "X", "algorithm": "HS256"}},
             'private_key.algorithm: found "HS256", expected RS256, RS384, PS256, PS384, ES256 or ES384',
@@ -692,6 +706,7 @@ def test_an_ad_hoc_profile_of_the_browser_flow_with_a_key_is_its_whole_set_of_fl
         *("--issuer", "https://x/", "--client-id", "c", "--provider", "keycloak", "--flow", "authorization-code"),
         *("--redirect-uri", "http://127.0.0.1:8252/callback", "--authorization-endpoint", "https://a"),
         *("--private-key-file", "/key", "--private-key-kid=-k", "--private-key-algorithm", "ES256"),
+        *("--private-key-certificate", "/etc/cert.pem"),
         *("--private-key-audience", "https://x/token", "--client-authentication", "private_key_jwt"),
     ]
     profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)

@@ -4,6 +4,8 @@
 - Its times are the provider's: by its clock, where an answer of this process has shown it.
 - Whom it is for (``aud``) differs: the issuer, in the form of the provider's own document (Auth0's ends in a slash), or
   the token endpoint, also of requests to other endpoints. The profile may say anything else.
+- Where the profile names the key's certificate, its thumbprint goes along (``x5t#S256``, RFC 7515 §4.1.8): Entra ID
+  finds the key by nothing else.
 - It is signed with RSA or ECDSA and one of six algorithms; each belongs to one kind of key (RFC 7518 §3.1).
 - The key is a PEM or a JWK, private and not encrypted. What is wrong with one is said in words that never quote it, and
   no exception of a library is chained to ours: its text or its frames may hold the key. One is parsed once a run (RSA
@@ -12,6 +14,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -90,8 +93,14 @@ def hint(provider: Provider) -> str:
     skew = provider.transport.skew or 0.0
     way = "behind" if skew > 0 else "ahead of"
     clock = f"; this machine's clock is {span(abs(skew))} {way} {provider.host}" if abs(skew) > CLOCK else ""
+    if signer.thumbprint is None and provider.known.name == "entra":
+        return (
+            "Entra ID finds a key by its certificate: upload one there, and name it in the profile, "
+            f'private_key = {{ …, certificate = "cert.pem" }} ({signer.algorithm}{kid}){clock}'
+        )
+    registered = "public key" if signer.thumbprint is None else "certificate"
     return (
-        f"check that the public key is registered for this client ({signer.algorithm}{kid}), and the audience: the "
+        f"check that the {registered} is registered for this client ({signer.algorithm}{kid}), and the audience: the "
         f'assertion was for {foreign(audience(provider), 200)}, private_key = {{ audience = "…" }} changes that{clock}'
     )
 
@@ -105,29 +114,34 @@ class _Signer(msgspec.Struct, frozen=True):
     key: Any  # cryptography's, whose repr is an address
     algorithm: str
     kid: str | None
+    thumbprint: str | None  # of the certificate
 
     def sign(self, claims: dict[str, object]) -> str:
         """Return a JWT of exactly these claims (RFC 7515 §3.1)."""
         import jwt  # 75 ms
 
-        headers = {} if self.kid is None else {"kid": self.kid}
-        return jwt.encode(claims, self.key, algorithm=self.algorithm, headers=headers)
+        headers = {"kid": self.kid, "x5t#S256": self.thumbprint}
+        given = {name: value for name, value in headers.items() if value is not None}
+        return jwt.encode(claims, self.key, algorithm=self.algorithm, headers=given)
 
 
 def _signer_of(provider: Provider) -> _Signer:
     settings = provider.profile.private_key
     if provider.private_key is None or settings is None:
         raise ConfigurationError("the profile has no private_key", hint=KEY_SOURCES)
-    return _signer(provider.private_key(), settings)
+    return _signer(provider.private_key(), settings, provider.known.assertion_algorithm)
 
 
 @lru_cache(maxsize=4)  # one run asks for few keys, and a poll every few seconds
-def _signer(secret: Secret, settings: PrivateKey) -> _Signer:
-    """Parse a key and find out how it signs: as the profile says, else as the JWK does, else the usual way."""
+def _signer(secret: Secret, settings: PrivateKey, wanted: str | None) -> _Signer:
+    """Parse a key and find out how it signs: as the profile says, the JWK, the provider where the key can, or usual."""
     text = secret.reveal().lstrip("\ufeff").strip()
     jwk = _jwk(text, settings) if text.startswith("{") else None
     key = _loaded(jwk or _pem(text, settings))
     if key is None:
+        other = None if jwk else _other_kind(text)
+        if other is not None:
+            raise _unusable(settings, *_not_ours(other))
         raise _unusable(
             settings,
             "the private key cannot be read",
@@ -135,14 +149,15 @@ def _signer(secret: Secret, settings: PrivateKey) -> _Signer:
         )
     own = _algorithms_for(key, settings)
     said = jwk or {}
-    algorithm = settings.algorithm or said.get("alg") or own[0]
+    algorithm = settings.algorithm or said.get("alg") or (wanted if wanted in own else own[0])
     if algorithm not in own:
         place = "the algorithm of private_key" if settings.algorithm else "the alg of the JWK"
         raise _unusable(
             settings, f"{place} is {foreign(str(algorithm), 20)}, which does not fit the key", f"use {', '.join(own)}"
         )
     kid = settings.kid or said.get("kid")
-    return _Signer(key, algorithm, kid if isinstance(kid, str) and kid else None)
+    certificate = None if settings.certificate is None else _certificate(settings.certificate, key, settings)
+    return _Signer(key, algorithm, kid if isinstance(kid, str) and kid else None, _thumbprint(certificate))
 
 
 def _algorithms_for(key: Any, settings: PrivateKey) -> list[str]:
@@ -183,6 +198,10 @@ _MAKE = "a new one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-2
 _CONVERT = "openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem"
 
 
+def _not_ours(kind: str) -> tuple[str, str]:
+    return f"the private key is an {kind} key, which is not one of RSA, EC P-256 and EC P-384", _MAKE
+
+
 # --- PEM (RFC 7468) ---------------------------------------------------------------------------------------------------
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
@@ -196,6 +215,7 @@ _ENCRYPTED = ("the private key is encrypted", f"decrypt it: {_CONVERT}")
 _OTHERS = {
     "ENCRYPTED PRIVATE KEY": _ENCRYPTED,
     "OPENSSH PRIVATE KEY": ("that is an SSH key", _MAKE),
+    "DSA PRIVATE KEY": ("that is a DSA key", _MAKE),
     "CERTIFICATE": ("that is a certificate", "name the private key that belongs to it"),
     "TRUSTED CERTIFICATE": ("that is a certificate", "name the private key that belongs to it"),
     "PUBLIC KEY": _PUBLIC,
@@ -242,6 +262,74 @@ def _no_pem(text: str) -> tuple[str, str]:
     return next(found, _NOTHING)
 
 
+# The kinds of key that PKCS #8 may hold and that sign nothing here (RFC 8410 §3, RFC 3279 §2.3): the OID, with its tag.
+_KINDS = {
+    bytes.fromhex("06032b656e"): "X25519",
+    bytes.fromhex("06032b656f"): "X448",
+    bytes.fromhex("06032b6570"): "Ed25519",
+    bytes.fromhex("06032b6571"): "Ed448",
+    bytes.fromhex("06072a8648ce380401"): "old DSA",
+}
+
+
+def _other_kind(text: str) -> str | None:
+    """Name the kind of a whole PKCS #8 key that no library of ours would sign with; None: none that is known."""
+    body = next((found[2] for found in _BLOCK.finditer(text) if found[1] == "PRIVATE KEY"), "")
+    der = _decoded(body) or b""
+    return next((kind for oid, kind in _KINDS.items() if oid in der[:24]), None)
+
+
+def _decoded(body: str) -> bytes | None:
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:
+        return None
+
+
+# --- the certificate --------------------------------------------------------------------------------------------------
+
+_CERTIFICATE_LIMIT = 1 << 18  # bytes: a chain, with words between its certificates
+
+
+def _certificate(path: str, key: Any, settings: PrivateKey) -> bytes:
+    """Return the first certificate of a PEM file, as DER. Raises ConfigurationError."""
+    place = f"private_key's certificate {foreign(path)}"
+    text, why = "", ""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_CERTIFICATE_LIMIT).decode("ascii", "replace")
+    except OSError as error:
+        why = (error.strerror or "unknown error").lower()
+    if why:
+        raise _unusable(settings, f"{place} cannot be read: {why}", _CERTIFY)
+    body = next((found[2] for found in _BLOCK.finditer(text) if found[1] == "CERTIFICATE"), None)
+    der = _decoded(body) if body is not None else None
+    if not der:
+        raise _unusable(settings, f"{place} has no certificate in PEM form in it", _CERTIFY)
+    if _public_number(key) not in der:
+        raise _unusable(settings, f"{place} is of another key", "name the certificate of this key; " + _CERTIFY)
+    return der
+
+
+_CERTIFY = "one for the key: openssl req -x509 -new -key key.pem -days 365 -subj /CN=NAME -out cert.pem"
+
+
+def _public_number(key: Any) -> bytes:
+    """Return what a certificate has of its key, whatever wraps it there: the modulus, or a point's x (SEC 1 §2.3.3)."""
+    numbers = key.public_key().public_numbers()
+    number, bits = (numbers.n, key.key_size) if hasattr(numbers, "n") else (numbers.x, key.curve.key_size)
+    return bytes(number.to_bytes((bits + 7) // 8, "big"))
+
+
+def _thumbprint(certificate: bytes | None) -> str | None:
+    """Return ``x5t#S256`` (RFC 7515 §4.1.8): base64url, without padding, of the SHA-256 of the DER."""
+    if certificate is None:
+        return None
+    import hashlib  # 2.5 ms
+
+    return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode("ascii")
+
+
 # --- JWK (RFC 7517) ---------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +351,9 @@ def _jwk(text: str, settings: PrivateKey) -> dict[str, Any]:
         raise _unusable(settings, "the JWK is not meant for signatures (use, key_ops)", _MAKE)
     if keys:
         raise _unusable(settings, *_PUBLIC)
+    for key in listed:
+        if isinstance(key, dict) and key.get("kty") == "OKP":  # RFC 8037 §2
+            raise _unusable(settings, *_not_ours(foreign(str(key.get("crv", "OKP")), 20)))
     raise _unusable(settings, "that is JSON without an RSA or EC key (kty)", "a JWK or a JWK Set is needed, or a PEM")
 
 
