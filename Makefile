@@ -40,7 +40,7 @@ bench: $(RUNTIME) ## measure a cached answer against the bare interpreter, and i
 	@$(BIN)/python -m integration.bench $(ARGS)
 
 clean: ## remove what was made here
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist artefacts *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find credential_helper tests integration -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

@@ -433,7 +433,7 @@ def chromium(oidc_server: OidcProvider) -> Iterator[Chromium]:
 def artefacts() -> Path:
     """Return the folder for what is kept for people to look at; CREDENTIAL_HELPER_TEST_ARTEFACTS names another one."""
     named = os.environ.get("CREDENTIAL_HELPER_TEST_ARTEFACTS")
-    return Path(named) if named else CHECKOUT / "build" / "artefacts"
+    return Path(named) if named else CHECKOUT / "artefacts"  # not build/, which make removes
 
 
 # --- the program under test -------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ FOREIGN_FLAGS = {
 }
 
 # Of the tests, not of the program.
-TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS"}
+TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS", "CREDENTIAL_HELPER_TEST_ARTEFACTS"}
 
 
 def section(title: str) -> str:
@@ -202,7 +202,9 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
 
 
 def test_flags_that_change_a_profile_and_those_that_may_not_are_told_apart() -> None:
-    told = re.search(r"Flags may change .*? but not who is asked.*?--issuer`\.", section("Configuration"), re.DOTALL)
+    told = re.search(
+        r"Flags may change .*? but not who is asked.*?--issuer`\.", section("Configuration").replace("\n", " ")
+    )
     assert told
     free, _, fixed = told[0].partition("but not who is asked")
     for setting in settings.SETTINGS:
@@ -285,12 +287,12 @@ def prompt(flow: Literal["device", "browser"], because: str, **more: Any) -> str
 def test_the_prompt_of_the_browser_flow_is_the_one_that_people_see() -> None:
     shown = prompt(
         "browser",
-        "one can be opened here",
+        "there is a display",
         verification_uri="https://example.eu.auth0.com/authorize?response_type=code&client_id=Xyz&",
         expires_at=authorization_code.DEADLINE,
     )
     assert shown in blocks("console")[0].replace("&…", "&")
-    assert '"one can be opened here"' in SOURCE
+    assert '"there is a display"' in SOURCE
 
 
 def test_the_prompt_with_a_code_is_the_one_that_people_see() -> None:
@@ -402,6 +404,20 @@ def test_what_can_be_made_can_be_made() -> None:
     named = set(re.findall(r"\bmake ([a-z]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z]+`", README))))
     assert named == {"demo", "test", "check", "bench"}
     assert named <= targets
+
+
+def test_what_tests_leave_to_look_at_is_kept_by_make_and_ignored_by_git() -> None:
+    """``make test`` removes build/ as soon as something has changed."""
+    makefile, ignored, ci, fixture = (
+        (CHECKOUT / name).read_text(encoding="utf-8")
+        for name in ("Makefile", ".gitignore", ".ci/run", "integration/conftest.py")
+    )
+    assert re.search(r"^\trm -rf .*\bartefacts\b", makefile, re.MULTILINE)
+    assert makefile.count("artefacts") == 1
+    assert "/artefacts/" in ignored.splitlines()
+    assert "$PWD/artefacts}" in ci
+    assert 'CHECKOUT / "artefacts"' in fixture
+    assert "`artefacts/`" in section("Development")
 
 
 def test_files_that_are_named_are_there() -> None:
