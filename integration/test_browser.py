@@ -29,6 +29,7 @@ from integration.chromium import Chromium
 from integration.conftest import Kubectl, Launcher, Runner, Running
 from integration.git_server import GitServer
 from integration.havoc import walk
+from integration.hostile_provider import signing_key
 from integration.kube_api import POD, KubeApi
 from integration.provider import (
     ADA,
@@ -44,6 +45,7 @@ from integration.provider import (
 from integration.real import need
 from integration.registry import FakeDaemon
 from integration.scenes import CLOSING, Cluster, Value, asked, gone, person, wait_until, write_profiles
+from integration.test_private_key import keep, written
 
 SELF = "signing in to prod"  # what a prompt says when no other tool asks
 SIGNED_IN = "Signed in"  # the titles of the listener's pages
@@ -92,6 +94,10 @@ class Asked:
                 )
             assert answer.is_redirect, answer.text
             return answer.headers["location"]
+
+    def with_nonce(self, nonce: str) -> Asked:
+        """Return the request of another sign-in that comes back to the same listener."""
+        return Asked(self.url.replace(self.parameters["nonce"], nonce))
 
     def callback(self, **parameters: str) -> str:
         """Return a callback of one's own making."""
@@ -200,6 +206,37 @@ def no_leftovers(home: dict[str, str]) -> None:
     assert [file.name for file in walk(state) if file.suffix in (".prompt", ".new")] == []
 
 
+Begin = Callable[..., tuple[Running, Asked]]
+
+
+@pytest.fixture
+def begin(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> Begin:
+    """Return what starts ``token prod`` on a terminal, by a profile with these settings, and waits for its tab."""
+
+    def started(**more: Value) -> tuple[Running, Asked]:
+        write_profiles(home, prod=by_browser(oidc, **more))
+        running = run.start("token", "prod", terminal=True)
+        return running, tabs.wait(len(tabs.opened) + 1)
+
+    return started
+
+
+@pytest.fixture
+def cluster(
+    tmp_path: Path,
+    kube_api: KubeApi,
+    launch: Launcher,
+    kubectl: Kubectl,
+    run: Runner,
+    oidc: OidcProvider,
+    home: dict[str, str],
+    tabs: Tabs,  # noqa: ARG001 - $BROWSER
+) -> Cluster:
+    """Return a cluster that wants a sign-in with a browser."""
+    write_profiles(home, prod=by_browser(oidc))
+    return Cluster(tmp_path, kube_api, launch, kubectl, run)
+
+
 def token_of(face: Face) -> str:
     """Return the access token of the only exchange."""
     [issued] = face.issued("authorization_code")
@@ -211,13 +248,11 @@ def token_of(face: Face) -> str:
 
 
 def test_a_real_browser_completes_the_code_flow(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
+    begin: Begin, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
 ) -> None:
     oidc.configure(pages=True)
-    write_profiles(home, prod=by_browser(oidc))
     tabs.hand_to(chromium)
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
 
     sign_in_with(chromium, shots=artefacts)
     shown = chromium.wait_for_text(SIGNED_IN)
@@ -266,13 +301,11 @@ def test_a_real_browser_signs_in_at_auth0_over_https(
 
 
 def test_cancel_in_a_real_browser_is_a_refusal(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
+    begin: Begin, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium, artefacts: Path
 ) -> None:
     oidc.configure(pages=True)
-    write_profiles(home, prod=by_browser(oidc))
     tabs.hand_to(chromium)
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
     chromium.type("#username", "ada")
     chromium.type("#password", PASSWORD)
     chromium.click("#sign-in")
@@ -296,13 +329,11 @@ def test_cancel_in_a_real_browser_is_a_refusal(
 
 
 def test_a_wrong_password_in_a_real_browser_is_between_it_and_the_provider(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, chromium: Chromium
+    begin: Begin, oidc: OidcProvider, tabs: Tabs, chromium: Chromium
 ) -> None:
     oidc.configure(pages=True)
-    write_profiles(home, prod=by_browser(oidc))
     tabs.hand_to(chromium)
-    running = run.start("token", "prod", terminal=True)
-    tabs.wait()
+    running, _ = begin()
     chromium.type("#username", "ada")
     chromium.type("#password", "wrong")
     chromium.click("#sign-in")
@@ -325,10 +356,8 @@ def test_a_browser_leaves_nothing_behind_even_when_a_test_fails() -> None:
 # --- our page ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_holds_nothing_from_outside(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+def test_the_page_holds_nothing_from_outside(begin: Begin, oidc: OidcProvider) -> None:
+    running, wanted = begin()
     callback = wanted.authorize()
     page = get(f"{callback}&name=%3Cscript%3Ealert(1)%3C/script%3E&canary=caw")
     assert running.finish().code == 0
@@ -346,13 +375,10 @@ def test_the_page_holds_nothing_from_outside(run: Runner, oidc: OidcProvider, ho
     assert "Set-Cookie" not in page.headers
 
 
-def test_the_page_does_not_say_signed_in_before_it_is_true(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
+def test_the_page_does_not_say_signed_in_before_it_is_true(begin: Begin, oidc: OidcProvider) -> None:
     oidc.fail_next("authorization_code", status=400, body={"error": "invalid_grant"})
-    running = run.start("token", "prod", terminal=True)
-    page = tabs.wait().visit()
+    running, wanted = begin()
+    page = wanted.visit()
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert "invalid_grant" in done.terminal
@@ -360,14 +386,9 @@ def test_the_page_does_not_say_signed_in_before_it_is_true(
     assert SIGNED_IN not in page.text
 
 
-def test_an_id_token_that_fails_its_check_fails_the_page_too(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
-    other = wanted.url.replace(wanted.parameters["nonce"], "n" * len(wanted.parameters["nonce"]))
-    page = get(Asked(other).authorize())
+def test_an_id_token_that_fails_its_check_fails_the_page_too(begin: Begin, run: Runner) -> None:
+    running, wanted = begin()
+    page = get(wanted.with_nonce("n" * 43).authorize())
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert "nonce" in done.terminal
@@ -375,10 +396,30 @@ def test_an_id_token_that_fails_its_check_fails_the_page_too(
     assert run("token", "prod").stdout == b""
 
 
-def test_somebody_else_s_sign_in_is_refused(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc, account="bob@example.com"))
-    running = run.start("token", "prod", terminal=True)
-    page = tabs.wait().visit()
+def test_a_nonce_that_could_not_be_checked_is_not_forgotten_by_a_refresh(
+    begin: Begin, run: Runner, oidc: OidcProvider, home: dict[str, str]
+) -> None:
+    """A refresh brings an ID token without a nonce (OpenID Connect Core §12.2): it proves nothing about the sign-in."""
+    oidc.fail_next("jwks", times=None, status=503)
+    running, wanted = begin()
+    get(wanted.with_nonce("n" * 43).authorize())
+    running.finish()
+    [issued] = oidc.issued("authorization_code")
+    oidc.clear_faults()
+    done = run("refresh", "prod")
+    assert (done.code, done.stdout) == (77, b"")
+    assert "answers another request (nonce)" in done.stderr
+    assert "refresh_token" not in oidc.counts()
+    assert run("token", "prod").stdout == b""
+    kept = [file.read_bytes() for file in walk(Path(home["XDG_STATE_HOME"]))]
+    assert not [token for token in (issued.access_token, issued.id_token) if (token or "?").encode() in b"".join(kept)]
+    assert run("logout", "prod").code == 0
+    assert oidc.refresh_tokens() == []  # kept until here, so that it could be revoked
+
+
+def test_somebody_else_s_sign_in_is_refused(begin: Begin, oidc: OidcProvider) -> None:
+    running, wanted = begin(account="bob@example.com")
+    page = wanted.visit()
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert "signed in as ada@example.com, but profile prod is for bob@example.com" in done.terminal
@@ -432,20 +473,16 @@ def test_five_terminals_show_one_address_and_open_one_tab(
 
 
 def test_five_kubectls_open_one_tab(
+    cluster: Cluster,
     tmp_path: Path,
     kube_api: KubeApi,
     launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
     oidc: OidcProvider,
-    home: dict[str, str],
     tabs: Tabs,
     chromium: Chromium,
 ) -> None:
     oidc.configure(pages=True)
-    write_profiles(home, prod=by_browser(oidc))
     tabs.hand_to(chromium)
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
     running = five(tmp_path, launch, *cluster.command, "get", "pods")
     wanted = tabs.wait()
     wait_until(lambda: len(cluster.calls) == 5, "every kubectl runs its helper")
@@ -478,29 +515,59 @@ def test_two_sign_ins_on_one_terminal_open_a_tab_each_in_turn(
     assert oidc.counts()["authorization_code"] == len(tabs.opened) == 2
 
 
-def test_a_refusal_is_said_once_although_kubectl_asks_five_times(
-    tmp_path: Path,
-    kube_api: KubeApi,
-    launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
+def declined(wanted: Asked, face: Face) -> requests.Response:
+    return get(wanted.callback(error="access_denied", state=wanted.state, iss=face.issuer))
+
+
+def of_another_issuer(wanted: Asked, _face: Face) -> requests.Response:
+    return get(wanted.callback(code="stolen", state=wanted.state, iss="https://evil.example"))
+
+
+def of_another_person(wanted: Asked, _face: Face) -> requests.Response:
+    return wanted.visit()  # ada
+
+
+def without_an_answer(wanted: Asked, face: Face) -> requests.Response:
+    face.fail_next("authorization_code", times=None, status=200, body="<html>welcome</html>")
+    return wanted.visit()
+
+
+def with_another_nonce(wanted: Asked, _face: Face) -> requests.Response:
+    return get(wanted.with_nonce("n" * 43).authorize())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "sentence", "more"),
+    [
+        (declined, "declined at HOST", {}),
+        (of_another_issuer, "the browser brought an answer of another issuer", {}),
+        (of_another_person, "signed in as ada@example.com, but", {"account": "bob@example.com"}),
+        (without_an_answer, "HOST answered 200 with an HTML page", {}),
+        (with_another_nonce, "the ID token of HOST answers another request (nonce)", {}),
+    ],
+    ids=["declined", "another issuer", "another person", "HTML", "another nonce"],
+)
+def test_what_went_wrong_is_said_once_although_kubectl_asks_five_times(
+    cluster: Cluster,
     oidc: OidcProvider,
     home: dict[str, str],
     tabs: Tabs,
+    trouble: Callable[[Asked, Face], requests.Response],
+    sentence: str,
+    more: dict[str, Value],
 ) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+    """A browser that is signed in already comes back at once, and would do so five times."""
+    write_profiles(home, prod=by_browser(oidc, **more))
     running = cluster.start("get", "pods", terminal=True)
-    wanted = tabs.wait()
-    page = get(wanted.callback(error="access_denied", state=wanted.state, iss=oidc.issuer))
-    done = running.finish()
+    page = trouble(tabs.wait(), oidc)
+    done = running.finish(60.0)
     assert FAILED in page.text
     assert (done.code, done.stdout) == (1, b"")
     assert len(cluster.calls) == 5
+    assert len(tabs.opened) == 1
     said = [line for line in done.terminal.splitlines() if line.startswith("credential-helper: prod: ")]
     assert len(said) == 1
-    assert said[0].startswith(f"credential-helper: prod: declined at {oidc.host}")
-    assert tabs.opened == [wanted.url]
+    assert said[0].startswith(f"credential-helper: prod: {sentence.replace('HOST', oidc.host)}")
 
 
 # --- who else knocks at the listener ----------------------------------------------------------------------------------
@@ -591,12 +658,8 @@ NUISANCES: dict[str, Nuisance] = {
 
 
 @pytest.mark.parametrize("nuisance", NUISANCES.values(), ids=NUISANCES)
-def test_the_listener_survives(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, nuisance: Nuisance
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+def test_the_listener_survives(begin: Begin, oidc: OidcProvider, tabs: Tabs, nuisance: Nuisance) -> None:
+    running, wanted = begin()
     nuisance(wanted)
     assert running.process.poll() is None
     assert SIGNED_IN in wanted.visit().text
@@ -608,13 +671,9 @@ def test_the_listener_survives(
     assert oidc.counts()["authorization_code"] == 1
 
 
-def test_the_listener_survives_slow_connections_in_great_number(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
+def test_the_listener_survives_slow_connections_in_great_number(begin: Begin, oidc: OidcProvider) -> None:
     """Slow-loris: each of them sends a byte now and then, and never ends its request."""
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
     enough = threading.Event()
 
     def dribble() -> None:
@@ -636,13 +695,9 @@ def test_the_listener_survives_slow_connections_in_great_number(
     assert wanted.gone
 
 
-def test_silent_connections_are_in_nobody_s_way(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
+def test_silent_connections_are_in_nobody_s_way(begin: Begin) -> None:
     """Browsers open connections in advance, and may never use them."""
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(wanted.connect())
@@ -651,13 +706,9 @@ def test_silent_connections_are_in_nobody_s_way(
     assert done.code == 0
 
 
-def test_a_callback_that_comes_again_exchanges_nothing_twice(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
+def test_a_callback_that_comes_again_exchanges_nothing_twice(begin: Begin, oidc: OidcProvider) -> None:
     oidc.fail_next("authorization_code", delay=1.0)
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
     callback = wanted.authorize()
     with ThreadPoolExecutor(3) as pool:
         pages = [page.result() for page in [pool.submit(get, callback) for _ in range(3)]]
@@ -669,18 +720,14 @@ def test_a_callback_that_comes_again_exchanges_nothing_twice(
         get(callback)
 
 
-def test_the_code_of_another_sign_in_is_refused(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
+def test_the_code_of_another_sign_in_is_refused(begin: Begin, run: Runner, oidc: OidcProvider) -> None:
     """Even with the right state: its code was bound to another verifier (RFC 7636 §7.1), and is spent."""
-    write_profiles(home, prod=by_browser(oidc))
-    first = run.start("token", "prod", terminal=True)
-    spent = parse_qs(urlsplit(tabs.wait().visit().url).query)["code"][0]
+    first, wanted = begin()
+    spent = parse_qs(urlsplit(wanted.visit().url).query)["code"][0]
     assert first.finish().code == 0
     assert run("logout", "prod").code == 0
 
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait(2)
+    running, wanted = begin()
     page = get(wanted.callback(code=spent, state=wanted.state, iss=oidc.issuer))
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
@@ -689,13 +736,9 @@ def test_the_code_of_another_sign_in_is_refused(
     assert run("token", "prod").stdout == b""
 
 
-def test_a_callback_of_another_issuer_is_refused(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
+def test_a_callback_of_another_issuer_is_refused(begin: Begin, oidc: OidcProvider) -> None:
     """RFC 9207 §2.4: the code never goes to the token endpoint."""
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin()
     page = get(wanted.callback(code="stolen", state=wanted.state, iss="https://evil.example"))
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
@@ -708,10 +751,8 @@ def test_a_callback_of_another_issuer_is_refused(
 # --- the wait ends ----------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_the_wait(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+def test_ctrl_c_ends_the_wait(begin: Begin, oidc: OidcProvider, home: dict[str, str]) -> None:
+    running, wanted = begin()
     running.wait_for("Ctrl-C stops")
     assert not wanted.gone
     running.type(b"\x03")
@@ -723,18 +764,7 @@ def test_ctrl_c_ends_the_wait(run: Runner, oidc: OidcProvider, home: dict[str, s
     assert "token" not in oidc.counts()
 
 
-def test_ctrl_c_during_the_wait_of_kubectl(
-    tmp_path: Path,
-    kube_api: KubeApi,
-    launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
-    oidc: OidcProvider,
-    home: dict[str, str],
-    tabs: Tabs,
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+def test_ctrl_c_during_the_wait_of_kubectl(cluster: Cluster, home: dict[str, str], tabs: Tabs) -> None:
     running = cluster.start("get", "pods", terminal=True)
     wanted = tabs.wait()
     running.type(b"\x03")
@@ -746,18 +776,7 @@ def test_ctrl_c_during_the_wait_of_kubectl(
     assert len(tabs.opened) == 1
 
 
-def test_when_kubectl_is_killed_the_listener_ends(
-    tmp_path: Path,
-    kube_api: KubeApi,
-    launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
-    oidc: OidcProvider,
-    home: dict[str, str],
-    tabs: Tabs,
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
+def test_when_kubectl_is_killed_the_listener_ends(cluster: Cluster, launch: Launcher, tabs: Tabs) -> None:
     # A job of an interactive shell: kubectl's end hangs up no terminal, so nothing tells the helper of it.
     shell = launch.start([need("bash"), "--norc", "--noprofile", "-i"], terminal=True, stdin=None, env={"PS1": "$ "})
     shell.type(" ".join([*cluster.command, "get", "pods"]).encode() + b"\r")
@@ -785,18 +804,13 @@ def test_a_browser_that_stays_inherits_nothing_of_the_listener(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_killed_holder_is_followed_by_a_new_tab(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, number: signal.Signals
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    first = tabs.wait()
+def test_a_killed_holder_is_followed_by_a_new_tab(begin: Begin, oidc: OidcProvider, number: signal.Signals) -> None:
+    running, first = begin()
     running.signal(number)
     running.process.wait(5)
     assert first.gone
 
-    after = run.start("token", "prod", terminal=True)
-    second = tabs.wait(2)
+    after, second = begin()
     assert second.state != first.state
     assert second.parameters["nonce"] != first.parameters["nonce"]
     assert second.parameters["code_challenge"] != first.parameters["code_challenge"]
@@ -807,11 +821,9 @@ def test_a_killed_holder_is_followed_by_a_new_tab(
 
 
 def test_who_waited_behind_a_killed_holder_opens_a_tab_of_its_own(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+    begin: Begin, run: Runner, oidc: OidcProvider, tabs: Tabs
 ) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    leader = run.start("token", "prod", terminal=True)
-    first = tabs.wait()
+    leader, first = begin()
     waiter = run.start("token", "prod", terminal=True)
     waiter.wait_for(re.escape(first.url), where="terminal")
     leader.signal(signal.SIGKILL)
@@ -824,10 +836,35 @@ def test_who_waited_behind_a_killed_holder_opens_a_tab_of_its_own(
     assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
 
 
-def test_logout_cancels_the_wait(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+def test_a_killed_holder_is_no_sign_in_that_is_under_way(
+    begin: Begin, run: Runner, oidc: OidcProvider, tabs: Tabs
+) -> None:
+    """Its prompt asks nobody: who waits behind the next holder, which refreshes slowly, is not sent to it."""
+    oidc.configure(access_token_ttl=3, id_token_ttl=3)
+    running, wanted = begin()
+    wanted.visit()
+    assert running.finish().code == 0
+    login = run.start("login", "prod", terminal=True)
+    tabs.wait(2)
+    login.wait_for("Ctrl-C stops")
+    login.signal(signal.SIGKILL)
+    login.process.wait(5)
+
+    oidc.reset_counts()
+    oidc.configure(access_token_ttl=3600, id_token_ttl=3600)
+    oidc.fail_next("refresh_token", delay=8.0)  # longer than anybody waits for a person who is asked elsewhere
+    time.sleep(3.0)  # the tokens end
+    holder = run.start("token", "prod")
+    wait_until(lambda: oidc.counts().get("refresh_token") == 1, "the refresh")
+    waiter = run.start("token", "prod")
+    answers = [one.finish() for one in (waiter, holder)]
+    [issued] = oidc.issued("refresh_token")
+    assert [(done.code, done.text, done.stderr) for done in answers] == [(0, f"{issued.access_token}\n", "")] * 2
+    assert len(tabs.opened) == 2
+
+
+def test_logout_cancels_the_wait(begin: Begin, run: Runner, home: dict[str, str]) -> None:
+    running, wanted = begin()
     assert run("logout", "prod").code == 0
     done = running.finish(5.0)
     assert (done.code, done.stdout) == (77, b"")
@@ -836,12 +873,8 @@ def test_logout_cancels_the_wait(run: Runner, oidc: OidcProvider, home: dict[str
     no_leftovers(home)
 
 
-def test_when_its_terminal_is_closed_the_listener_ends(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
-    write_profiles(home, prod=by_browser(oidc))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+def test_when_its_terminal_is_closed_the_listener_ends(begin: Begin) -> None:
+    running, wanted = begin()
     running.hang_up()
     assert running.finish(5.0).stdout == b""
     assert wanted.gone
@@ -899,7 +932,7 @@ def test_where_a_browser_can_be_opened_auto_opens_it_and_says_why(
     wanted.visit()
     done = running.finish()
     assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
-    assert re.fullmatch(prompt(oidc, wanted, because="one can be opened here") + CLOSING, done.terminal)
+    assert re.fullmatch(prompt(oidc, wanted, because="BROWSER is set") + CLOSING, done.terminal)
     assert "device_authorization" not in oidc.counts()
 
 
@@ -918,8 +951,11 @@ def desktop(tmp_path: Path, home: dict[str, str], tabs: Tabs) -> Tabs:
 def test_a_desktop_is_a_browser(run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs) -> None:
     write_profiles(home, prod=automatic(oidc))
     running = run.start("token", "prod", terminal=True)
-    desktop.wait().visit()
-    assert running.finish().text == f"{token_of(oidc)}\n"
+    wanted = desktop.wait()
+    wanted.visit()
+    done = running.finish()
+    assert done.text == f"{token_of(oidc)}\n"
+    assert re.fullmatch(prompt(oidc, wanted, because="there is a display") + CLOSING, done.terminal)
 
 
 def test_over_ssh_nothing_is_opened_and_the_device_flow_goes_on(
@@ -1029,50 +1065,55 @@ def test_a_fixed_redirect_uri_is_used_as_it_is(
 
 
 @pytest.mark.parametrize("host", ["localhost", "[::1]"])
-def test_another_name_of_loopback(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, host: str) -> None:
+def test_another_name_of_loopback(begin: Begin, host: str) -> None:
     if host == "[::1]" and not socket.has_dualstack_ipv6():
         pytest.skip("this machine has no IPv6")
-    write_profiles(home, prod=by_browser(oidc, redirect_uri=f"http://{host}/callback"))
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
+    running, wanted = begin(redirect_uri=f"http://{host}/callback")
     assert wanted.redirect_uri == f"http://{host}:{wanted.port}/callback"
     assert SIGNED_IN in wanted.visit().text
     assert running.finish().code == 0
     assert wanted.gone
 
 
-def test_a_confidential_client_proves_itself_at_the_exchange(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+@pytest.mark.parametrize("authentication", ["client_secret_basic", "private_key_jwt"])
+def test_a_confidential_client_proves_itself_at_the_exchange_and_at_the_refresh(
+    begin: Begin, run: Runner, oidc: OidcProvider, home: dict[str, str], authentication: str
 ) -> None:
-    secret: dict[str, Value] = {"client_id": CLI_BROWSER_CONFIDENTIAL, "client_secret": {"env": "OUR_SECRET"}}
-    write_profiles(home, prod=by_browser(oidc, **secret))
+    proof: dict[str, Value] = {"client_id": CLI_BROWSER_CONFIDENTIAL, "client_secret": {"env": "OUR_SECRET"}}
     home["OUR_SECRET"] = ODD_SECRET
-    running = run.start("token", "prod", terminal=True)
-    wanted = tabs.wait()
-    assert "client_secret" not in wanted.parameters
+    if authentication == "private_key_jwt":
+        key = signing_key("ES256")
+        oidc.add_client(
+            "cli-browser-with-a-key",
+            authentication="private_key_jwt",
+            grant_types=["authorization_code", "refresh_token"],
+            redirect_uris=["http://127.0.0.1/callback"],
+            jwks={"keys": [key.jwk()]},
+        )
+        proof = {"client_id": "cli-browser-with-a-key", "private_key": {"file": keep(home, written(key))}}
+    running, wanted = begin(**proof)
+    assert not {"client_secret", "client_assertion"} & wanted.parameters.keys()
     wanted.visit()
     assert running.finish().code == 0
+    assert run("refresh", "prod").code == 0
     [exchange] = oidc.requests("authorization_code")
-    assert exchange.authentication == "client_secret_basic"
+    [refresh] = oidc.requests("refresh_token")
     assert "code_verifier" in exchange.fields
+    assert [(made.authentication, made.status) for made in (exchange, refresh)] == [(authentication, 200)] * 2
 
 
-def test_a_provider_that_lags_is_waited_for(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc))
+def test_a_provider_that_lags_is_waited_for(begin: Begin, oidc: OidcProvider) -> None:
     oidc.fail_next("authorization", delay=2.0)
     oidc.fail_next("authorization_code", delay=2.0)
-    running = run.start("token", "prod", terminal=True)
-    assert SIGNED_IN in tabs.wait().visit().text
+    running, wanted = begin()
+    assert SIGNED_IN in wanted.visit().text
     assert running.finish().code == 0
 
 
-def test_an_error_of_the_provider_is_explained_in_the_terminal(
-    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
-) -> None:
+def test_an_error_of_the_provider_is_explained_in_the_terminal(begin: Begin) -> None:
     """oidc-provider brings an unknown scope and the like back to the redirect URI."""
-    write_profiles(home, prod=by_browser(oidc, audience="https://unknown.example.com"))
-    running = run.start("token", "prod", terminal=True)
-    page = tabs.wait().visit()
+    running, wanted = begin(audience="https://unknown.example.com")
+    page = wanted.visit()
     done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert FAILED in page.text
@@ -1080,11 +1121,10 @@ def test_an_error_of_the_provider_is_explained_in_the_terminal(
     assert "hint: " in done.terminal
 
 
-def test_an_exchange_in_trouble_is_told(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> None:
-    write_profiles(home, prod=by_browser(oidc))
+def test_an_exchange_in_trouble_is_told(begin: Begin, oidc: OidcProvider) -> None:
     oidc.fail_next("authorization_code", times=None, status=503, body="<html>busy</html>")
-    running = run.start("token", "prod", terminal=True)
-    page = tabs.wait().visit()
+    running, wanted = begin()
+    page = wanted.visit()
     done = running.finish(60.0)
     assert (done.code, done.stdout) == (69, b"")
     assert FAILED in page.text

@@ -11,13 +11,16 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from integration.conftest import Kubectl, Launcher, Result, Runner, Running
 from integration.havoc import walk, write_config
+from integration.hostile_provider import HostileProvider, answer
 from integration.kube_api import POD, KubeApi
 from integration.provider import (
     ADA,
@@ -36,7 +39,7 @@ from integration.provider import (
     OidcProvider,
 )
 from integration.real import need
-from integration.scenes import CLOSING, Cluster, wait_until
+from integration.scenes import CLOSING, Cluster, wait_until, write_profiles
 
 WARNING = "credential-helper: warning: "
 LABEL = r"password for (\S+) at (\S+): "
@@ -44,7 +47,12 @@ LABEL = r"password for (\S+) at (\S+): "
 
 def configure(home: dict[str, str], face: Face, **more: object) -> None:
     """Write a profile that signs in with a password, which a person types."""
-    settings = {
+    write_config(home, **settings(face, **more))
+
+
+def settings(face: Face | HostileProvider, **more: Any) -> dict[str, Any]:
+    """Return the settings of such a profile; None leaves one out."""
+    wanted = {
         "issuer": face.issuer,
         "client_id": CLI_PASSWORD,
         "audience": AUDIENCE,
@@ -53,7 +61,7 @@ def configure(home: dict[str, str], face: Face, **more: object) -> None:
         "account": ADA,
         **more,
     }
-    write_config(home, **{name: value for name, value in settings.items() if value is not None})
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def unattended(home: dict[str, str], face: Face, **more: object) -> None:
@@ -81,6 +89,12 @@ def token_of(face: Face, grant: str = "password") -> str:
     [issued] = face.issued(grant)
     assert issued.access_token is not None
     return issued.access_token
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, kube_api: KubeApi, launch: Launcher, kubectl: Kubectl, run: Runner) -> Cluster:
+    """Return a cluster that wants a sign-in."""
+    return Cluster(tmp_path, kube_api, launch, kubectl, run)
 
 
 @pytest.fixture(autouse=True)
@@ -170,16 +184,9 @@ def test_every_time_it_asks_it_warns(run: Runner, auth0: Face, home: dict[str, s
 
 
 def test_kubectl_asks_on_the_terminal_while_its_stdin_waits(
-    tmp_path: Path,
-    kube_api: KubeApi,
-    launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
-    auth0: Face,
-    home: dict[str, str],
+    cluster: Cluster, auth0: Face, home: dict[str, str]
 ) -> None:
     configure(home, auth0)
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
     document = b'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}'
     running = cluster.start("apply", "-f", "-", stdin=document, terminal=True)
     typed(running)
@@ -203,6 +210,35 @@ def test_five_helpers_on_one_terminal_ask_once(
     assert [file.read_text() for file in tmp_path.glob("*.out")] == [f"{token_of(auth0)}\n"] * 5
     assert len(re.findall(LABEL, done.terminal)) == 1
     assert PASSWORD not in done.terminal
+
+
+def test_two_prompts_on_one_terminal_take_turns(
+    tmp_path: Path, launch: Launcher, run: Runner, home: dict[str, str]
+) -> None:
+    """What is typed first goes to the provider whose prompt is up, and to nobody else; nothing of it is shown."""
+    typed_lines = ["first canary", "second canary"]
+    with HostileProvider() as one, HostileProvider() as other:
+        for provider in (one, other):
+            provider.serve_metadata()
+            provider.script("/token", answer({"access_token": "x", "token_type": "Bearer", "expires_in": 3600}))
+        write_profiles(home, one=settings(one, scope="api"), other=settings(other, scope="api"))
+        both = "for name in one other; do { $0 token $name >$name.out; echo $? >$name.code; } & done; wait"
+        running = launch.start([need("sh"), "-c", both, run.executable], cwd=tmp_path, terminal=True)
+        first = one if running.wait_for(LABEL, where="terminal")[2] == one.host else other
+        second = other if first is one else one
+        wait_until(lambda: len(second.requests) > 0, "the other one's way to its prompt")
+        time.sleep(1.5)  # for the other one to be waiting for its turn
+        for provider, line in zip((first, second), typed_lines, strict=True):
+            running.wait_for(f"password for .* at {re.escape(provider.host)}: ", where="terminal")
+            assert len(re.findall(LABEL, running.output("terminal"))) == 1 + (provider is second)
+            wait_until(lambda: not running.echoes, "no echo")
+            running.type(f"{line}\r".encode())
+            wait_until(lambda: len(provider.to("/token")) == 1, "the request")  # noqa: B023 - waited for here
+        done = running.finish()
+        assert [provider.to("/token")[0].field("password") for provider in (first, second)] == typed_lines
+    assert [(tmp_path / f"{name}.code").read_text() for name in ("one", "other")] == ["0\n"] * 2
+    assert len(re.findall(LABEL, done.terminal)) == 2
+    assert "canary" not in done.terminal
 
 
 # --- from a source ----------------------------------------------------------------------------------------------------
@@ -280,17 +316,8 @@ def test_a_second_factor_is_explained_with_a_better_flow(run: Runner, auth0: Fac
     assert 'flow = "device"' in words
 
 
-def test_a_second_factor_is_not_asked_about_five_times(
-    tmp_path: Path,
-    kube_api: KubeApi,
-    launch: Launcher,
-    kubectl: Kubectl,
-    run: Runner,
-    auth0: Face,
-    home: dict[str, str],
-) -> None:
+def test_a_second_factor_is_not_asked_about_five_times(cluster: Cluster, auth0: Face, home: dict[str, str]) -> None:
     configure(home, auth0, account=MFA)
-    cluster = Cluster(tmp_path, kube_api, launch, kubectl, run)
     running = cluster.start("get", "pods", terminal=True)
     typed(running)
     done = running.finish()

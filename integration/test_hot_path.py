@@ -1,0 +1,125 @@
+"""Whatever way somebody signed in, the second identical call is a kept reply: no module of the slow path, no request.
+
+Python itself says what the installed program imports (PYTHONPROFILEIMPORTTIME): nothing of it is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from integration.conftest import Result, Runner
+from integration.hostile_provider import signing_key
+from integration.provider import (
+    CONNECTION,
+    M2M_BASIC,
+    M2M_POST,
+    ODD_SECRET,
+    PASSWORD,
+    Face,
+    OidcProvider,
+)
+from integration.scenes import asked, person, write_profiles
+from integration.test_browser import Begin, begin, tabs
+from integration.test_keyring_end_to_end import KeyringSession, keyring
+from integration.test_password import LABEL, configure, unattended
+from integration.test_private_key import MACHINE, with_key
+
+__all__ = ["begin", "keyring", "tabs"]  # the fixtures
+
+HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies"))}
+IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
+INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
+
+Replayed = Callable[[Face, Result], None]
+
+
+@pytest.fixture
+def replayed(run: Runner, home: dict[str, str]) -> Replayed:
+    """Return the check, which is given the first answer of ``token prod``."""
+
+    def again(*argv: str) -> tuple[str, set[str]]:
+        """Run the program once more, and return its answer and the modules that were imported for it."""
+        done = run(*argv, env={"PYTHONPROFILEIMPORTTIME": "1"})
+        assert done.code == 0, done
+        assert IMPORTED.sub("", done.stderr) == ""
+        return done.text, {found[3] for found in IMPORTED.finditer(done.stderr)}
+
+    def check(face: Face, first: Result) -> None:
+        assert first.code == 0, first
+        face.reset_counts()
+        home["KUBERNETES_EXEC_INFO"] = json.dumps(INFO)
+        credential = run("kubectl", "--profile", "prod").text
+        assert json.loads(credential)["status"]["token"] == first.text.strip()
+        for argv, answer in ((("token", "prod"), first.text), (("kubectl", "--profile", "prod"), credential)):
+            text, imported = again(*argv)
+            assert text == answer
+            assert {name for name in imported if name.partition(".")[0] == "credential_helper"} == HOT
+            assert not imported & {"msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
+        assert face.counts() == {}
+
+    return check
+
+
+def machine(home: dict[str, str], face: Face, client_id: str, **secret: str) -> None:
+    """Write the profile of a machine with a secret."""
+    settings = person(face, client_id=client_id, flow="client-credentials", client_secret=secret)
+    write_profiles(home, prod=settings)
+
+
+def test_after_a_browser(begin: Begin, oidc: OidcProvider, replayed: Replayed) -> None:
+    running, wanted = begin()
+    wanted.visit()
+    replayed(oidc, running.finish())
+
+
+def test_after_a_code(run: Runner, oidc: OidcProvider, home: dict[str, str], replayed: Replayed) -> None:
+    write_profiles(home, prod=person(oidc, flow="device"))
+    running = run.start("token", "prod", terminal=True)
+    oidc.approve(asked(running))
+    replayed(oidc, running.finish())
+
+
+@pytest.mark.parametrize("source", ["env", "file"])
+def test_with_a_secret(run: Runner, oidc: OidcProvider, home: dict[str, str], replayed: Replayed, source: str) -> None:
+    file = Path(home["HOME"], "secret")
+    file.write_text(ODD_SECRET)
+    file.chmod(0o600)
+    home["OUR_SECRET"] = ODD_SECRET
+    machine(home, oidc, M2M_BASIC, **{source: {"env": "OUR_SECRET", "file": str(file)}[source]})
+    replayed(oidc, run("token", "prod"))
+
+
+def test_with_a_secret_from_the_keyring(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], keyring: KeyringSession, replayed: Replayed
+) -> None:
+    home["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
+    assert run("secret", "set", "ci", stdin=ODD_SECRET.encode()).code == 0
+    machine(home, oidc, M2M_POST, keyring="ci")
+    replayed(oidc, run("token", "prod"))
+
+
+@pytest.mark.parametrize("name", ["plain", "auth0"])
+def test_with_a_private_key(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], replayed: Replayed, name: str
+) -> None:
+    face = {"plain": oidc, "auth0": oidc.auth0}[name]
+    with_key(home, face, MACHINE, signing_key("RS256"))
+    replayed(face, run("token", "prod"))
+
+
+def test_after_a_password_that_was_typed(run: Runner, auth0: Face, home: dict[str, str], replayed: Replayed) -> None:
+    configure(home, auth0)
+    running = run.start("token", "prod", terminal=True)
+    running.wait_for(LABEL, where="terminal")
+    running.type(f"{PASSWORD}\r".encode())
+    replayed(auth0, running.finish())
+
+
+def test_after_a_password_from_a_source(run: Runner, auth0: Face, home: dict[str, str], replayed: Replayed) -> None:
+    unattended(home, auth0, realm=CONNECTION)
+    replayed(auth0, run("token", "prod"))
