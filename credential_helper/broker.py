@@ -369,9 +369,13 @@ class _Work:
             return stored
         token, now = stored.session.id, self.clock.now()
         expired = token.expires_at is None or token.expires_at <= now
-        if stored.session.unverified:
+        if not stored.session.unverified and (expired or self.errand.mode == "renew"):
+            return stored
+        try:
             return self.settle(stored, at=token.received_at if expired else None)
-        return stored if expired or self.errand.mode == "renew" else self.settle(stored)
+        except AuthorizationError as error:
+            error.hint = error.hint or self.errand.login
+            raise
 
     def settle(self, stored: Stored, *, at: float | None = None) -> Stored:
         """Check the ID token if its answer depends on it, and save the session without the mark.

@@ -50,6 +50,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()  # of its issuers: exact, ".auth0.com" for any host below, "*" for one label
     issuer: str | None = None  # of its one public service
 
+    issuer_form: str | None = None  # what its issuers look like, for whoever wrote another form
     discovery: bool = True  # False: nothing is asked, its endpoints are all there is
     # By the names of model.Endpoints; {issuer} is without a final slash, and without what response_issuers add to it.
     endpoints: Mapping[str, str] = {}
@@ -58,7 +59,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     response_issuers: tuple[str, ...] = ()  # what it calls itself at the redirect_uri beside its issuer (RFC 9207)
 
     redirect_uri: str = "http://127.0.0.1/callback"  # with a port where it compares the port, too
-    browser_needs_secret: bool = False  # a code is exchanged for a client_secret alone, whatever PKCE says
+    needs_secret: frozenset[str] = frozenset()  # flows of people that want a client_secret all the same
     authorization_parameters: tuple[tuple[str, str], ...] = ()
     consent_for_offline_access: bool = False  # offline_access is dropped without prompt=consent (OIDC Core §11)
     client_authentication: Literal["basic", "post"] = "basic"  # what "auto" tries first with a secret
@@ -162,6 +163,7 @@ _ROWS = (
         name="entra",
         title="Entra ID",
         hosts=("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"),
+        issuer_form="an issuer of Entra ID is https://HOST/TENANT/v2.0, with the tenant's id (not its domain name)",
         tenants={"common": None, "organizations": None, "consumers": "9188040d-6c67-4c5b-b112-36a304b66dad"},
         redirect_uri="http://localhost/callback",
         assertion_audience="token_endpoint",
@@ -171,6 +173,7 @@ _ROWS = (
         places={
             ("public", "invalid_client"): 'Authentication > Advanced settings > "Allow public client flows"',
             ("", "unauthorized_client"): "Authentication: the supported account types, and public client flows",
+            (DEVICE_CODE, "invalid_grant"): 'Conditional Access may forbid codes: flow = "authorization-code"',
             ("client_credentials", "invalid_scope"): "it wants one scope, RESOURCE/.default: set audience",
             ("client_credentials", "invalid_request"): "it wants one scope, RESOURCE/.default: set audience",
             ("password", "invalid_grant"): "an account with a second factor, or a federated one, cannot use a password",
@@ -209,6 +212,7 @@ _ROWS = (
         hosts=("accounts.google.com",),
         issuer="https://accounts.google.com",
         flows=_PEOPLE,
+        needs_secret=_PEOPLE,
         authorization_parameters=(("access_type", "offline"), ("prompt", "consent")),
         client_authentication="post",
         audience_parameter=None,
@@ -241,7 +245,7 @@ _ROWS = (
         },
         response_issuers=("{issuer}/login/oauth",),
         flows=_PEOPLE,
-        browser_needs_secret=True,
+        needs_secret=frozenset({"authorization-code"}),  # whatever PKCE says
         client_authentication="post",
         audience_parameter=None,
         scopes_supported=(),

@@ -304,20 +304,6 @@ def test_offline_access_is_consented_to_where_nobody_knows_the_provider(
     assert "prompt" not in other.parameters
 
 
-def test_a_provider_that_wants_a_secret_for_a_code_is_not_bothered_without_one(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
-) -> None:
-    endpoints = Endpoints(authorization=f"{hostile.url}/authorize", token=f"{hostile.url}/token")
-    settings = {"provider": "github", "endpoints": endpoints, "scope": ("read:user",)}
-    error = ends(browser_provider(hostile, clock, **settings), stage)
-    assert isinstance(error, ConfigurationError)
-    assert error.sentence == "GitHub exchanges the code of a browser for a client_secret only"
-    assert 'flow = "device"' in (error.hint or "")
-    assert not stage.asked
-    signs_in(browser_provider(hostile, clock, secret="s3cr3t", **settings), stage)
-    assert stage.tokens
-
-
 def test_an_empty_parameter_takes_out_what_the_provider_would_need(
     hostile: HostileProvider, clock: FakeClock, stage: FakeStage
 ) -> None:

@@ -584,7 +584,7 @@ def test_invalid_grant_after_a_lost_expired_token_is_explained(
     error = ends(provider, stage)
     assert error.error == "invalid_grant"
     assert error.sentence == (
-        f"{hostile.host} does not know the code any more: it was declined, has expired or was used "
+        f"{hostile.host} refused the code: it was declined, has expired, was used or may not be used "
         "(invalid_grant: Invalid or expired device code.)"
     )
 
@@ -770,3 +770,12 @@ def test_a_pace_left_behind_that_makes_no_sense_is_bounded(
     started = clock.now()
     device_authorization.sign_in(provider, stage)
     assert [when - started for when in stage.polled] == [5, 10]
+
+
+def test_a_code_that_may_not_be_used_has_the_provider_s_way_out(hostile: HostileProvider, clock: FakeClock) -> None:
+    """Entra's Conditional Access says so at the token endpoint, after the person has signed in."""
+    hostile.script("/token", oauth_error("invalid_grant", 400, "AADSTS53003: Access has been blocked"))
+    stage = FakeStage(clock)
+    with pytest.raises(AuthorizationError, match=r"refused the code.*may not be used.*AADSTS53003") as caught:
+        device_authorization.sign_in(provider_at(hostile, clock, provider="entra"), stage)
+    assert 'Conditional Access may forbid codes: flow = "authorization-code"' in (caught.value.hint or "")

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from credential_helper.errors import InteractionRequired
+from credential_helper.errors import ConfigurationError, InteractionRequired
 from credential_helper.model import Profile, Prompt, Secret
 from credential_helper.oauth import grants
 from integration.hostile_provider import HostileProvider, answer
@@ -144,3 +144,22 @@ def test_auto_is_the_device_flow_where_a_browser_needs_a_secret_that_is_not_ther
     assert stage.because == "GitHub wants a client_secret in a browser"
     with pytest.raises(Asked):
         grants.sign_in(provider_at(hostile, clock, secret="s3cr3t", **settings), Desk(clock))
+
+
+@pytest.mark.parametrize(
+    ("provider", "flow", "way_out"),
+    [("github", "authorization-code", True), ("google", "authorization-code", False), ("google", "device", False)],
+)
+def test_a_secret_that_the_provider_wants_is_missed_before_anybody_signs_in(
+    hostile: HostileProvider, clock: FakeClock, provider: str, flow: str, *, way_out: bool
+) -> None:
+    settings: dict[str, Any] = {"flow": flow, "provider": provider}
+    stage = Desk(clock)
+    with pytest.raises(ConfigurationError, match="wants a client_secret") as caught:
+        grants.sign_in(provider_at(hostile, clock, **settings), stage)
+    assert not stage.asked
+    assert ('flow = "device" needs none' in (caught.value.hint or "")) == way_out
+    hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize")
+    if flow == "device":
+        grants.sign_in(provider_at(hostile, clock, secret="s3cr3t", **settings), stage)
+        assert stage.tokens

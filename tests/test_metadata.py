@@ -572,9 +572,11 @@ def test_no_other_document_may_call_itself_otherwise(
     world: World, word: str, path: str, settings: dict[str, str]
 ) -> None:
     provider = entra(world, word, f"{world.hostile.url}/{path}", **settings)
-    with pytest.raises(TokenResponseError, match="is that of another issuer"):
+    with pytest.raises(TokenResponseError, match="is that of another issuer") as caught:
         provider.metadata()
     assert world.disk.kept == {}
+    expected = "https://HOST/TENANT/v2.0" if provider.known.name == "entra" else "exactly the provider's own"
+    assert expected in (caught.value.hint or "")
 
 
 def test_another_host_is_another_issuer_whatever_the_tenant(world: World) -> None:

@@ -27,7 +27,6 @@ import msgspec
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError, foreign
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth import token_endpoint
-from credential_helper.oauth.client_authentication import SECRET_SOURCES
 from credential_helper.oauth.loopback import Listener, PortTaken
 from credential_helper.oauth.token_endpoint import Refusal
 
@@ -50,11 +49,6 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     "expired_token" when nobody answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError,
     and what the stage raises.
     """
-    if provider.known.browser_needs_secret and provider.client_secret is None:
-        raise ConfigurationError(
-            f"{provider.known.title} exchanges the code of a browser for a client_secret only",
-            hint=f'{SECRET_SOURCES}; flow = "device" needs none',
-        )
     endpoint = _endpoint(provider.metadata(fresh=True))
     once = _Once.drawn(nonce="openid" in provider.scopes())
     listener = _listener(provider, once.state)

@@ -269,8 +269,10 @@ class _Wait:
         words = _ENDS.get(refusal.error or "")
         if words is None:
             raise refusal
+        # The hints of access_denied are for who asked for the code, not for a person who declined.
+        hint = refusal.hint if refusal.error == "invalid_grant" else None
         raise AuthorizationError(
-            words.format(host=self.provider.host, details=refusal.details), error=refusal.error
+            words.format(host=self.provider.host, details=refusal.details), error=refusal.error, hint=hint
         ) from None
 
 
@@ -278,5 +280,5 @@ class _Wait:
 _ENDS = {
     "access_denied": "declined at {host} {details}",
     "expired_token": "nobody signed in at {host} before the code expired {details}",
-    "invalid_grant": "{host} does not know the code any more: it was declined, has expired or was used {details}",
+    "invalid_grant": "{host} refused the code: it was declined, has expired, was used or may not be used {details}",
 }

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from credential_helper.errors import InteractionRequired
+from credential_helper.errors import ConfigurationError, InteractionRequired
 from credential_helper.model import Prompt, Secret, Tokens
+from credential_helper.oauth.client_authentication import SECRET_SOURCES
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Provider
@@ -101,9 +102,13 @@ def _why_no_browser_flow(provider: Provider, stage: Stage) -> str | None:
         return why
     if not _offers_a_browser(provider):
         return f"{provider.host} has no authorization endpoint"
-    if provider.known.browser_needs_secret and provider.client_secret is None:
+    if _lacks_secret(provider, "authorization-code"):
         return f"{provider.known.title} wants a client_secret in a browser"
     return None
+
+
+def _lacks_secret(provider: Provider, flow: str) -> bool:
+    return flow in provider.known.needs_secret and provider.client_secret is None and provider.private_key is None
 
 
 def _offers_a_browser(provider: Provider) -> bool:
@@ -115,6 +120,12 @@ def _offers_codes(provider: Provider) -> bool:
 
 
 def _run(flow: str, provider: Provider, stage: Stage) -> None:
+    if _lacks_secret(provider, flow):  # said before a person signs in for nothing
+        less = sorted({"authorization-code", "device"} - provider.known.needs_secret)
+        others = "".join(f'; flow = "{other}" needs none' for other in less)
+        raise ConfigurationError(
+            f'{provider.known.title} wants a client_secret for flow = "{flow}"', hint=f"{SECRET_SOURCES}{others}"
+        )
     from importlib import import_module  # each flow is loaded only where it is used
 
     provider.note(f"signing in with the flow {flow}" + (f": {stage.because}" if stage.because else ""))

@@ -397,7 +397,7 @@ class Provider:
         named = foreign(issuer) if isinstance(issuer, str) else "nothing"
         raise TokenResponseError(
             f"the metadata at {foreign(configured)} is that of another issuer ({named})",
-            hint="the issuer in the profile must be exactly the provider's own",
+            hint=self.known.issuer_form or "the issuer in the profile must be exactly the provider's own",
         )
 
     # --- keys ---------------------------------------------------------------------------------------------------------
