@@ -26,7 +26,7 @@ import msgspec
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError, foreign
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.loopback import Listener, PortTaken
 from credential_helper.oauth.token_endpoint import Refusal
 
@@ -54,7 +54,15 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     listener = _listener(provider, once.state)
     try:
         stage.at_end(listener.finish)
-        prompt = _prompt(provider, stage, _with_query(endpoint, _request(provider, once, listener.redirect_uri)))
+        prompt = prompts.made_now(
+            provider,
+            tool=stage.tool,
+            target=stage.target,
+            lifetime=DEADLINE,
+            interval=DEADLINE,
+            flow="browser",
+            verification_uri=_with_query(endpoint, _request(provider, once, listener.redirect_uri)),
+        )
         stage.ask(prompt)
         _wait(provider, stage, listener, prompt)
         code = _code(provider, listener.parameters, once)
@@ -151,23 +159,6 @@ def _with_query(endpoint: str, fields: Collection[tuple[str, str]]) -> str:
     ours = {name for name, _ in fields}
     theirs = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in ours]
     return f"{address}?{'&'.join([*theirs, urlencode(list(fields))])}"
-
-
-def _prompt(provider: Provider, stage: Stage, address: str) -> Prompt:
-    now = provider.clock.now()
-    return Prompt(
-        flow="browser",
-        tool=stage.tool,
-        profile=provider.profile.name,
-        issuer=provider.profile.issuer,
-        target=stage.target,
-        scope=provider.scopes(),
-        verification_uri=address,
-        interval=DEADLINE,
-        next_poll=now + DEADLINE,
-        made_at=now,
-        expires_at=now + DEADLINE,
-    )
 
 
 def _wait(provider: Provider, stage: Stage, listener: Listener, prompt: Prompt) -> None:

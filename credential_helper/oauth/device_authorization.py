@@ -26,7 +26,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.token_endpoint import Refusal, number
 from credential_helper.oauth.transport import parse
 from credential_helper.providers import DEVICE_CODE
@@ -88,22 +88,16 @@ def _endpoint(metadata: Metadata) -> str:
 
 def _prompt(provider: Provider, body: dict[str, object], *, tool: str, target: str | None) -> Prompt:
     """Check the device authorization response (RFC 8628 §3.2); what a person will see must be harmless."""
-    now = provider.clock.now()
-    interval = _interval(body.get("interval"))
-    return Prompt(
+    return prompts.made_now(
+        provider,
         tool=tool,
-        profile=provider.profile.name,
-        issuer=provider.profile.issuer,
         target=target,
-        scope=provider.scopes(),
+        lifetime=_lifetime(body.get("expires_in")),
+        interval=_interval(body.get("interval")),
         device_code=Secret(_required(provider, body, "device_code")),
         user_code=_user_code(provider, body),
         verification_uri=_verification_uri(provider, body),
         verification_uri_complete=_verification_uri_complete(provider, body),
-        interval=interval,
-        next_poll=now + interval,
-        made_at=now,
-        expires_at=now + _lifetime(body.get("expires_in")),
     )
 
 

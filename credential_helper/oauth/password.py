@@ -19,8 +19,8 @@ from credential_helper.errors import (
     InteractionRequired,
     foreign,
 )
-from credential_helper.model import Prompt, Secret
-from credential_helper.oauth import token_endpoint
+from credential_helper.model import Secret
+from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.providers import PASSWORD_REALM
 
@@ -70,7 +70,11 @@ def _credentials(provider: Provider, stage: Stage) -> tuple[str, Secret]:
         if not password:
             raise ConfigurationError("the password is empty: nothing was sent")
         return account, password
-    stage.ask(_prompt(provider, stage))
+    stage.ask(
+        prompts.made_now(
+            provider, tool=stage.tool, target=stage.target, lifetime=PATIENCE, interval=PATIENCE, flow="password"
+        )
+    )
     stage.warn(_WARNING, hint=_BETTER)  # the terminal is ours now: no other prompt is torn in two
     name = account or stage.type("user name:", hidden=False).reveal().strip()
     if not name:
@@ -79,22 +83,6 @@ def _credentials(provider: Provider, stage: Stage) -> tuple[str, Secret]:
     if not password:
         raise InteractionRequired("no password was typed: nothing was sent")
     return name, password
-
-
-def _prompt(provider: Provider, stage: Stage) -> Prompt:
-    now = provider.clock.now()
-    return Prompt(
-        flow="password",
-        tool=stage.tool,
-        profile=provider.profile.name,
-        issuer=provider.profile.issuer,
-        target=stage.target,
-        scope=provider.scopes(),
-        interval=PATIENCE,
-        next_poll=now + PATIENCE,
-        made_at=now,
-        expires_at=now + PATIENCE,
-    )
 
 
 class _Exchange:
