@@ -599,8 +599,9 @@ class _Work:
 
     def _require_id_token(self, tokens: Tokens) -> None:
         """Say that nobody knows who signed in, where the provider owes an ID token (OIDC Core §3.1.3.3)."""
-        granted = tokens.scope if tokens.scope is not None else self.provider.scopes()
-        if tokens.id_token is not None or "openid" not in granted or "openid" not in self.provider.scopes():
+        asked = self.provider.scopes()
+        granted = tokens.scope if tokens.scope is not None else asked
+        if tokens.id_token is not None or "openid" not in asked or "openid" not in granted:
             return
         if self.account is not None:
             self.give_back(tokens)

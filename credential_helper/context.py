@@ -78,9 +78,13 @@ class Context:
 
         return deadline
 
-    def named_secrets(self, profile: Profile | None) -> NamedSecrets:
-        """Return the secrets that a person put into the system's own keyring, for a profile to read."""
-        keyring = Keyring(environ=self.environ, deadline=self._keyring_deadline(profile), note=self.note)
+    def named_secrets(self, profile: Profile | None = None, *, person: bool = False) -> NamedSecrets:
+        """Return the secrets that a person put into the system's own keyring, for a profile to read.
+
+        ``person``: one is there to unlock it, whatever a profile says.
+        """
+        deadline = (lambda: _KEYRING_DEADLINE_PERSON) if person else self._keyring_deadline(profile)
+        keyring = Keyring(environ=self.environ, deadline=deadline, note=self.note)
         return NamedSecrets(self.state, keyring, clock=self.clock, note=self.note)
 
     def sessions(self, profile: Profile | None = None) -> Sessions:

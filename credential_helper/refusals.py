@@ -40,13 +40,17 @@ _BY_CODE = {
     "clock": 30.0,
 }
 
-# Of who signs in unattended: a wrong password that is sent with every command locks the account.
 _AFTER_A_BROWSER = 30.0  # whatever went wrong: a browser that is signed in already would come back at once
 
-_LOCKING = (
-    *("invalid_grant", "invalid_user_password", "password_leaked", "mfa_required", "too_many_attempts", "unauthorized"),
-)
-_UNATTENDED = dict.fromkeys(_LOCKING, 300.0)
+# Of who signs in unattended: a wrong password that is sent with every command locks the account.
+_UNATTENDED = {
+    "invalid_grant": 300.0,
+    "invalid_user_password": 300.0,
+    "password_leaked": 300.0,
+    "mfa_required": 300.0,
+    "too_many_attempts": 300.0,
+    "unauthorized": 300.0,
+}
 
 
 class Refusals:

@@ -15,21 +15,17 @@ from credential_helper.interrupts import Abandoned
 from credential_helper.model import Secret
 from credential_helper.stores import named_secrets
 from credential_helper.stores.named_secrets import NamedSecrets
-from credential_helper.stores.native import Keyring
 from credential_helper.terminal import in_ci
 
 LARGEST = 64 * 1024  # bytes, as for every other source of a secret
 
-_DEADLINE = 3.0  # seconds that the keyring has
-_DEADLINE_PERSON = 15.0  # where somebody may have to unlock it
 _KEYS = ("-----BEGIN ", "{")  # of a PEM (RFC 7468 §2), of a JWK (RFC 7517 §4)
 
 
 def run(given: dict[str, object], context: Context) -> int:
     """Set, delete or list, in the system's own keyring; a dialog of it may come up where a person types this."""
-    seconds = _DEADLINE_PERSON if os.isatty(2) and not in_ci(context.environ) else _DEADLINE
-    keyring = Keyring(environ=context.environ, deadline=lambda: seconds, note=context.note)
-    return carry_out(given, NamedSecrets(context.state, keyring, clock=context.clock, note=context.note), context)
+    person = os.isatty(2) and not in_ci(context.environ)
+    return carry_out(given, context.named_secrets(person=person), context)
 
 
 def carry_out(given: dict[str, object], secrets: NamedSecrets, context: Context) -> int:

@@ -228,8 +228,7 @@ class SignIn:
         """Show the prompt unless it stands already; it may have to be tried again."""
         if self.asked or not self._may_ask:
             return
-        shown = msgspec.structs.replace(prompt, shown_on=self._shown_on, because=prompt.because or self.because)
-        terminal = self._person.show(shown, ours=True)
+        terminal = self._person.show(self._with_ours(prompt), ours=True)
         if terminal is None:
             return
         self.asked = True
@@ -238,13 +237,15 @@ class SignIn:
             self._still_wanted(caller=False)
             self._write(prompt)
 
+    def _with_ours(self, prompt: Prompt) -> Prompt:
+        """Add what the grant does not know: where the prompt stands, and why this flow."""
+        return msgspec.structs.replace(prompt, shown_on=self._shown_on, because=prompt.because or self.because)
+
     def _write(self, prompt: Prompt) -> None:
         if self._sessions is None:
             return
         try:
-            because = prompt.because or self.because
-            kept = msgspec.structs.replace(prompt, shown_on=self._shown_on, because=because)
-            self._sessions.keep_prompt(self._id, kept)
+            self._sessions.keep_prompt(self._id, self._with_ours(prompt))
             self._announced = True
         except StoreError as error:
             self._announced = False
