@@ -30,13 +30,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from integration.lifecycle import Started
 from integration.real import need
 
 START_TRIES = 5  # the driver takes a free port for IPv6 and ends if the same one is not free for IPv4
@@ -71,7 +71,7 @@ class ChromiumError(AssertionError):
     """The browser could not be started, or what was asked of it is not on the page."""
 
 
-class Chromium:
+class Chromium(Started):
     """One browser with one profile, from ``start`` to ``stop``; also a context manager."""
 
     def __init__(self, *, trust: Sequence[Path] = ()) -> None:
@@ -186,14 +186,6 @@ class Chromium:
                 if (int(session) == self._driver.pid or handler) and state not in "ZX":
                     found.append(pid)
         return found
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     # --- what a person does ---
 

@@ -26,13 +26,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self, TypedDict, Unpack
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+
+from integration.lifecycle import Started
 
 DEVICE_CLIENT = "demo-kubectl"  # public; signs a person in
 MACHINE_CLIENT = "demo-machine"  # confidential; acts for itself
@@ -560,7 +562,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: requests are counted instead."""
 
 
-class EmbeddedProvider(Provider):
+class EmbeddedProvider(Started, Provider):
     """The provider on http://127.0.0.1:PORT/, from ``start`` to ``stop``; also a context manager."""
 
     def __init__(self, *, port: int = 0, **settings: Unpack[Settings]) -> None:
@@ -585,14 +587,6 @@ class EmbeddedProvider(Provider):
         self._thread.join()
         self._server.server_close()
         self._server = self._thread = None
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def main() -> None:

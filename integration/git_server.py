@@ -27,15 +27,15 @@ import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import jwt
 import msgspec
 import requests
 
-from integration.kube_api import Issuer, LoopbackServer, Unauthorized
+from integration.kube_api import Issuer, Unauthorized
+from integration.lifecycle import LoopbackServer, Served, server_tls
 from integration.provider import Authority
 
 Scheme = Literal["basic", "bearer"]
@@ -62,7 +62,7 @@ class Call(msgspec.Struct, frozen=True):
     size: int  # bytes of the body
 
 
-class GitServer:
+class GitServer(Served):
     """The server; each connection has a thread, and what it remembers is behind one lock."""
 
     def __init__(self, folder: Path, *, authority: Authority | None = None, git: str | None = None) -> None:
@@ -71,35 +71,10 @@ class GitServer:
         self.authority = authority
         self._git = git or shutil.which("git") or "git"
         self._lock = threading.Lock()
-        self._server: _Server | None = None
         self.reset()
 
-    # --- life ---
-
-    def start(self) -> Self:
-        """Listen on a free port of 127.0.0.1."""
-        context = None
-        if self.authority is not None:
-            certificate, key = self.authority.issue("git-server")
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate, key)
-        self._server = _Server(self, context)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def stop(self) -> None:
-        """Close the port and every connection."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _made(self) -> LoopbackServer:
+        return _Server(self, None if self.authority is None else server_tls(self.authority, "git-server"))
 
     @property
     def host(self) -> str:

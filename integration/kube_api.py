@@ -20,17 +20,16 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socket import SHUT_RDWR, socket
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import jwt
 import msgspec
 import requests
 
+from integration.lifecycle import LoopbackServer, Served, server_tls
 from integration.provider import Authority
 
 ALGORITHMS = ("RS256", "ES256")
@@ -58,40 +57,17 @@ class Unauthorized(Exception):
     """The token is not good enough; the text says why."""
 
 
-class KubeApi:
+class KubeApi(Served):
     """The server; each connection has a thread, and what it remembers is behind one lock."""
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
         self.ca_file = str(authority.ca_file)
         self._lock = threading.Lock()
-        self._server: _Server | None = None
         self.reset()
 
-    # --- life ---
-
-    def start(self) -> Self:
-        """Listen on a free port of 127.0.0.1."""
-        certificate, key = self.authority.issue("kube-api")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server = _Server(self, context)
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def stop(self) -> None:
-        """Close the port and every connection."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _made(self) -> LoopbackServer:
+        return _Server(self, server_tls(self.authority, "kube-api"))
 
     @property
     def server(self) -> str:
@@ -337,41 +313,6 @@ OPENAPI_V2 = _openapi_v2()
 
 
 # --- HTTP over TLS ----------------------------------------------------------------------------------------------------
-
-
-class LoopbackServer(ThreadingHTTPServer):
-    """A server on a free port of loopback, with TLS on demand, that ends with every connection it has."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        if context is not None:
-            # The handshake is left to the connection's own thread: a client that stalls must not keep others out.
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self._open: set[socket] = set()
-
-    def get_request(self) -> tuple[socket, Any]:
-        connection, address = super().get_request()
-        self._open.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that refuse our certificate or hang up are what tests are about."""
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._open):
-            try:
-                connection.shutdown(SHUT_RDWR)
-            except OSError:
-                continue
 
 
 class _Server(LoopbackServer):

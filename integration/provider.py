@@ -42,7 +42,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 import msgspec
@@ -52,6 +51,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from integration.lifecycle import Started
 
 HERE = Path(__file__).parent / "oidc_provider"
 INSTALL_DEADLINE = 300.0  # seconds; npm on a slow line
@@ -359,7 +360,7 @@ class Face:
         self._control("reset", Any)
 
 
-class OidcProvider(Face):
+class OidcProvider(Started, Face):
     """The process with its four faces; itself the plain one."""
 
     def __init__(self, *, short_ttl: int = 4) -> None:
@@ -456,14 +457,6 @@ class OidcProvider(Face):
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def reset_all(self) -> None:
         """Reset every face."""
