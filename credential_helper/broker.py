@@ -32,7 +32,6 @@ from credential_helper.errors import (
     RateLimited,
     StoreError,
     TransportError,
-    foreign,
 )
 from credential_helper.interrupts import Abandoned, Caller, Interrupts
 from credential_helper.model import (
@@ -58,7 +57,8 @@ from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_pr
 from credential_helper.stores import lock
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.files import Reservation
-from credential_helper.stores.sessions import Note, Sessions, Stored
+from credential_helper.stores.sessions import Sessions, Stored
+from credential_helper.text import Note, foreign
 
 Mode = Literal["any", "renew", "sign-in"]
 

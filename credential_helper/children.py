@@ -20,7 +20,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from credential_helper import places
-from credential_helper.errors import ConfigurationError, foreign
+from credential_helper.errors import ConfigurationError
+from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     import subprocess

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from credential_helper import places
-from credential_helper.errors import ConfigurationError, foreign
+from credential_helper.errors import ConfigurationError
 from credential_helper.judges import SINGLE_QUOTES, FileKind
+from credential_helper.text import foreign
 
 LIMIT = 1 << 20  # bytes
 

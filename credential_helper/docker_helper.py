@@ -18,15 +18,11 @@ import msgspec
 
 from credential_helper import __version__, answers, broker, freshness, hosts, keeping, places, profiles, replies
 from credential_helper.context import PROGRAM, Context
-from credential_helper.errors import (
-    ConfigurationError,
-    CredentialHelperError,
-    StoreError,
-    foreign,
-)
+from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
 from credential_helper.protocols import docker, generic
 from credential_helper.stores.passwords import INDEX, Passwords
+from credential_helper.text import foreign
 
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 

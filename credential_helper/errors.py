@@ -17,28 +17,6 @@ A sentence is lower case, without a full stop, and never holds a secret. A hint 
 Ctrl-C is not an error: exit 130, nothing on stdout.
 """
 
-import unicodedata
-
-
-def foreign(text: str, limit: int = 300) -> str:
-    """Reduce what a provider or a file said to one harmless line of at most ``limit`` characters.
-
-    Characters of the Unicode categories C*, Zl and Zp (escapes, bidi controls, zero-width, line ends) are dropped:
-    a terminal must not obey them (CVE-2024-50349).
-    """
-    kept = (" " if character in "\t\n\r" else character for character in text[: limit * 8])
-    line = "".join(c for c in kept if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
-    line = " ".join(line.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def span(seconds: float) -> str:
-    """Say a span of time in its largest unit that it has two of: ``14 min``."""
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
 
 class CredentialHelperError(Exception):
     """A defect of ours; every expected failure is one of the classes below."""

@@ -21,8 +21,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from credential_helper import hosts
-from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError, foreign
+from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import DockerEntry, GitEntry, Source
+from credential_helper.text import foreign
 
 T = TypeVar("T")
 

@@ -24,8 +24,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from credential_helper.errors import InteractionRequired, UsageError, foreign
+from credential_helper.errors import InteractionRequired, UsageError
 from credential_helper.model import Secret
+from credential_helper.text import foreign
 
 PACE = 0.5  # seconds between two calls of go_on
 LONGEST = 1023 if sys.platform == "darwin" else 4095  # bytes a line: MAX_CANON of macOS, N_TTY_BUF_SIZE of Linux

@@ -7,10 +7,10 @@ from typing import Literal
 
 from credential_helper import broker, profiles, status
 from credential_helper.context import PROGRAM, Context
-from credential_helper.errors import CredentialHelperError, TransportError, UsageError, foreign
+from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
 from credential_helper.stores.sessions import Sessions
-from credential_helper.terminal import moment
+from credential_helper.text import foreign, moment
 
 Given = dict[str, object]
 

@@ -23,10 +23,11 @@ import msgspec
 
 from credential_helper import children, config_file, hosts, judges, places, settings
 from credential_helper.config_file import ConfigFile
-from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, UsageError, foreign
+from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.judges import FileKind, Place, Written
 from credential_helper.model import DockerEntry, GitEntry, Profile, Request, Secret, Source, session_id
 from credential_helper.settings import add_flags, hint_flags
+from credential_helper.text import Note, foreign, silent
 
 __all__ = [
     "Chosen",
@@ -44,7 +45,6 @@ __all__ = [
     "serves",
 ]
 
-Note = Callable[[str], None]
 Entry = TypeVar("Entry", GitEntry, DockerEntry)
 
 TOP_LEVEL = ("default_profile", "password_storage", "profiles")
@@ -60,17 +60,13 @@ _NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issue
 _BY_POSITION = "by position"  # among the flags: the profile was named as an argument of its own
 
 
-def _silent(_: str) -> None:
-    pass
-
-
 # --- the files --------------------------------------------------------------------------------------------------------
 
 
 class Configuration:
     """What the config files say; profiles are judged when they are asked for."""
 
-    def __init__(self, environ: Mapping[str, str], *, note: Note = _silent) -> None:
+    def __init__(self, environ: Mapping[str, str], *, note: Note = silent) -> None:
         self.files: tuple[ConfigFile, ...] = ()
         self.default_profile: str | None = None
         self.password_storage = "auto"  # auto | keyring | file | off
@@ -230,7 +226,7 @@ def _smallest_config(environ: Mapping[str, str]) -> str:
     return f'write into {path}: profiles.prod = {{ issuer = "https://example.eu.auth0.com/", client_id = "Xyz" }}'
 
 
-def load(environ: Mapping[str, str], *, note: Note = _silent) -> Configuration:
+def load(environ: Mapping[str, str], *, note: Note = silent) -> Configuration:
     """Read the config files that ``places.config_files`` names, in order. Raises ConfigurationError."""
     configuration = Configuration(environ, note=note)
     for place, path in places.config_files(environ):
@@ -249,9 +245,7 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     hidden: frozenset[str] = frozenset()  # the variables that hold secrets, for children.run and read_secret
 
 
-def choose(
-    request: Request, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = _silent
-) -> Chosen:
+def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent) -> Chosen:
     """Return the profile that serves a request which names no host of git's or docker's.
 
     ``flags`` are those that were given, by setting name. Raises UsageError, ProtocolError, ConfigurationError.
@@ -275,14 +269,14 @@ def choose_git(
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     *,
-    note: Note = _silent,
+    note: Note = silent,
 ) -> tuple[Chosen, GitEntry] | None:
     """Return the profile that lists what git asks for, and how; None: not mine. Raises as ``choose`` does."""
     return _choose_listed("git", judges.git, _git_url(protocol, host, path), request, flags, environ, note)
 
 
 def choose_docker(
-    request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = _silent
+    request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent
 ) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists what docker asks for, and how; None: not mine. Raises as ``choose`` does."""
     return _choose_listed("docker", judges.docker, hosts.parse_server(server), request, flags, environ, note)
@@ -476,7 +470,7 @@ def match_git(
     path: str | None,
     *,
     only: str | None = None,
-    note: Note = _silent,
+    note: Note = silent,
 ) -> tuple[Profile, GitEntry] | None:
     """Return the profile that lists a git request's host, and how it does; None: not mine.
 
@@ -487,7 +481,7 @@ def match_git(
 
 
 def match_docker(
-    configuration: Configuration, server: str, *, only: str | None = None, note: Note = _silent
+    configuration: Configuration, server: str, *, only: str | None = None, note: Note = silent
 ) -> tuple[Profile, DockerEntry] | None:
     """Return the profile that lists a docker request's server, and how it does; None: not mine. Else as match_git."""
     asked = hosts.parse_server(server)
@@ -568,7 +562,7 @@ def _listed(profile: Profile, server: str) -> bool:
 
 
 def read_secret(
-    source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = _silent
+    source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = silent
 ) -> Secret:
     """Read a secret from its variable, file or command, now; one trailing newline of the last two is cut.
 

@@ -17,9 +17,9 @@ from credential_helper.errors import (
     StoreError,
     TokenResponseError,
     TransportError,
-    span,
 )
-from credential_helper.stores.sessions import Failure, Note, Sessions
+from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.text import Note, span
 
 _LONGEST = 3600.0
 _TRANSPORT = 10.0

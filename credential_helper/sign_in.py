@@ -18,7 +18,8 @@ from credential_helper.freshness import SKEW
 from credential_helper.interrupts import Abandoned, Caller, Interrupts
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.files import Reservation
-from credential_helper.stores.sessions import Note, Sessions
+from credential_helper.stores.sessions import Sessions
+from credential_helper.text import Note
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
 _ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before

@@ -8,17 +8,10 @@ import msgspec
 
 from credential_helper import __version__, answers, freshness, places, profiles
 from credential_helper.context import PROGRAM, Context
-from credential_helper.errors import (
-    ConfigurationError,
-    InteractionRequired,
-    StoreError,
-    foreign,
-    span,
-)
+from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
-from credential_helper.protocols.generic import rfc3339
 from credential_helper.stores.sessions import Failure, Sessions
-from credential_helper.terminal import host_of
+from credential_helper.text import foreign, host_of, rfc3339, span
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,8 +23,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired, foreign
+from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.keyboard import in_foreground, read_line
+from credential_helper.text import foreign, host_of, moment, printable_ascii, time_left
 
 if TYPE_CHECKING:
     import threading
@@ -288,38 +289,6 @@ def _key(fd: int, device: int | None) -> str:
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def printable_ascii(text: str) -> str:
-    """Reduce an address or a code to what a terminal shows as it is."""
-    return "".join(character for character in text if " " <= character <= "~")
-
-
-def host_of(url: str) -> str:
-    """Return host[:port] of an address as a browser would read it (a backslash is a slash, what precedes @ is not)."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.replace("\\", "/")
-    for end in "/?#":
-        authority = authority.partition(end)[0]
-    host = authority.rpartition("@")[2].lower()
-    return host.removesuffix({"https": ":443", "http": ":80"}.get(scheme.lower(), ":"))
-
-
-def time_left(seconds: float) -> str:
-    """Return whole minutes, of which the last may have lost 15 s on its way here, or seconds in the last minute."""
-    minutes = int(seconds + 15) // 60
-    if minutes >= 1:
-        return "1 minute" if minutes == 1 else f"{minutes} minutes"
-    return f"{max(0, int(seconds))} seconds"
-
-
-def moment(at: float, now: float) -> str | None:
-    """Return local time, ``18:04``, with the date where it is not today's; None for what no calendar holds."""
-    try:
-        then, today = time.localtime(at), time.localtime(now)
-    except (OverflowError, OSError, ValueError):
-        return None
-    return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
 
 
 def prompt_lines(

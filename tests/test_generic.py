@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from credential_helper.errors import AuthorizationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Request, Secret
 from credential_helper.protocols import generic
+from credential_helper.text import rfc3339
 
 NOW = 1_900_000_000.0
 REFUSED = hashlib.sha256(b"an old token").hexdigest()
@@ -342,7 +343,7 @@ def test_a_failure_leaves_stdout_empty() -> None:
     ],
 )
 def test_a_moment_is_written_in_utc_and_rounded_down(seconds: float, text: str) -> None:
-    assert generic.rfc3339(seconds) == text
+    assert rfc3339(seconds) == text
 
 
 token_characters = st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)

@@ -29,7 +29,8 @@ from credential_helper.errors import (
     InteractionRequired,
 )
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
-from credential_helper.terminal import Outlet, Terminal, closing_line, host_of, in_ci, is_utf8, prompt_lines, qr_lines
+from credential_helper.terminal import Outlet, Terminal, closing_line, in_ci, is_utf8, prompt_lines, qr_lines
+from credential_helper.text import host_of
 from tests.conftest import FakeClock
 
 ROOT = Path(__file__).resolve().parent.parent

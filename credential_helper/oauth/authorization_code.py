@@ -24,11 +24,12 @@ from urllib.parse import unquote_plus, urlencode
 
 import msgspec
 
-from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError, foreign
+from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.loopback import Listener, PortTaken
 from credential_helper.oauth.token_endpoint import Refusal
+from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.errors import CredentialHelperError

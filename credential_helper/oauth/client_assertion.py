@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper.errors import ConfigurationError, foreign, span
+from credential_helper.errors import ConfigurationError
 from credential_helper.model import PrivateKey, Secret
+from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Provider

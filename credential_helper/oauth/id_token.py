@@ -25,10 +25,9 @@ from credential_helper.errors import (
     RateLimited,
     TokenResponseError,
     TransportError,
-    foreign,
-    span,
 )
 from credential_helper.model import Identity, Secret
+from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Provider

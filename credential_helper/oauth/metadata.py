@@ -34,11 +34,11 @@ from credential_helper.errors import (
     RateLimited,
     TokenResponseError,
     TransportError,
-    foreign,
 )
 from credential_helper.model import Profile, Secret
-from credential_helper.oauth.transport import Note, address_problem, parse, require_address, silent
+from credential_helper.oauth.transport import address_problem, parse, require_address
 from credential_helper.providers import TENANT, KnownProvider
+from credential_helper.text import Note, foreign, silent
 
 if TYPE_CHECKING:
     from credential_helper.oauth.transport import Answer, Transport

@@ -12,17 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from credential_helper.errors import (
-    AuthorizationError,
-    ConfigurationError,
-    CredentialHelperError,
-    InteractionRequired,
-    foreign,
-)
+from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret
 from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.providers import PASSWORD_REALM
+from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.model import Tokens

@@ -31,12 +31,11 @@ from credential_helper.errors import (
     RateLimited,
     TokenResponseError,
     TransportError,
-    foreign,
-    span,
 )
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import client_assertion, client_authentication
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
+from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Metadata, Provider

@@ -19,15 +19,16 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from credential_helper import __version__, hosts
 from credential_helper.clock import Clock
-from credential_helper.errors import ConfigurationError, TokenResponseError, TransportError, foreign
+from credential_helper.errors import ConfigurationError, TokenResponseError, TransportError
 from credential_helper.model import Secret
+from credential_helper.text import Note, foreign, silent
 
 if TYPE_CHECKING:
     import socket
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     import truststore
     from urllib3.connectionpool import HTTPConnectionPool
 
-Note = Callable[[str], None]
 
 CONNECT = 10.0  # seconds, for each address of a host
 DEADLINE = 30.0  # seconds, for a whole exchange
@@ -44,10 +44,6 @@ BODY_LIMIT = 1 << 20  # bytes
 FRESH = 5.0  # seconds of age at which an answer still tells the time
 
 FORM = "application/x-www-form-urlencoded"
-
-
-def silent(_line: str) -> None:
-    """Drop a line of --verbose."""
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

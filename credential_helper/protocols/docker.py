@@ -25,11 +25,11 @@ from credential_helper.errors import (
     CredentialHelperError,
     InteractionRequired,
     ProtocolError,
-    foreign,
 )
 from credential_helper.model import Credential, DockerEntry, Identity, Secret
 from credential_helper.protocols.generic import token_text
 from credential_helper.protocols.git import username
+from credential_helper.text import foreign
 
 NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER = "no credentials server URL"

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Meta
 
-from credential_helper.errors import CredentialHelperError, ProtocolError, TokenResponseError, foreign
+from credential_helper.errors import CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Request
+from credential_helper.text import foreign, rfc3339
 
 VERSION = 1
 LIMIT = 1 << 20  # bytes of a request; whoever reads stdin stops one byte later
@@ -29,7 +29,6 @@ Protocol = Literal["json", "exec-credential", "git", "uri", "empty"]
 
 _GIT_KEYS = frozenset((b"protocol", b"host", b"url", b"capability[]"))  # what git or a person begins a request with
 _BOM = b"\xef\xbb\xbf"
-_LATEST = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that RFC 3339 can write
 
 
 # --- which protocol ---------------------------------------------------------------------------------------------------
@@ -298,8 +297,3 @@ def _token_type(credential: Credential) -> str:
 
 def _visible(text: str) -> bool:
     return text != "" and all("!" <= character <= "~" for character in text)
-
-
-def rfc3339(seconds: float) -> str:
-    """Return seconds since the epoch as RFC 3339 in UTC, rounded down: ``2030-01-01T00:00:00Z``."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(math.floor(min(max(seconds, 0), _LATEST))))

@@ -26,15 +26,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from credential_helper.errors import (
-    ConfigurationError,
-    CredentialHelperError,
-    ProtocolError,
-    TokenResponseError,
-    foreign,
-)
+from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Request, Secret
 from credential_helper.protocols.generic import token_text
+from credential_helper.text import foreign
 
 Form = Literal["password", "basic", "bearer"]
 Scheme = Literal["auto", "basic", "bearer"]

@@ -17,9 +17,10 @@ import math
 
 import msgspec
 
-from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError, foreign
+from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import Credential, Request
-from credential_helper.protocols.generic import json_object, read_keys, rfc3339, token_text
+from credential_helper.protocols.generic import json_object, read_keys, token_text
+from credential_helper.text import foreign, rfc3339
 
 GROUP = "client.authentication.k8s.io"
 V1 = f"{GROUP}/v1"

@@ -24,8 +24,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from credential_helper.errors import StoreError, foreign
+from credential_helper.errors import StoreError
 from credential_helper.model import Secret
+from credential_helper.text import Note, foreign
 
 if TYPE_CHECKING:
     import threading
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 Store = Literal["auto", "keyring"]
-Note = Callable[[str], None]
 _T = TypeVar("_T")
 
 SERVICE = "credential-helper"

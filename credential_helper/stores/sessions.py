@@ -8,7 +8,6 @@ a session empties ``replies/``. Beside ``ID.json`` stand ``ID.lock``, ``ID.failu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -16,8 +15,8 @@ import msgspec
 from credential_helper.errors import StoreError
 from credential_helper.model import Prompt, Secret, Session
 from credential_helper.stores.files import Reservation, State
+from credential_helper.text import Note
 
-Note = Callable[[str], None]
 Store = Literal["auto", "keyring", "file", "none"]
 _T = TypeVar("_T")
 
