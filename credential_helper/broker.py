@@ -21,7 +21,6 @@ from typing import Literal, Protocol
 import msgspec
 
 from credential_helper import freshness, places
-from credential_helper.clock import Clock
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
@@ -33,7 +32,6 @@ from credential_helper.errors import (
     StoreError,
     TransportError,
 )
-from credential_helper.interrupts import Abandoned, Caller, Interrupts
 from credential_helper.model import (
     Credential,
     Identity,
@@ -58,6 +56,8 @@ from credential_helper.stores import lock
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.files import Reservation
 from credential_helper.stores.sessions import Sessions, Stored
+from credential_helper.system.clock import Clock
+from credential_helper.system.signals import Abandoned, Caller, Interrupts
 from credential_helper.text import Note, foreign
 
 Mode = Literal["any", "renew", "sign-in"]

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from credential_helper import __version__, answers, settings, tools
-from credential_helper.clock import SystemClock
 from credential_helper.context import PROGRAM, Context
 from credential_helper.errors import CredentialHelperError, UsageError
-from credential_helper.interrupts import Abandoned, Interrupted
+from credential_helper.system.clock import SystemClock
+from credential_helper.system.signals import Abandoned, Interrupted
 
 _DESCRIPTION = """\
 Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl, git, docker and scripts from then on.

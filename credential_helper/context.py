@@ -5,15 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 
-from credential_helper import broker, children, places, profiles
-from credential_helper.clock import Clock
+from credential_helper import broker, places, profiles
 from credential_helper.errors import ConfigurationError, StoreError
-from credential_helper.interrupts import Caller, Interrupts
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.stores.files import State
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.native import Keyring
 from credential_helper.stores.sessions import Sessions
+from credential_helper.system import children
+from credential_helper.system.clock import Clock
+from credential_helper.system.signals import Caller, Interrupts
 from credential_helper.terminal import Terminal
 
 PROGRAM = "credential-helper"

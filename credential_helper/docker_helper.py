@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import __version__, answers, broker, freshness, hosts, keeping, places, profiles, replies
+from credential_helper import __version__, answers, broker, freshness, keeping, places, profiles, replies, urls
 from credential_helper.context import PROGRAM, Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
@@ -279,14 +279,14 @@ def _stored_keys(passwords: Passwords, server: str) -> list[str]:
 def _stored_servers(passwords: Passwords, entries: Sequence[DockerEntry]) -> dict[str, str]:
     """Return the user names of all that is stored, without the servers that a profile lists: theirs is not answered."""
     listed = [entry.server for entry in entries]
-    names = {hosts.parse_url(server).host for server in listed}
+    names = {urls.parse_url(server).host for server in listed}
 
     def ours(server: str) -> bool:
-        asked = hosts.parse_server(server)
+        asked = urls.parse_server(server)
         if asked is None or (asked.host not in names and not docker.hub(server)):  # 500 servers are looked at
             return False
-        urls = [hosts.parse_server(spelling) for spelling in docker.spellings(server)]
-        return any(url is not None and hosts.longest_match(listed, url) is not None for url in urls)
+        spellings = [urls.parse_server(spelling) for spelling in docker.spellings(server)]
+        return any(url is not None and urls.longest_match(listed, url) is not None for url in spellings)
 
     stored = passwords.listing("docker")
     return {record["server"]: record.get("username", "") for record in stored if not ours(record.get("server", ""))}

@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import answers, broker, children, freshness, profiles, replies
+from credential_helper import answers, broker, freshness, profiles, replies
 from credential_helper.broker import Obtained
 from credential_helper.context import Context
 from credential_helper.errors import (
@@ -31,6 +31,7 @@ from credential_helper.errors import (
 from credential_helper.model import GitEntry, session_id
 from credential_helper.protocols import generic, git
 from credential_helper.stores.passwords import Passwords
+from credential_helper.system import children
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
 

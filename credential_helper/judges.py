@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from credential_helper import hosts
+from credential_helper import urls
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import DockerEntry, GitEntry, Source
 from credential_helper.text import foreign
@@ -215,14 +215,14 @@ def path(written: Written) -> str:
     return absolute
 
 
-def _parsed(written: Written, expected: str) -> hosts.Url:
+def _parsed(written: Written, expected: str) -> urls.Url:
     try:
-        return hosts.parse_url(text(written))
+        return urls.parse_url(text(written))
     except ValueError as error:
         raise written.malformed(f"{error}, expected {expected}") from None
 
 
-def _url(written: Written) -> hosts.Url:
+def _url(written: Written) -> urls.Url:
     url = _parsed(written, "https://HOST[:PORT][/PATH]")
     if url.scheme == "http" and not url.loopback:
         raise written.impossible("is http, which is for loopback (127.0.0.1, [::1], localhost) only; expected https://")
@@ -275,11 +275,11 @@ def redirect_uri(written: Written) -> str:
     if not url.loopback:
         raise written.impossible(f"is not on this machine, expected {_REDIRECT_URI}")
     if not re.match(rf"http://{re.escape(url.host)}(?=[:/]|$)", written.value):
-        raise written.impossible(f"expected the host as it is registered: {', '.join(hosts.LOOPBACK)}")
+        raise written.impossible(f"expected the host as it is registered: {', '.join(urls.LOOPBACK)}")
     if url.query is not None:
         raise written.impossible(f"has a query (?…), expected {_REDIRECT_URI}")
     # A browser would make another path of it before it comes here.
-    if hosts.segments(url.path.removesuffix("/")) is None or url.path == "/":
+    if urls.segments(url.path.removesuffix("/")) is None or url.path == "/":
         raise written.impossible("has an empty, . or .. segment in its path")
     return endpoint(written)
 
@@ -375,7 +375,7 @@ def listed_url(written: Written) -> str:
         raise written.impossible("is loopback, expected its port, too")
     if "%" in url.path:
         raise written.impossible("has a % in its path, expected the character itself: that is what git sends")
-    if hosts.segments(url.path.removesuffix("/")) is None or url.path == "/":  # https://HOST// is not all of HOST
+    if urls.segments(url.path.removesuffix("/")) is None or url.path == "/":  # https://HOST// is not all of HOST
         raise written.impossible("has an empty, . or .. segment in its path")
     return url.normal
 

@@ -21,12 +21,13 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from credential_helper import children, config_file, hosts, judges, places, settings
+from credential_helper import config_file, judges, places, settings, urls
 from credential_helper.config_file import ConfigFile
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.judges import FileKind, Place, Written
 from credential_helper.model import DockerEntry, GitEntry, Profile, Request, Secret, Source, session_id
 from credential_helper.settings import add_flags, hint_flags
+from credential_helper.system import children
 from credential_helper.text import Note, foreign, silent
 
 __all__ = [
@@ -279,13 +280,13 @@ def choose_docker(
     request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent
 ) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists what docker asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("docker", judges.docker, hosts.parse_server(server), request, flags, environ, note)
+    return _choose_listed("docker", judges.docker, urls.parse_server(server), request, flags, environ, note)
 
 
 def _choose_listed(
     key: Literal["git", "docker"],
     judge: Callable[[Written], tuple[Entry, ...]],
-    asked: hosts.Url | None,
+    asked: urls.Url | None,
     request: Request,
     flags: Mapping[str, object],
     environ: Mapping[str, str],
@@ -436,7 +437,7 @@ def _ad_hoc(request: Request, flags: Mapping[str, object], environ: Mapping[str,
         raise error
     assert profile is not None
     profile = _with_request(profile, request)
-    name = f"{hosts.parse_url(profile.issuer).authority}/{session_id(profile)[:8]}"
+    name = f"{urls.parse_url(profile.issuer).authority}/{session_id(profile)[:8]}"
     key = None if profile.private_key is None else profile.private_key.source
     read = (profile.client_secret, key, profile.password)
     hidden = frozenset(name for source in read if source is not None and source.kind == "env" for name in source.value)
@@ -484,28 +485,28 @@ def match_docker(
     configuration: Configuration, server: str, *, only: str | None = None, note: Note = silent
 ) -> tuple[Profile, DockerEntry] | None:
     """Return the profile that lists a docker request's server, and how it does; None: not mine. Else as match_git."""
-    asked = hosts.parse_server(server)
+    asked = urls.parse_server(server)
     return None if asked is None else _match(configuration, configuration.docker_entries(), asked, only, note)
 
 
 def _match(
-    configuration: Configuration, entries: Sequence[tuple[str, Entry]], asked: hosts.Url, only: str | None, note: Note
+    configuration: Configuration, entries: Sequence[tuple[str, Entry]], asked: urls.Url, only: str | None, note: Note
 ) -> tuple[Profile, Entry] | None:
     found = _longest([(name, entry) for name, entry in entries if only in (None, name)], asked, note)
     return None if found is None else (configuration.profile(found[0]), found[1])
 
 
-def _git_url(protocol: str, host: str, path: str | None) -> hosts.Url | None:
-    origin = hosts.parse_host(protocol, host)
+def _git_url(protocol: str, host: str, path: str | None) -> urls.Url | None:
+    origin = urls.parse_host(protocol, host)
     return None if origin is None else msgspec.structs.replace(origin, path=path or "")
 
 
-def _longest(entries: Sequence[tuple[str, Entry]], asked: hosts.Url, note: Note) -> tuple[str, Entry] | None:
+def _longest(entries: Sequence[tuple[str, Entry]], asked: urls.Url, note: Note) -> tuple[str, Entry] | None:
     """Return the entry with the longest path that serves a request, and its profile's name."""
-    urls = [_address(entry) for _, entry in entries]
-    found = hosts.longest_match(urls, asked)
+    addresses = [_address(entry) for _, entry in entries]
+    found = urls.longest_match(addresses, asked)
     if found is None and not asked.path:
-        for url in urls:
+        for url in addresses:
             if url.startswith(f"{asked.origin}/"):
                 note(f"{foreign(url)} is listed with a path, which git sends with credential.useHttpPath only")
     return None if found is None else entries[found]
@@ -552,7 +553,7 @@ def serves(profile: Profile, server: str | None) -> None:
 
 def _listed(profile: Profile, server: str) -> bool:
     try:
-        asked = hosts.parse_url(server)
+        asked = urls.parse_url(server)
     except ValueError:
         return False
     return asked.query is None and asked.normal in profile.kubernetes

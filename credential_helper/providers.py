@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import hosts
+from credential_helper import urls
 from credential_helper.model import Profile
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -83,7 +83,7 @@ def of(profile: Profile) -> KnownProvider:
     if profile.provider is not None:
         return PROVIDERS[profile.provider]
     try:
-        host = hosts.parse_url(profile.issuer).host
+        host = urls.parse_url(profile.issuer).host
     except ValueError:
         return PROVIDERS["generic"]
     found = (row for row in PROVIDERS.values() if any(_matches(pattern, host) for pattern in row.hosts))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from credential_helper.clock import Clock
 from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,
@@ -19,6 +18,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.system.clock import Clock
 from credential_helper.text import Note, span
 
 _LONGEST = 3600.0

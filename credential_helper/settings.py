@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper import hosts, judges, places, providers
+from credential_helper import judges, places, providers, urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.judges import Place, Written, choice, write_instead
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
@@ -399,9 +399,9 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
     endpoints = [key for key in judged if key.startswith("endpoints.")]
     plain = [key for key in ("issuer", *endpoints) if judged[key].startswith("http:")]
     if plain:
-        origin = hosts.parse_url(judged[plain[0]]).origin
+        origin = urls.parse_url(judged[plain[0]]).origin
         for key in endpoints:
-            if hosts.parse_url(judged[key]).origin != origin:
+            if urls.parse_url(judged[key]).origin != origin:
                 yield values[key].impossible(f"expected an address on {origin}, as {values[plain[0]].where} is http")
 
 

@@ -30,8 +30,8 @@ from credential_helper.text import foreign, host_of, moment, printable_ascii, ti
 if TYPE_CHECKING:
     import threading
 
-    from credential_helper.clock import Clock
     from credential_helper.model import Credential, Profile, Prompt, Secret
+    from credential_helper.system.clock import Clock
 
 PROGRAM = "credential-helper"
 PATIENCE = 2.0  # seconds that a write may take
@@ -552,7 +552,7 @@ class Terminal:
 
     def _with_qr(self, lines: list[str], uri: str, screen: Screen) -> list[str]:
         """Add a QR code where it can be read: not where lines must be plain, nor where it would scroll away."""
-        from credential_helper.hosts import is_loopback  # a phone would knock at its own door
+        from credential_helper.urls import is_loopback  # a phone would knock at its own door
 
         columns, rows = screen.size()
         host = host_of(uri)

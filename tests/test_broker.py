@@ -24,11 +24,11 @@ from credential_helper.errors import (
     StoreError,
     TransportError,
 )
-from credential_helper.interrupts import Abandoned, Interrupts
 from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, Source, Token, session_id
 from credential_helper.stores import lock
 from credential_helper.stores.files import State
 from credential_helper.stores.sessions import Sessions, Stored
+from credential_helper.system.signals import Abandoned, Interrupts
 from integration.hostile_provider import (
     HostileProvider,
     SigningKey,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import children
 from credential_helper.errors import ConfigurationError
+from credential_helper.system import children
 
 Script = Callable[[str, str], str]
 Environ = dict[str, str]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credential_helper import hosts
+from credential_helper import urls
 from credential_helper.errors import (
     AuthorizationError,
     ConfigurationError,
@@ -249,9 +249,9 @@ def test_any_other_server_is_only_itself(server: str) -> None:
 )
 def test_a_listed_server_has_the_key_by_which_docker_asks(listed: str, key: str) -> None:
     assert docker.key_of(entry(listed)) == key
-    asked = hosts.parse_server(key)  # and by that key it is found again
+    asked = urls.parse_server(key)  # and by that key it is found again
     assert asked is not None
-    assert docker.hub(key) or hosts.longest_match([listed], asked) == 0
+    assert docker.hub(key) or urls.longest_match([listed], asked) == 0
 
 
 # --- user names -------------------------------------------------------------------------------------------------------

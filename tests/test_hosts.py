@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credential_helper import hosts
+from credential_helper import urls
 
 LISTED = "https://git.example.com:443"
 EQUAL = {"git.example.com", "git.example.com.", "git.example.com:443", "git.example.com.:443"}
 
 
 def serves(host: str, *, scheme: str = "https", path: str = "", listed: str = LISTED) -> bool:
-    asked = hosts.parse_host(scheme, host)
+    asked = urls.parse_host(scheme, host)
     if asked is None:
         return False
-    with_path = hosts.Url(scheme=asked.scheme, host=asked.host, port=asked.port, port_given=asked.port_given, path=path)
-    return hosts.longest_match([listed], with_path) is not None
+    with_path = urls.Url(scheme=asked.scheme, host=asked.host, port=asked.port, port_given=asked.port_given, path=path)
+    return urls.longest_match([listed], with_path) is not None
 
 
 @pytest.mark.parametrize("host", [*EQUAL, "GIT.example.COM", "Git.Example.Com.:443"])
@@ -123,13 +123,13 @@ def test_no_host_but_an_equal_one_ever_matches(host: str) -> None:
 
 @given(st.text(), st.text())
 def test_whatever_is_asked_for_is_a_url_or_not_mine(scheme: str, text: str) -> None:
-    for url in (hosts.parse_host(scheme, text), hosts.parse_server(text), hosts.parse_server(f"https://{text}")):
-        assert url is None or (url.host.isascii() and hosts.parse_url(url.origin).origin == url.origin)
+    for url in (urls.parse_host(scheme, text), urls.parse_server(text), urls.parse_server(f"https://{text}")):
+        assert url is None or (url.host.isascii() and urls.parse_url(url.origin).origin == url.origin)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "LOCALHOST", "localhost."])
 def test_loopback_is_one_of_three_literals(host: str) -> None:
-    url = hosts.parse_host("https", host)
+    url = urls.parse_host("https", host)
     assert url is not None
     assert url.loopback
 
@@ -142,7 +142,7 @@ def test_loopback_is_one_of_three_literals(host: str) -> None:
     ],
 )
 def test_nothing_else_is_loopback(host: str) -> None:
-    url = hosts.parse_host("https", host)
+    url = urls.parse_host("https", host)
     assert url is not None
     assert not url.loopback
 
@@ -151,7 +151,7 @@ def test_nothing_else_is_loopback(host: str) -> None:
     "host", ["[", "]", "[]", "[:]", "[::1", "::1", "[::1]:", "[::1]x", "[fe80::1%eth0]", "[1.2.3.4]", "[:::::]"]
 )
 def test_what_is_no_ipv6_literal_is_not_a_host(host: str) -> None:
-    assert hosts.parse_host("https", host) is None
+    assert urls.parse_host("https", host) is None
 
 
 def test_an_ipv6_literal_is_compared_as_it_is_written() -> None:
@@ -190,10 +190,10 @@ def test_an_entry_without_a_path_serves_every_path() -> None:
 
 
 def test_the_longest_path_wins_whatever_the_order() -> None:
-    asked = hosts.parse_url("https://git.example.com/a/b/c")
+    asked = urls.parse_url("https://git.example.com/a/b/c")
     listed = [LISTED, f"{LISTED}/a/b", f"{LISTED}/a", f"{LISTED}/a/b/c/d", "https://evil.example:443/a/b/c"]
-    assert hosts.longest_match(listed, asked) == 1
-    assert hosts.longest_match(listed[::-1], asked) == 3
+    assert urls.longest_match(listed, asked) == 1
+    assert urls.longest_match(listed[::-1], asked) == 3
 
 
 # --- docker's servers
@@ -212,7 +212,7 @@ def test_the_longest_path_wins_whatever_the_order() -> None:
     ],
 )
 def test_a_server_without_a_scheme_is_https(server: str, normal: str) -> None:
-    url = hosts.parse_server(server)
+    url = urls.parse_server(server)
     assert url is not None
     assert url.normal == normal
 
@@ -226,7 +226,7 @@ def test_a_server_without_a_scheme_is_https(server: str, normal: str) -> None:
     ],
 )
 def test_any_other_server_is_not_mine(server: str) -> None:
-    assert hosts.parse_server(server) is None
+    assert urls.parse_server(server) is None
 
 
 # --- URLs of a config file
@@ -248,12 +248,12 @@ def test_any_other_server_is_not_mine(server: str) -> None:
 )
 def test_a_bad_url_is_told_by_its_reason(url: str, reason: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the sentence is compared whole
-        hosts.parse_url(url)
+        urls.parse_url(url)
     assert str(caught.value) == reason
 
 
 def test_a_url_keeps_path_and_query_as_written() -> None:
-    url = hosts.parse_url("https://Example.com:8443/Realm/A/?p=1/2@x")
+    url = urls.parse_url("https://Example.com:8443/Realm/A/?p=1/2@x")
     assert (url.authority, url.origin) == ("example.com:8443", "https://example.com:8443")
     assert (url.path, url.query) == ("Realm/A/", "p=1/2@x")
-    assert hosts.parse_url("https://example.com").authority == "example.com"
+    assert urls.parse_url("https://example.com").authority == "example.com"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper.interrupts import Caller, Interrupted, Interrupts
+from credential_helper.system.signals import Caller, Interrupted, Interrupts
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper.clock import SystemClock
 from credential_helper.errors import StoreError
 from credential_helper.stores import lock
 from credential_helper.stores.files import State
+from credential_helper.system.clock import SystemClock
 from tests.conftest import FakeClock
 
 HOLDER = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from credential_helper import hosts, providers
+from credential_helper import providers, urls
 from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, session_id
 from credential_helper.oauth.grants import GRANTS
 from credential_helper.oauth.token_endpoint import _WORDS
@@ -100,12 +100,12 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     names = {field.name for field in msgspec.structs.fields(Endpoints)}
     assert set(row.endpoints) <= names
     for template in row.endpoints.values():
-        assert hosts.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
+        assert urls.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
     for template in row.response_issuers:
         assert template.startswith("{issuer}/")
-        assert hosts.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
+        assert urls.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
     assert row.discovery or {"token", "authorization", "device_authorization"} <= set(row.endpoints)
-    redirect = hosts.parse_url(row.redirect_uri)
+    redirect = urls.parse_url(row.redirect_uri)
     assert redirect.scheme == "http"
     assert redirect.loopback
     assert redirect.path == "callback"
@@ -123,7 +123,7 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
 
 def test_who_compares_the_port_is_asked_with_one() -> None:
     """Auth0, Okta, Cognito and PingFederate compare the whole address, and Cognito lets only localhost be http."""
-    fixed = {row.name: row.redirect_uri for row in PROVIDERS.values() if hosts.parse_url(row.redirect_uri).port_given}
+    fixed = {row.name: row.redirect_uri for row in PROVIDERS.values() if urls.parse_url(row.redirect_uri).port_given}
     assert set(fixed) == {"auth0", "okta", "cognito", "pingfederate"}
     assert fixed["cognito"] == "http://localhost:8252/callback"
     assert set(fixed.values()) - {fixed["cognito"]} == {"http://127.0.0.1:8252/callback"}

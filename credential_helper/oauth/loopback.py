@@ -29,7 +29,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from credential_helper import hosts
+from credential_helper import urls
 from credential_helper.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Listener:
         self.redirect_uri = redirect_uri if url.port_given else _with_port(redirect_uri, port)
         self.parameters: dict[str, str] = {}
         self._path = f"/{url.path}"
-        self._names = (f"{url.host}:{port}", *([url.host] if port == hosts.DEFAULT_PORTS["http"] else []))
+        self._names = (f"{url.host}:{port}", *([url.host] if port == urls.DEFAULT_PORTS["http"] else []))
         self._state = state
         self._monotonic = monotonic
         self._open: dict[socket, _Request] = {}  # the oldest first
@@ -221,9 +221,9 @@ def _send(connection: socket, message: bytes) -> None:
 # --- the address ------------------------------------------------------------------------------------------------------
 
 
-def _judged(redirect_uri: str) -> hosts.Url:
+def _judged(redirect_uri: str) -> urls.Url:
     try:
-        url = hosts.parse_url(redirect_uri)
+        url = urls.parse_url(redirect_uri)
     except ValueError as error:
         raise ConfigurationError(f"redirect_uri {error}") from None
     if url.scheme != "http" or not url.loopback or url.query is not None:
@@ -240,7 +240,7 @@ def _with_port(redirect_uri: str, port: int) -> str:
     return f"{scheme}{separator}{host}:{port}{slash}{path}"
 
 
-def _listen(url: hosts.Url) -> list[socket]:
+def _listen(url: urls.Url) -> list[socket]:
     """Listen on each address of the host, all on one port.
 
     A port that is free for one family may be taken for the other: somebody there would be handed the code
@@ -295,7 +295,7 @@ def _bound(address: str, port: int) -> socket | None:
     return own
 
 
-def _taken(url: hosts.Url, problem: OSError | None) -> PortTaken:
+def _taken(url: urls.Url, problem: OSError | None) -> PortTaken:
     import errno
 
     instead = 'register another redirect URI at the provider and set redirect_uri; flow = "device" needs none'

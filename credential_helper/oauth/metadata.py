@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import msgspec
 
 from credential_helper import providers
-from credential_helper.clock import Clock
 from credential_helper.errors import (
     ConfigurationError,
     CredentialHelperError,
@@ -38,6 +37,7 @@ from credential_helper.errors import (
 from credential_helper.model import Profile, Secret
 from credential_helper.oauth.transport import address_problem, parse, require_address
 from credential_helper.providers import TENANT, KnownProvider
+from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign, silent
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper import __version__, hosts
-from credential_helper.clock import Clock
+from credential_helper import __version__, urls
 from credential_helper.errors import ConfigurationError, TokenResponseError, TransportError
 from credential_helper.model import Secret
+from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign, silent
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ _HARMLESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # printable ASCII without " < > 
 def is_loopback(host: str) -> bool:
     """Say whether a host is 127.0.0.1, ::1 (with or without brackets) or localhost; nothing else is loopback."""
     host = host.lower()
-    return hosts.is_loopback(f"[{host}]" if ":" in host and not host.startswith("[") else host)
+    return urls.is_loopback(f"[{host}]" if ":" in host and not host.startswith("[") else host)
 
 
-def parse(address: str) -> hosts.Url:
+def parse(address: str) -> urls.Url:
     """Return the parts of an http or https address.
 
     ValueError says in words what is wrong, and does not repeat the address: there may be a password in it.
     """
-    url = hosts.parse_url(address)
+    url = urls.parse_url(address)
     if not _HARMLESS.fullmatch(address):
         raise ValueError("has a character in it that an address cannot have")
     return url
@@ -323,7 +323,7 @@ class _Exchange(threading.Thread):
         self,
         method: str,
         address: str,
-        url: hosts.Url,
+        url: urls.Url,
         body: bytes | None,
         headers: dict[str, str],
         context: truststore.SSLContext,
@@ -615,7 +615,7 @@ def _redirected(answer: Answer, shown: str) -> TransportError:
     """Return the sentence for a redirect."""
     location = answer.headers.get("location", "")
     try:
-        target = hosts.parse_url(location.partition("#")[0])
+        target = urls.parse_url(location.partition("#")[0])
         where = f"to {target.scheme}://{target.authority}"
     except ValueError:
         authority = location[2:].partition("/")[0] if location.startswith("//") else ""

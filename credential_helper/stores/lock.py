@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from credential_helper.clock import Clock
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores.files import State
+from credential_helper.system.clock import Clock
 
 if TYPE_CHECKING:
     from filelock import FileLock
