@@ -7,3 +7,4 @@ obtain a credential: from ``stores``, or through ``oauth``, with a person's help
 """
 
 __version__ = "0.1.0"
+PROGRAM = "credential-helper"  # its own name; tools call it by others, too

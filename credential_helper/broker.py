@@ -56,8 +56,9 @@ from credential_helper.stores import lock
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.files import Reservation
 from credential_helper.stores.sessions import Sessions, Stored
+from credential_helper.system.caller import Abandoned, Caller
 from credential_helper.system.clock import Clock
-from credential_helper.system.signals import Abandoned, Caller, Interrupts
+from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note, foreign
 
 Mode = Literal["any", "renew", "sign-in"]

@@ -11,11 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from credential_helper import __version__, answers, settings, tools
-from credential_helper.context import PROGRAM, Context
+from credential_helper import PROGRAM, __version__, answers, settings, tools
+from credential_helper.context import Context
 from credential_helper.errors import CredentialHelperError, UsageError
+from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
-from credential_helper.system.signals import Abandoned, Interrupted
+from credential_helper.system.signals import Interrupted
 
 _DESCRIPTION = """\
 Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl, git, docker and scripts from then on.

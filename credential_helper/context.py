@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 
-from credential_helper import broker, places, profiles
+from credential_helper import PROGRAM, broker, places, profiles
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.stores.files import State
@@ -13,11 +13,11 @@ from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.native import Keyring
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system import children
+from credential_helper.system.caller import Caller
 from credential_helper.system.clock import Clock
-from credential_helper.system.signals import Caller, Interrupts
+from credential_helper.system.signals import Interrupts
 from credential_helper.terminal import Terminal
 
-PROGRAM = "credential-helper"
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import __version__, answers, broker, freshness, keeping, places, profiles, replies, urls
-from credential_helper.context import PROGRAM, Context
+from credential_helper import PROGRAM, __version__, answers, broker, freshness, keeping, places, profiles, replies, urls
+from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
 from credential_helper.protocols import docker, generic

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from credential_helper import broker, profiles, status
-from credential_helper.context import PROGRAM, Context
+from credential_helper import PROGRAM, broker, profiles, status
+from credential_helper.context import Context
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
 from credential_helper.stores.sessions import Sessions

@@ -17,8 +17,9 @@ from credential_helper.freshness import SKEW
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.files import Reservation
 from credential_helper.stores.sessions import Sessions
+from credential_helper.system.caller import Abandoned, Caller
 from credential_helper.system.clock import Clock
-from credential_helper.system.signals import Abandoned, Caller, Interrupts
+from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal

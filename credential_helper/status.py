@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from credential_helper import __version__, answers, freshness, places, profiles
-from credential_helper.context import PROGRAM, Context
+from credential_helper import PROGRAM, __version__, answers, freshness, places, profiles
+from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
 from credential_helper.stores.sessions import Failure, Sessions

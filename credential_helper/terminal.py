@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
+from credential_helper import PROGRAM
 from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.keyboard import in_foreground, read_line
 from credential_helper.text import foreign, host_of, moment, printable_ascii, time_left
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from credential_helper.model import Credential, Profile, Prompt, Secret
     from credential_helper.system.clock import Clock
 
-PROGRAM = "credential-helper"
 PATIENCE = 2.0  # seconds that a write may take
 CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
 KUBECTL_PATIENCE = 30.0  # seconds after which kubectl's discovery (32 s) may have complained

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from credential_helper import profiles
+from credential_helper import PROGRAM, profiles
 from credential_helper.answers import Call, Given, serve
-from credential_helper.context import PROGRAM
 from credential_helper.errors import UsageError
 from credential_helper.model import Request
 from credential_helper.protocols import generic, kubectl

@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "tools",
     },
     "config_file": {"judges", "places"},
-    "context": {"broker", "places", "profiles", "stores", "system", "terminal"},
+    "context": {"__init__", "broker", "places", "profiles", "stores", "system", "terminal"},
     "docker_helper": {
         "__init__",
         "answers",
@@ -79,7 +79,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "keyboard": set(),
     "model": set(),
     "oauth": {"__init__", "providers", "system", "urls"},
-    "people": {"broker", "context", "profiles", "status", "stores"},
+    "people": {"__init__", "broker", "context", "profiles", "status", "stores"},
     "places": set(),
     "profiles": {"config_file", "judges", "places", "settings", "system", "urls"},
     "protocols": set(),
@@ -92,9 +92,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "status": {"__init__", "answers", "context", "freshness", "places", "profiles", "stores"},
     "stores": {"places", "system"},
     "system": {"places"},
-    "terminal": {"keyboard", "system", "urls"},
+    "terminal": {"__init__", "keyboard", "system", "urls"},
     "text": set(),
-    "tools": {"answers", "context", "git_helper", "profiles", "protocols"},
+    "tools": {"__init__", "answers", "git_helper", "profiles", "protocols"},
     "urls": set(),
 }
 
@@ -187,7 +187,7 @@ def _imports(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
             module = child.module or ""
             if module == PACKAGE:  # from credential_helper import broker, __version__
                 for alias in child.names:
-                    name = "" if alias.name.startswith("__") else f".{alias.name}"
+                    name = "" if alias.name.startswith("__") or alias.name.isupper() else f".{alias.name}"
                     yield Import(f"{PACKAGE}{name}", child.lineno, lazy)
             else:
                 yield Import(module, child.lineno, lazy)

@@ -28,7 +28,8 @@ from credential_helper.model import Credential, Profile, Prompt, Request, Secret
 from credential_helper.stores import lock
 from credential_helper.stores.files import State
 from credential_helper.stores.sessions import Sessions, Stored
-from credential_helper.system.signals import Abandoned, Interrupts
+from credential_helper.system.caller import Abandoned
+from credential_helper.system.signals import Interrupts
 from integration.hostile_provider import (
     HostileProvider,
     SigningKey,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper.system.signals import Caller, Interrupted, Interrupts
+from credential_helper.system.caller import Caller
+from credential_helper.system.signals import Interrupted, Interrupts
 
 
 @pytest.fixture
