@@ -49,7 +49,6 @@ from credential_helper.model import (
 )
 from credential_helper.oauth import grants, id_token, refresh_token, revocation
 from credential_helper.oauth.metadata import Provider
-from credential_helper.oauth.transport import Transport
 from credential_helper.refusals import Refusals
 from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
 from credential_helper.stores import lock
@@ -60,6 +59,7 @@ from credential_helper.system.caller import Abandoned, Caller
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note, foreign
+from credential_helper.transport.client import Transport
 
 Mode = Literal["any", "renew", "sign-in"]
 

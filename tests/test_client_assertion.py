@@ -26,7 +26,7 @@ from credential_helper.errors import ConfigurationError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Secret, Source
 from credential_helper.oauth import client_assertion
 from credential_helper.oauth.metadata import Provider
-from credential_helper.oauth.transport import Transport
+from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider, signing_key, write_certificates
 from tests.conftest import FakeClock
 from tests.test_token_endpoint import Memory

@@ -386,7 +386,7 @@ def test_c13_http_on_loopback_only_where_the_issuer_is_there(clock: FakeClock) -
 
 def provider_over_tls(hostile: HostileProvider, clock: FakeClock) -> Provider:
     from credential_helper.model import Profile
-    from credential_helper.oauth.transport import Transport
+    from credential_helper.transport.client import Transport
 
     profile = Profile(name="prod", issuer=hostile.issuer, client_id="cli", ca_file=hostile.ca_file)
     transport = Transport(clock=clock, ca_file=hostile.ca_file)

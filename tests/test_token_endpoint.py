@@ -20,8 +20,8 @@ from credential_helper.errors import (
 from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
 from credential_helper.oauth import token_endpoint
 from credential_helper.oauth.metadata import Provider
-from credential_helper.oauth.transport import Transport
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
+from credential_helper.transport.client import Transport
 from integration.hostile_provider import (
     Behaviour,
     Exchange,
@@ -992,7 +992,7 @@ MEMBERS = st.sampled_from(
 
 @given(status=st.sampled_from([200, 201, 400, 401, 404, 429, 500]), body=st.dictionaries(MEMBERS, JSON, max_size=5))
 def test_any_answer_gives_tokens_or_one_of_our_errors(status: int, body: dict[str, object]) -> None:
-    from credential_helper.oauth.transport import Answer
+    from credential_helper.transport.client import Answer
 
     clock = FakeClock()
 

@@ -39,7 +39,7 @@ from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Metadata, Provider
-    from credential_helper.oauth.transport import Answer
+    from credential_helper.transport.client import Answer
 
 LONGEST_WAIT = 10.0  # seconds that a request waits for Retry-After before it gives up
 UNKNOWN_WAIT = 10.0  # seconds, where a 429 does not say

@@ -1,0 +1,1 @@
+"""The single place that opens a connection."""
