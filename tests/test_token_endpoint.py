@@ -992,7 +992,7 @@ MEMBERS = st.sampled_from(
 
 @given(status=st.sampled_from([200, 201, 400, 401, 404, 429, 500]), body=st.dictionaries(MEMBERS, JSON, max_size=5))
 def test_any_answer_gives_tokens_or_one_of_our_errors(status: int, body: dict[str, object]) -> None:
-    from credential_helper.transport.client import Answer
+    from credential_helper.transport.answer import Answer
 
     clock = FakeClock()
 

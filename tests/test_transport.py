@@ -19,7 +19,9 @@ import pytest
 from credential_helper import __version__
 from credential_helper.errors import ConfigurationError, CredentialHelperError, TokenResponseError, TransportError
 from credential_helper.model import Secret
-from credential_helper.transport.client import Answer, Transport, address_problem, is_loopback, require_address
+from credential_helper.transport.addresses import address_problem, is_loopback, require_address
+from credential_helper.transport.answer import Answer
+from credential_helper.transport.client import Transport
 from integration.hostile_provider import (
     Behaviour,
     Exchange,

@@ -29,7 +29,7 @@ from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth import prompts, token_endpoint
 from credential_helper.oauth.token_endpoint import Refusal, number
 from credential_helper.providers import DEVICE_CODE
-from credential_helper.transport.client import parse
+from credential_helper.transport.addresses import parse
 
 if TYPE_CHECKING:
     from credential_helper.oauth.grants import Stage

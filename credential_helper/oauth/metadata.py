@@ -38,10 +38,11 @@ from credential_helper.model import Profile, Secret
 from credential_helper.providers import TENANT, KnownProvider
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign, silent
-from credential_helper.transport.client import address_problem, parse, require_address
+from credential_helper.transport.addresses import address_problem, parse, require_address
 
 if TYPE_CHECKING:
-    from credential_helper.transport.client import Answer, Transport
+    from credential_helper.transport.answer import Answer
+    from credential_helper.transport.client import Transport
 
 KEPT = 86400.0  # seconds that metadata and keys count as young
 KEYS_RENEWED = 300.0  # seconds between two renewals of the keys

@@ -36,10 +36,11 @@ from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import client_assertion, client_authentication
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
 from credential_helper.text import foreign, span
+from credential_helper.transport.answer import http_date
 
 if TYPE_CHECKING:
     from credential_helper.oauth.metadata import Metadata, Provider
-    from credential_helper.transport.client import Answer
+    from credential_helper.transport.answer import Answer
 
 LONGEST_WAIT = 10.0  # seconds that a request waits for Retry-After before it gives up
 UNKNOWN_WAIT = 10.0  # seconds, where a 429 does not say
@@ -547,21 +548,11 @@ def _retry_after(provider: Provider, reply: _Reply) -> float | None:
     retry_after = headers.get("retry-after", "")
     if (seconds := number(retry_after)) is not None and seconds >= 0:
         return seconds
-    if (date := _http_date(retry_after)) is not None:
+    if (date := http_date(retry_after)) is not None:
         return max(0.0, date - there)
     if (reset := number(headers.get("x-ratelimit-reset"))) is not None:
         return max(0.0, reset - there if reset > 1e9 else reset)  # a date (Auth0, Okta, GitHub), or seconds
     return None
-
-
-def _http_date(text: str) -> float | None:
-    """Return seconds since the epoch for an HTTP date (RFC 9110 §5.6.7), None for anything else."""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 # --- a successful answer ----------------------------------------------------------------------------------------------

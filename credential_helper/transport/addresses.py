@@ -1,0 +1,57 @@
+"""Addresses that may be used beside an issuer, and those that may not.
+
+No exception here repeats an address: there may be a password in it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from credential_helper import urls
+from credential_helper.errors import TokenResponseError
+
+_HARMLESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # printable ASCII without " < > \ ^ ` { | }
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is 127.0.0.1, ::1 (with or without brackets) or localhost; nothing else is loopback."""
+    host = host.lower()
+    return urls.is_loopback(f"[{host}]" if ":" in host and not host.startswith("[") else host)
+
+
+def parse(address: str) -> urls.Url:
+    """Return the parts of an http or https address.
+
+    ValueError says in words what is wrong, and does not repeat the address: there may be a password in it.
+    """
+    url = urls.parse_url(address)
+    if not _HARMLESS.fullmatch(address):
+        raise ValueError("has a character in it that an address cannot have")
+    return url
+
+
+def address_problem(address: str, issuer: str) -> str | None:
+    """Say what is wrong with an address of ``issuer``, None if nothing is; an issuer is judged by giving it twice.
+
+    Beside an https issuer only https will do. An http issuer has to be loopback, and then only its own origin will.
+    """
+    try:
+        url, own = parse(address), parse(issuer)
+    except ValueError as error:
+        return str(error)
+    if own.scheme == "https":
+        return None if url.scheme == "https" else f"is not https (http://{url.authority})"
+    if not own.loopback:
+        return f"is not https (http://{own.authority})"
+    return None if url.origin == own.origin else f"is not on the issuer's own {own.origin} ({url.origin})"
+
+
+def require_address(url: str, *, issuer: str, what: str) -> str:
+    """Return ``url`` if it may be used beside ``issuer``; ``what`` names it in the sentence: "its token_endpoint".
+
+    Raises TokenResponseError.
+    """
+    problem = address_problem(url, issuer)
+    if problem is not None:
+        raise TokenResponseError(f"{what} {problem}")
+    return url

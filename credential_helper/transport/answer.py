@@ -1,0 +1,116 @@
+"""An answer, whatever its status; neither its repr nor an exception repeats its body."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from credential_helper.errors import TokenResponseError
+
+FRESH = 5.0  # seconds of age at which an answer still tells the time
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back, whatever its status; its repr holds no body."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    host: str  # host, or host:port, for messages
+    received_at: float  # seconds since the epoch, when the head had arrived
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} of {self.host}, {len(self.body)} bytes>"
+
+    def members(self, what: str) -> dict[str, object]:
+        """Return the members of the body: of its JSON object, or of a form where Content-Type says that it is one.
+
+        GitHub answers with a form to whoever does not ask for JSON; a proxy may take that wish away. Raises as
+        ``json_object`` does, also for a member that comes twice.
+        """
+        if self.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM or not self.body:
+            return self.json_object(what)
+        members = _form(self.body)
+        if members is None:
+            raise TokenResponseError(
+                f"{self.host} answered {self.status} with a broken form where a {what} was expected"
+            )
+        return members
+
+    def json_object(self, what: str) -> dict[str, object]:
+        """Return the body's JSON object; ``what`` is the noun for what was expected: "token answer".
+
+        Raises TokenResponseError. The body is never repeated: there may be half a token in it.
+        """
+        body = self.body.removeprefix(b"\xef\xbb\xbf")
+        try:
+            value = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            found = self._nature(body.lstrip())
+        else:
+            if isinstance(value, dict):
+                return value
+            found = "JSON that is not an object"
+        raise TokenResponseError(f"{self.host} answered {self.status} with {found} where a {what} was expected")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Return the seconds that Retry-After asks for (RFC 9110 §10.2.3), None where it is absent or nonsense."""
+        value = self.headers.get("retry-after", "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value[:9])
+        then = http_date(value)
+        return None if then is None else max(0.0, then - (self.date or self.received_at))
+
+    @property
+    def date(self) -> float | None:
+        """Return the server's clock (RFC 9110 §6.6.1) in seconds since the epoch, None where it is absent or nonsense.
+
+        None also for an answer that a cache kept (RFC 9111 §5.1): its Date may be the time at which it was made. Adding
+        the Age would not do: some caches write a Date of their own and the Age beside it.
+        """
+        age = self.headers.get("age", "0").strip()
+        if not (age.isascii() and age.isdigit() and float(age) <= FRESH):
+            return None
+        return http_date(self.headers.get("date", ""))
+
+    def _nature(self, body: bytes) -> str:
+        if not body:
+            return "an empty body"
+        if body.startswith(b"<") or "html" in self.headers.get("content-type", ""):
+            return "an HTML page"
+        return "broken JSON" if body.startswith((b"{", b"[")) else "something that is not JSON"
+
+
+def _form(body: bytes) -> dict[str, object] | None:
+    """Return the members of a form, None for what is none: a name that is empty or comes twice, a broken escape."""
+    from urllib.parse import unquote_to_bytes
+
+    members: dict[str, object] = {}
+    try:
+        for pair in body.decode("ascii").strip().split("&"):
+            if _BROKEN_ESCAPE.search(pair):
+                return None
+            name, equals, value = (unquote_to_bytes(part).decode() for part in pair.replace("+", " ").partition("="))
+            if not name or not equals or name in members:
+                return None
+            members[name] = value
+    except UnicodeError:
+        return None
+    return members
+
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def http_date(value: str) -> float | None:
+    """Return seconds since the epoch for an HTTP date (RFC 9110 §5.6.7), None for anything else."""
+    from email.utils import parsedate_to_datetime  # requests needs email, too
+
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

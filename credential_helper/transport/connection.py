@@ -1,0 +1,268 @@
+"""One exchange on a connection of its own, which the one who waits for it can end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from credential_helper import __version__, urls
+from credential_helper.errors import TransportError
+from credential_helper.system.clock import Clock
+from credential_helper.text import foreign
+from credential_helper.transport.answer import Answer
+
+if TYPE_CHECKING:
+    import socket
+
+    import requests
+    import truststore
+    from urllib3.connectionpool import HTTPConnectionPool
+
+
+BODY_LIMIT = 1 << 20  # bytes
+
+
+class Exchange(threading.Thread):
+    """One exchange, which the one who waits for it can end, whatever it is waiting for.
+
+    A read timeout counts from the last byte, so a server that trickles never meets it; the lookup of a name has none.
+    So the exchange has a thread, and ending it shuts its sockets down: the server learns of it, and what had not been
+    sent by then never is.
+
+    NOTE: shut down is a duplicate of each TCP socket. SSLSocket.shutdown() drops its TLS layer first, and the thread's
+    next send would put the request on the wire in clear.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        address: str,
+        url: urls.Url,
+        body: bytes | None,
+        headers: dict[str, str],
+        context: truststore.SSLContext,
+        timeouts: tuple[float, float],
+        clock: Clock,
+    ) -> None:
+        super().__init__(name=f"exchange with {url.authority}", daemon=True)
+        self.host = url.authority
+        self.context = context
+        self.timeouts = timeouts  # to connect, and for all of it
+        self.done = threading.Event()
+        self.answer: Answer | None = None
+        self.error: BaseException | None = None
+        self.proxy: str | None = None  # host:port of the proxy that is used
+        self.connected = False
+        self.refused: Refused | None = None
+        self._request = (method, address, url, body, headers)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._held: list[socket.socket] = []
+        self._over = False
+
+    def hold(self, connected: socket.socket) -> socket.socket:
+        """Take note of a connected socket before a byte is sent on it; refuse it when the exchange is over."""
+        with self._lock:
+            if self._over:
+                connected.close()
+                raise TimeoutError
+            self._held.append(connected.dup())
+            self.connected = True
+        return connected
+
+    def end(self) -> None:
+        """Shut every socket down; from now on none is taken."""
+        import socket
+
+        with self._lock:
+            self._over = True
+            for held in self._held:
+                with contextlib.suppress(OSError):  # the other side may have been faster
+                    held.shutdown(socket.SHUT_RDWR)
+                held.close()
+            self._held.clear()
+
+    def run(self) -> None:
+        """Make the exchange and keep what became of it, unless it is over by then."""
+        answer, failed = None, None
+        try:
+            answer = self._make()
+        except BaseException as error:
+            failed = error
+            for link in causes(error):
+                link.__traceback__ = None  # its frames hold the request, and keep sockets open
+        with self._lock:
+            if not self._over:
+                self.answer, self.error = answer, failed
+        self.done.set()
+
+    def _make(self) -> Answer:
+        import requests
+        from requests.utils import resolve_proxies
+
+        method, address, url, body, headers = self._request
+        always = {
+            "User-Agent": f"credential-helper/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # a small body cannot unpack into a large one
+            "Connection": "close",
+        }
+        with _session(self) as session:
+            request = session.prepare_request(requests.Request(method, address, headers=always | headers, data=body))
+            proxies = {} if url.loopback else resolve_proxies(request, {})
+            if proxies:
+                self.proxy = _without_password(next(iter(proxies.values())))
+            # NOTE: send(), not request(), which lets REQUESTS_CA_BUNDLE replace verify=True.
+            with session.send(
+                request, stream=True, allow_redirects=False, verify=True, proxies=proxies, timeout=self.timeouts
+            ) as response:
+                return self._read(response)
+
+    def _read(self, response: requests.Response) -> Answer:
+        received_at = self._clock.now()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise TransportError(f"{self.host} sent a compressed answer, which was not asked for")
+        body = bytearray()
+        while chunk := response.raw.read(65536, decode_content=False):
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise TransportError(f"{self.host} sent more than {BODY_LIMIT >> 20} MiB")
+        return Answer(
+            status=response.status_code, headers=headers, body=bytes(body), host=self.host, received_at=received_at
+        )
+
+
+def _session(exchange: Exchange) -> requests.Session:
+    """Return a session for one exchange."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    context, pools = exchange.context, _pools(exchange)
+
+    class Adapter(HTTPAdapter):
+        """Hands our TLS settings to direct connections, to those through a proxy, and to the one with a TLS proxy."""
+
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, **options, ssl_context=context)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+            manager = super().proxy_manager_for(proxy, **options, ssl_context=context, proxy_ssl_context=context)
+            manager.pool_classes_by_scheme = pools
+            return manager
+
+        def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002 - its signature
+            """Add nothing: requests would add certifi's roots to ours."""
+            conn.cert_reqs = "CERT_REQUIRED"
+
+    session = requests.Session()
+    session.auth = lambda request: request  # not None: else .netrc is read (psf/requests #3929)
+    session.mount("https://", Adapter(max_retries=0))
+    session.mount("http://", Adapter(max_retries=0))
+    return session
+
+
+def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
+    """Return urllib3's pools, whose connections are shown to the exchange before a byte is sent on them."""
+    import ssl
+
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            return exchange.hold(super()._new_conn())
+
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            return exchange.hold(super()._new_conn())
+
+    class Verified(Tls):
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except ssl.SSLCertVerificationError as error:
+                of_proxy = self.proxy is not None and not self.has_connected_to_proxy
+                exchange.refused = Refused(error.verify_code, self._issuer(of_proxy), of_proxy)
+                raise
+
+        def _issuer(self, of_proxy: bool) -> str | None:
+            """Look at the refused certificate again, on a connection of its own on which nothing is ever sent.
+
+            Python does not show a certificate that it refused, and who issued it is what a person has to know.
+            """
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            look = Tls(
+                self.host,
+                self.port,
+                timeout=self.timeout,
+                proxy=None if of_proxy else self.proxy,
+                proxy_config=None if of_proxy else self.proxy_config,
+                ssl_context=context,
+                cert_reqs="CERT_NONE",
+                assert_hostname=False,
+            )
+            try:
+                if self._tunnel_host is not None and not of_proxy:
+                    headers = getattr(self, "_tunnel_headers", None)
+                    look.set_tunnel(self._tunnel_host, self._tunnel_port, headers, self._tunnel_scheme or "http")
+                look.connect()
+                peer: Any = look.sock
+                return _issuer_name(peer.getpeercert(binary_form=True))
+            except Exception:
+                return None  # a sentence without the name is still true
+            finally:
+                look.close()
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class VerifiedPool(HTTPSConnectionPool):
+        ConnectionCls = Verified
+
+    return {"http": PlainPool, "https": VerifiedPool}
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A certificate that was refused."""
+
+    verify_code: int  # OpenSSL's X509_V_ERR_…; truststore uses the same numbers where it can tell
+    issuer: str | None
+    of_proxy: bool
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it wraps, in the several ways of requests, urllib3 and Python."""
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting and len(found) < 20:
+        link = waiting.pop(0)
+        if isinstance(link, BaseException) and not any(link is known for known in found):
+            found.append(link)
+            inner = (getattr(link, name, None) for name in ("reason", "original_error", "__cause__", "__context__"))
+            waiting += [*link.args, *inner]
+    return found
+
+
+def _issuer_name(certificate: bytes) -> str | None:
+    """Return who issued a certificate (DER): the common name, else the organisation."""
+    from cryptography import x509  # PyJWT[crypto] brings it, and only a refused certificate asks for it
+    from cryptography.x509.oid import NameOID
+
+    issuer = x509.load_der_x509_certificate(certificate).issuer
+    for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME):
+        for attribute in issuer.get_attributes_for_oid(kind):
+            if name := foreign(str(attribute.value), 100):
+                return name
+    return None
+
+
+def _without_password(proxy: str) -> str:
+    """Return host and port of a proxy; its user name and password are nobody's business."""
+    return foreign(proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0], 100)
