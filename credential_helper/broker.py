@@ -47,8 +47,9 @@ from credential_helper.model import (
     Tokens,
     session_id,
 )
-from credential_helper.oauth import grants, id_token, refresh_token, revocation
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth import grants, id_token, revocation
+from credential_helper.oauth.grants import refresh_token
+from credential_helper.oauth.provider import Provider
 from credential_helper.refusals import Refusals
 from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
 from credential_helper.stores import lock

@@ -20,9 +20,9 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Endpoints, Prompt, Secret, Tokens
-from credential_helper.oauth import authorization_code
-from credential_helper.oauth.loopback import PortTaken
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.grants import authorization_code
+from credential_helper.oauth.grants.loopback import PortTaken
+from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import HostileProvider, answer, half_json, html, oauth_error, reset
 from tests.conftest import FakeClock
 from tests.test_loopback import free_port

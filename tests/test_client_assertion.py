@@ -25,7 +25,7 @@ from jwt.types import Options
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Secret, Source
 from credential_helper.oauth import client_assertion
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider, signing_key, write_certificates
 from tests.conftest import FakeClock

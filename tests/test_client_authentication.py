@@ -10,8 +10,9 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TokenResponseError
 from credential_helper.model import Endpoints, Secret
-from credential_helper.oauth import client_authentication, client_credentials, device_authorization, revocation
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth import client_authentication, revocation
+from credential_helper.oauth.grants import client_credentials, device_authorization
+from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import (
     Behaviour,
     Exchange,

@@ -7,8 +7,8 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, RateLimited, TransportError
 from credential_helper.model import Secret
-from credential_helper.oauth import client_credentials
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.grants import client_credentials
+from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
 from tests.conftest import FakeClock
 from tests.test_client_assertion import client_at

@@ -17,8 +17,8 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Endpoints, Prompt, Secret, Tokens
-from credential_helper.oauth import device_authorization
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.grants import device_authorization
+from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import (
     Behaviour,
     Exchange,

@@ -130,7 +130,7 @@ def test_every_flow_of_a_profile_has_its_row() -> None:
 
 @pytest.mark.parametrize("module", sorted(grants.GRANTS.values()))
 def test_a_row_names_a_module_that_signs_in(module: str) -> None:
-    assert callable(import_module(f"credential_helper.oauth.{module}").sign_in)
+    assert callable(import_module(f"credential_helper.oauth.grants.{module}").sign_in)
 
 
 def test_auto_is_the_device_flow_where_a_browser_needs_a_secret_that_is_not_there(

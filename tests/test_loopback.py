@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credential_helper.errors import ConfigurationError
-from credential_helper.oauth import loopback
-from credential_helper.oauth.loopback import LONGEST_HEAD, MOST, PATIENCE, Listener, PortTaken, callback
+from credential_helper.oauth.grants import loopback
+from credential_helper.oauth.grants.loopback import LONGEST_HEAD, MOST, PATIENCE, Listener, PortTaken, callback
 
 STATE = "the-state-of-this-sign-in"
 ROUNDS = 20_000  # of serving that a test waits at most

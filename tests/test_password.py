@@ -18,8 +18,8 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Profile, Prompt, Secret, Source, Tokens
-from credential_helper.oauth import password
-from credential_helper.oauth.metadata import Provider
+from credential_helper.oauth.grants import password
+from credential_helper.oauth.provider import Provider
 from credential_helper.providers import PASSWORD_REALM
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import (

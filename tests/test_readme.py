@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from credential_helper import cli, errors, judges, model, places, profiles, providers, settings, terminal
-from credential_helper.oauth import authorization_code
+from credential_helper.oauth.grants import authorization_code
 from credential_helper.protocols import generic, kubectl
 
 CHECKOUT = Path(__file__).parent.parent

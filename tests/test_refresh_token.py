@@ -6,7 +6,7 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, TransportError
 from credential_helper.model import Secret
-from credential_helper.oauth import refresh_token
+from credential_helper.oauth.grants import refresh_token
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.conftest import FakeClock
 from tests.test_token_endpoint import TOKENS, provider_at

@@ -28,7 +28,7 @@ from credential_helper.model import PrivateKey, Secret
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LIFETIME = 60  # seconds; Auth0 takes at most 300

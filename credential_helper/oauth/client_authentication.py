@@ -18,7 +18,7 @@ from credential_helper.model import Secret
 from credential_helper.oauth import client_assertion
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 Fields = tuple[tuple[str, str], ...]
 

@@ -30,7 +30,7 @@ from credential_helper.model import Identity, Secret
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 LEEWAY = 60.0  # seconds that two clocks may differ
 

@@ -9,7 +9,7 @@ from credential_helper.oauth import token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret
-    from credential_helper.oauth.metadata import Metadata, Provider
+    from credential_helper.oauth.provider import Metadata, Provider
 
 
 def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:

@@ -39,7 +39,7 @@ from credential_helper.text import foreign, span
 from credential_helper.transport.answer import http_date
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Metadata, Provider
+    from credential_helper.oauth.provider import Metadata, Provider
     from credential_helper.transport.answer import Answer
 
 LONGEST_WAIT = 10.0  # seconds that a request waits for Retry-After before it gives up

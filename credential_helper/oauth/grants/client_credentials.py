@@ -17,7 +17,7 @@ from credential_helper.oauth import client_authentication, token_endpoint
 if TYPE_CHECKING:
     from credential_helper.model import Tokens
     from credential_helper.oauth.grants import Stage
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 GRANT_TYPE = "client_credentials"
 

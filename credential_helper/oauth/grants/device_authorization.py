@@ -26,14 +26,15 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import prompts, token_endpoint
+from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.token_endpoint import Refusal, number
 from credential_helper.providers import DEVICE_CODE
 from credential_helper.transport.addresses import parse
 
 if TYPE_CHECKING:
     from credential_helper.oauth.grants import Stage
-    from credential_helper.oauth.metadata import Metadata, Provider
+    from credential_helper.oauth.provider import Metadata, Provider
 
 DEFAULT_INTERVAL = 5.0  # seconds, RFC 8628 §3.2
 SLOW_DOWN = 5.0  # seconds, RFC 8628 §3.5

@@ -13,7 +13,7 @@ from credential_helper.oauth import token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret, Tokens
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 GRANT_TYPE = "refresh_token"
 

@@ -15,7 +15,7 @@ from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth.client_authentication import SECRET_SOURCES
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 
 class Stage(Protocol):
@@ -76,7 +76,7 @@ def sign_in(provider: Provider, stage: Stage) -> None:
         return _run(flow, provider, stage)
     problem = _why_no_browser_flow(provider, stage)
     if problem is None:
-        from credential_helper.oauth.loopback import PortTaken
+        from credential_helper.oauth.grants.loopback import PortTaken
 
         stage.because = stage.browser()[1]
         try:
@@ -129,4 +129,4 @@ def _run(flow: str, provider: Provider, stage: Stage) -> None:
     from importlib import import_module  # each flow is loaded only where it is used
 
     provider.note(f"signing in with the flow {flow}" + (f": {stage.because}" if stage.because else ""))
-    import_module(f"credential_helper.oauth.{GRANTS[flow]}").sign_in(provider, stage)
+    import_module(f"credential_helper.oauth.grants.{GRANTS[flow]}").sign_in(provider, stage)

@@ -26,15 +26,16 @@ import msgspec
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import prompts, token_endpoint
-from credential_helper.oauth.loopback import Listener, PortTaken
+from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.grants import prompts
+from credential_helper.oauth.grants.loopback import Listener, PortTaken
 from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.errors import CredentialHelperError
     from credential_helper.oauth.grants import Stage
-    from credential_helper.oauth.metadata import Metadata, Provider
+    from credential_helper.oauth.provider import Metadata, Provider
 
 GRANT_TYPE = "authorization_code"
 DEADLINE = 300.0  # seconds that a person has

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret
-from credential_helper.oauth import prompts, token_endpoint
+from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.providers import PASSWORD_REALM
 from credential_helper.text import foreign
@@ -22,7 +23,7 @@ from credential_helper.text import foreign
 if TYPE_CHECKING:
     from credential_helper.model import Tokens
     from credential_helper.oauth.grants import Stage
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 PATIENCE = 5 * 60.0  # seconds that a person has to type name and password
 

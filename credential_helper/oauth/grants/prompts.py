@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from credential_helper.model import Prompt
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.metadata import Provider
+    from credential_helper.oauth.provider import Provider
 
 
 def made_now(
