@@ -47,7 +47,8 @@ from credential_helper.model import (
     Tokens,
     session_id,
 )
-from credential_helper.oauth import grants, id_token, revocation
+from credential_helper.oauth import grants, id_token
+from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.grants import refresh_token
 from credential_helper.oauth.provider import Provider
 from credential_helper.refusals import Refusals

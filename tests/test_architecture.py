@@ -105,7 +105,7 @@ OWNERS = {
     "truststore": {"transport"},
     "urllib3": {"transport"},  # requests stands on it, and shows it in its adapters
     "cryptography": {"transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
-    "jwt": {"oauth/id_token", "oauth/client_assertion"},
+    "jwt": {"oauth/id_token", "oauth/client_authentication/private_key_jwt"},
     "keyring": {"stores/native"},
     "secretstorage": {"stores/native"},  # keyring's Secret Service stands on it
     "filelock": {"stores/lock"},
@@ -124,13 +124,13 @@ REVEALS = {
     "docker_helper": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
     "oauth/grants/authorization_code": "code and verifier go into a request",
-    "oauth/client_assertion": "the client's private key is parsed",
+    "oauth/client_authentication/private_key_jwt": "the client's private key is parsed",
     "oauth/client_authentication": "the client's secret goes into a request",
     "oauth/grants/device_authorization": "the device code goes into a request",
     "oauth/id_token": "an ID token is checked",
     "oauth/grants/password": "the password goes into a request",
     "oauth/grants/refresh_token": "the refresh token goes into a request",
-    "oauth/revocation": "the refresh token goes into a request",
+    "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
     "protocols/docker": "the answer",
     "protocols/generic": "the answer",

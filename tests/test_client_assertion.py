@@ -24,7 +24,7 @@ from jwt.types import Options
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Secret, Source
-from credential_helper.oauth import client_assertion
+from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider, signing_key, write_certificates
@@ -113,7 +113,7 @@ def verified(assertion: str, private: Any) -> Assertion:
 
 def made(provider: Provider, alg: str = "ES256") -> Assertion:
     """Return an assertion, verified with the public half of ``signing_key(alg)``."""
-    return verified(client_assertion.make(provider).reveal(), signing_key(alg).private)
+    return verified(private_key_jwt.make(provider).reveal(), signing_key(alg).private)
 
 
 # --- the assertion ----------------------------------------------------------------------------------------------------
@@ -198,15 +198,15 @@ def test_without_a_word_in_the_profile_the_provider_is_known_for_its_audience(
 
 def test_an_assertion_that_no_provider_takes_is_not_sent(hostile: HostileProvider, clock: FakeClock) -> None:
     key = pem(signing_key("RS256").private)
-    assert len(client_assertion.make(client_at(hostile, clock, key, kid="k" * 60)).reveal()) < 800
+    assert len(private_key_jwt.make(client_at(hostile, clock, key, kid="k" * 60)).reveal()) < 800
     provider = client_at(hostile, clock, key, aud="https://op.example/" + "a" * 2000)
     with pytest.raises(ConfigurationError, match=r"the client assertion has 3\d{3} bytes, .* at most 2048"):
-        client_assertion.make(provider)
+        private_key_jwt.make(provider)
 
 
 def test_a_profile_without_a_key_is_told_so(hostile: HostileProvider, clock: FakeClock) -> None:
     with pytest.raises(ConfigurationError, match="no private_key") as caught:
-        client_assertion.make(client_at(hostile, clock, private_key=None))
+        private_key_jwt.make(client_at(hostile, clock, private_key=None))
     assert "private_key = { file" in (caught.value.hint or "")
 
 
@@ -244,7 +244,7 @@ def test_the_thumbprint_of_the_certificate_is_in_the_header(
         provider = client_at(hostile, clock, pem(private), algorithm=alg, certificate=path, kid="k7")
         header = made(provider, alg).header
         assert header == {"alg": alg, "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
-        client_assertion._signer.cache_clear()  # it knows the path, and not that the test has changed what is there
+        private_key_jwt._signer.cache_clear()  # it knows the path, and not that the test has changed what is there
 
 
 def test_the_provider_is_known_for_its_algorithm_where_nobody_says_and_the_key_can(
@@ -375,7 +375,7 @@ def test_a_key_is_parsed_once(hostile: HostileProvider, clock: FakeClock) -> Non
     provider = client_at(hostile, clock)
     secret = Looked(pem(ec.generate_private_key(ec.SECP256R1())))
     provider.private_key = lambda: secret
-    assert len({client_assertion.make(provider).reveal() for _ in range(5)}) == 5
+    assert len({private_key_jwt.make(provider).reveal() for _ in range(5)}) == 5
     assert secret.times == 1
 
 
@@ -393,7 +393,7 @@ def test_a_key_is_not_mixed_up_with_another_clients(hostile: HostileProvider, cl
 
 def error_of(provider: Provider) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
-        client_assertion.make(provider)
+        private_key_jwt.make(provider)
     return caught.value
 
 
@@ -511,7 +511,7 @@ def test_a_certificate_is_no_key(hostile: HostileProvider, clock: FakeClock, tmp
     ca_file, server_file = write_certificates(tmp_path, "good")
     assert "that is a certificate" in refused(hostile, clock, ca_file.read_text())
     both = server_file.read_text()  # a key, then its certificate
-    assert client_assertion.make(client_at(hostile, clock, both)).reveal().count(".") == 2
+    assert private_key_jwt.make(client_at(hostile, clock, both)).reveal().count(".") == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TokenResponseError
 from credential_helper.model import Endpoints, Secret
-from credential_helper.oauth import client_authentication, revocation
+from credential_helper.oauth import client_authentication
+from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.grants import client_credentials, device_authorization
 from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import (

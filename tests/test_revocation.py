@@ -6,7 +6,7 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, RateLimited, TokenResponseError, TransportError
 from credential_helper.model import Endpoints, Secret
-from credential_helper.oauth import revocation
+from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import (
     Behaviour,

@@ -18,7 +18,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.endpoints import token_endpoint
 from credential_helper.oauth.provider import Provider
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
 from credential_helper.transport.client import Transport

@@ -26,10 +26,10 @@ import msgspec
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints.token_endpoint import Refusal
 from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.grants.loopback import Listener, PortTaken
-from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:

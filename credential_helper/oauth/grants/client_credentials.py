@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from credential_helper.errors import ConfigurationError
-from credential_helper.oauth import client_authentication, token_endpoint
+from credential_helper.oauth import client_authentication
+from credential_helper.oauth.endpoints import token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Tokens

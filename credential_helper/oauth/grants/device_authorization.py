@@ -26,9 +26,9 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints.token_endpoint import Refusal, number
 from credential_helper.oauth.grants import prompts
-from credential_helper.oauth.token_endpoint import Refusal, number
 from credential_helper.providers import DEVICE_CODE
 from credential_helper.transport.addresses import parse
 

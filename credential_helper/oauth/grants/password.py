@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints.token_endpoint import Refusal
 from credential_helper.oauth.grants import prompts
-from credential_helper.oauth.token_endpoint import Refusal
 from credential_helper.providers import PASSWORD_REALM
 from credential_helper.text import foreign
 

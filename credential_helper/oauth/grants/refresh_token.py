@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from credential_helper.oauth import token_endpoint
+from credential_helper.oauth.endpoints import token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret, Tokens

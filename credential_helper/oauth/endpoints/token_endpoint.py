@@ -33,7 +33,8 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Secret, Tokens
-from credential_helper.oauth import client_assertion, client_authentication
+from credential_helper.oauth import client_authentication
+from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
 from credential_helper.text import foreign, span
 from credential_helper.transport.answer import http_date
@@ -222,7 +223,7 @@ def _clock_was_wrong(provider: Provider, believed: float) -> bool:
     With kept metadata the first request of a process is this one, and a cache may have told us its own time. A refused
     client has spent nothing.
     """
-    return abs((provider.transport.skew or 0.0) - believed) > client_assertion.CLOCK
+    return abs((provider.transport.skew or 0.0) - believed) > private_key_jwt.CLOCK
 
 
 def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> _Reply:

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth import client_assertion
+from credential_helper.oauth.client_authentication import private_key_jwt
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -61,7 +61,7 @@ def methods(provider: Provider) -> tuple[str, ...]:
         return ("post", "basic") if first == "post" else ("basic", "post")
     if configured == "private_key_jwt" and provider.private_key is None:
         raise ConfigurationError(
-            f'client_authentication = "{configured}" needs a private_key', hint=client_assertion.KEY_SOURCES
+            f'client_authentication = "{configured}" needs a private_key', hint=private_key_jwt.KEY_SOURCES
         )
     if configured in ("basic", "post") and provider.client_secret is None:
         raise ConfigurationError(f'client_authentication = "{configured}" needs a client_secret', hint=SECRET_SOURCES)
@@ -79,7 +79,7 @@ def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, st
 
 def hint(provider: Provider, method: str) -> str | None:
     """Return what to check when a client that was authenticated by ``method`` was refused; None: no more than usual."""
-    return client_assertion.hint(provider) if method == "private_key_jwt" else None
+    return private_key_jwt.hint(provider) if method == "private_key_jwt" else None
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) -> tuple[str, ...]:
@@ -117,8 +117,8 @@ def _private_key_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret
     """
     own = (
         ("client_id", provider.profile.client_id),
-        ("client_assertion_type", client_assertion.TYPE),
-        ("client_assertion", client_assertion.make(provider).reveal()),
+        ("client_assertion_type", private_key_jwt.TYPE),
+        ("client_assertion", private_key_jwt.make(provider).reveal()),
     )
     return (*fields, *own), None
 
