@@ -10,7 +10,7 @@ import pytest
 
 from credential_helper import providers, urls
 from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, session_id
-from credential_helper.oauth.endpoints.token_endpoint import _WORDS
+from credential_helper.oauth.endpoints.wording import _WORDS
 from credential_helper.oauth.grants import GRANTS
 from credential_helper.providers import PROVIDERS, TENANT, KnownProvider
 

@@ -18,7 +18,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
-from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints import form, redaction, reply, token_endpoint, token_response, wording
 from credential_helper.oauth.provider import Provider
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
 from credential_helper.transport.client import Transport
@@ -203,7 +203,7 @@ def test_c56_a_dpop_token_is_refused_with_a_sentence(
         (12.5, 12.5),
         (0, 0.0),
         (-5, 0.0),
-        (10**300, token_endpoint.LONGEST_LIFETIME),
+        (10**300, token_response.LONGEST_LIFETIME),
         ("soon", None),
         ("nan", None),
         ("inf", None),
@@ -402,13 +402,13 @@ def client_of(context: str) -> tuple[str, str]:
 def test_every_hint_can_be_formatted(hostile: HostileProvider, clock: FakeClock) -> None:
     for name, row in PROVIDERS.items():
         provider = provider_at(hostile, clock, provider=name)
-        for (context, code), (predicate, _) in token_endpoint._WORDS.items():
-            said, hint = token_endpoint._words(provider, code, *client_of(context))
+        for (context, code), (predicate, _) in wording._WORDS.items():
+            said, hint = wording.sentence_and_hint(provider, code, *client_of(context))
             assert said == predicate
             assert hint
             assert "{" not in hint
         for context, code in row.places:
-            _, hint = token_endpoint._words(provider, code, *client_of(context))
+            _, hint = wording.sentence_and_hint(provider, code, *client_of(context))
             assert hint is not None
             assert f"{row.title}: {row.places[context, code]}" in hint
 
@@ -623,7 +623,7 @@ def test_an_audience_is_sent_as_the_provider_takes_it(
 ) -> None:
     notes: list[str] = []
     provider = provider_at(hostile, clock, provider=name, audience="api", scope=("openid",), notes=notes)
-    fields = dict(token_endpoint.what_for(provider))
+    fields = dict(form.what_for(provider))
     assert fields == {"scope": scope, **dict([field] if field else [])}
     assert [line for line in notes if "audience" in line] == ([note] if note else [])
 
@@ -632,7 +632,7 @@ def test_without_an_audience_nothing_is_said_of_it(hostile: HostileProvider, clo
     for name in PROVIDERS:
         notes: list[str] = []
         provider = provider_at(hostile, clock, provider=name, scope=("openid",), notes=notes)
-        assert {value for _, value in token_endpoint.what_for(provider)} <= {"openid", ""}
+        assert {value for _, value in form.what_for(provider)} <= {"openid", ""}
         assert not [line for line in notes if "audience" in line]
 
 
@@ -641,7 +641,7 @@ def test_without_an_audience_nothing_is_said_of_it(hostile: HostileProvider, clo
 
 def test_an_error_at_the_redirect_uri_is_explained_like_any_other(hostile: HostileProvider, clock: FakeClock) -> None:
     provider = provider_at(hostile, clock, provider="auth0")
-    error = token_endpoint.refusal(
+    error = reply.refusal(
         provider,
         "unauthorized_client",
         "grant\x1b[2J for state-1-is-secret",
@@ -649,7 +649,7 @@ def test_an_error_at_the_redirect_uri_is_explained_like_any_other(hostile: Hosti
         refused="refused the sign-in",
         secrets=("state-1-is-secret",),
     )
-    assert isinstance(error, token_endpoint.Refusal)
+    assert isinstance(error, reply.Refusal)
     assert error.sentence.startswith(f"{hostile.host} refused the sign-in (unauthorized_client: grant")
     assert "secret" not in error.sentence
     assert "\x1b" not in error.sentence
@@ -659,7 +659,7 @@ def test_an_error_at_the_redirect_uri_is_explained_like_any_other(hostile: Hosti
 
 
 def test_what_is_no_code_is_still_told(provider: Provider) -> None:
-    error = token_endpoint.refusal(provider, "Not Found", grant_type="authorization_code", refused="said no")
+    error = reply.refusal(provider, "Not Found", grant_type="authorization_code", refused="said no")
     assert error.error == "invalid_request"
     assert error.details == "(Not Found)"
 
@@ -721,14 +721,14 @@ def test_a_provider_that_mirrors_the_request_leaks_no_secret(
     with pytest.raises(AuthorizationError) as caught:
         token_endpoint.request(provider, "refresh_token", [("refresh_token", refresh_token)], refused="no")
     (request,) = hostile.to("/token")
-    said = caught.value.sentence + caught.value.details if isinstance(caught.value, token_endpoint.Refusal) else ""
+    said = caught.value.sentence + caught.value.details if isinstance(caught.value, reply.Refusal) else ""
     assert "grant_type=***" in said or "grant_type=refresh_token" in said
     for part in (secret, refresh_token, "p%25c", "with%2Bodd", "with+odd", request.headers.get("authorization", "§")):
         assert part not in said
 
 
 def test_a_mirrored_part_of_a_secret_is_cut_as_well() -> None:
-    cut = token_endpoint._without
+    cut = redaction.without_secrets
     secrets = ["v1.MabcdefghijklmnopQRSTuvwxyz", "a/b c"]
     assert cut("token v1.MabcdefghijklmnopQRSTuvwxyz is unknown", secrets) == "token *** is unknown"
     assert cut("token v1.Mabcdefg… is unknown", secrets) == "token ***… is unknown"
@@ -748,7 +748,7 @@ def test_a_password_with_spaces_is_cut_however_it_comes_back(
 
 @given(st.text(min_size=1), st.text(), st.text())
 def test_no_secret_survives_anywhere_in_a_text(secret: str, before: str, after: str) -> None:
-    cut = token_endpoint._without(before + secret + after, [secret])
+    cut = redaction.without_secrets(before + secret + after, [secret])
     assert secret.strip("*") == "" or secret not in cut or secret in "***"
 
 
@@ -961,7 +961,7 @@ def test_a_429_that_does_not_say_when_is_not_waited_for(
 ) -> None:
     error = failure(hostile, provider, rate_limited(header))
     assert isinstance(error, RateLimited)
-    assert error.retry_after == token_endpoint.UNKNOWN_WAIT
+    assert error.retry_after == reply.UNKNOWN_WAIT
     assert error.sentence == f"{hostile.host} gets too many requests"
     assert not clock.slept
 

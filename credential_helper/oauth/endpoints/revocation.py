@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import AuthorizationError
-from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints import form
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret
@@ -23,7 +23,7 @@ def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
     fields = (("token", token.reveal()), ("token_type_hint", token_type_hint))
 
     def ask(address: str) -> None:
-        token_endpoint.post(
+        form.post(
             provider,
             address,
             fields,
@@ -33,7 +33,7 @@ def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
         )
 
     try:
-        token_endpoint.at_current_address(provider, _endpoint, ask)
+        form.at_current_address(provider, _endpoint, ask)
     except AuthorizationError as error:
         if error.error != "unsupported_token_type":
             raise

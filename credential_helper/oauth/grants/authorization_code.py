@@ -26,8 +26,8 @@ import msgspec
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth.endpoints import token_endpoint
-from credential_helper.oauth.endpoints.token_endpoint import Refusal
+from credential_helper.oauth.endpoints import form, reply, token_endpoint
+from credential_helper.oauth.endpoints.reply import Refusal
 from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.grants.loopback import Listener, PortTaken
 from credential_helper.text import foreign
@@ -114,12 +114,12 @@ def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[s
         ("nonce", once.nonce or ""),
         ("code_challenge", once.challenge),
         ("code_challenge_method", "S256"),
-        *token_endpoint.what_for(provider),
+        *form.what_for(provider),
         *profile.parameters,
         *((name, value) for name, value in provider.authorization_parameters() if name not in own),
         ("login_hint", profile.account or ""),
     ]
-    return token_endpoint.tidy(fields)
+    return form.tidy(fields)
 
 
 def _listener(provider: Provider, state: str) -> Listener:
@@ -224,7 +224,7 @@ def _issuer_problem(provider: Provider, iss: str | None) -> str | None:
 
 def _refusal(provider: Provider, parameters: dict[str, str], once: _Once) -> Refusal:
     """Return an error response as the token endpoint's errors are (§4.1.2.1); the state is not repeated."""
-    return token_endpoint.refusal(
+    return reply.refusal(
         provider,
         parameters["error"],
         parameters.get("error_description", ""),

@@ -13,7 +13,7 @@ import msgspec
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.oauth import client_authentication
-from credential_helper.oauth.endpoints import token_endpoint
+from credential_helper.oauth.endpoints import form, token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Tokens
@@ -39,7 +39,7 @@ def sign_in(provider: Provider, stage: Stage) -> None:
 
 
 def _exchange(provider: Provider) -> Tokens:
-    fields = token_endpoint.what_for(provider)
+    fields = form.what_for(provider)
     tokens = token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the client credentials")
     if tokens.refresh_token is not None:
         provider.note(f"{provider.host} sent a refresh token to a machine: dropped (RFC 6749 §4.4.3)")

@@ -26,8 +26,8 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth.endpoints import token_endpoint
-from credential_helper.oauth.endpoints.token_endpoint import Refusal, number
+from credential_helper.oauth.endpoints import form, token_endpoint
+from credential_helper.oauth.endpoints.reply import Refusal, number
 from credential_helper.oauth.grants import prompts
 from credential_helper.providers import DEVICE_CODE
 from credential_helper.transport.addresses import parse
@@ -68,14 +68,12 @@ def request(provider: Provider, *, tool: str, target: str | None) -> Prompt:
     """Ask for a code for ``tool``, which wants a token for ``target``. Raises as ``sign_in`` does."""
     provider.metadata(fresh=True)
     profile = provider.profile
-    fields = [*token_endpoint.what_for(provider), *profile.parameters, ("login_hint", profile.account or "")]
+    fields = [*form.what_for(provider), *profile.parameters, ("login_hint", profile.account or "")]
 
     def ask(address: str) -> dict[str, object]:
-        return token_endpoint.post(
-            provider, address, fields, refused="gave no code to sign in with", grant_type=DEVICE_CODE
-        )
+        return form.post(provider, address, fields, refused="gave no code to sign in with", grant_type=DEVICE_CODE)
 
-    return _prompt(provider, token_endpoint.at_current_address(provider, _endpoint, ask), tool=tool, target=target)
+    return _prompt(provider, form.at_current_address(provider, _endpoint, ask), tool=tool, target=target)
 
 
 def _endpoint(metadata: Metadata) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret
-from credential_helper.oauth.endpoints import token_endpoint
-from credential_helper.oauth.endpoints.token_endpoint import Refusal
+from credential_helper.oauth.endpoints import form, token_endpoint
+from credential_helper.oauth.endpoints.reply import Refusal
 from credential_helper.oauth.grants import prompts
 from credential_helper.providers import PASSWORD_REALM
 from credential_helper.text import foreign
@@ -97,7 +97,7 @@ class _Exchange:
             ("username", self._name),
             ("password", password.reveal()),
             ("realm", realm),
-            *token_endpoint.what_for(self._provider),
+            *form.what_for(self._provider),
         ]
         tokens = token_endpoint.request(
             self._provider,

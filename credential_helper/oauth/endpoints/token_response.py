@@ -1,0 +1,94 @@
+"""A successful answer of the token endpoint (RFC 6749 §5.1).
+
+``access_token`` is strict and ``token_type`` must be one that a tool can carry; any other member that does not fit is
+dropped and said under --verbose (§5.1: unknown ones are ignored).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from credential_helper.errors import (
+    TokenResponseError,
+)
+from credential_helper.model import Secret, Tokens
+from credential_helper.oauth.endpoints.reply import Reply, number
+from credential_helper.text import foreign
+
+if TYPE_CHECKING:
+    from credential_helper.oauth.provider import Provider
+
+LONGEST_LIFETIME = 10 * 365 * 86400.0  # seconds; more overflows somebody's dates
+
+_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 appendix A.12, and no space: a header would end there
+
+_Member = TypeVar("_Member")
+
+
+def tokens_of(provider: Provider, reply: Reply) -> Tokens:
+    """Check the shape of a token answer (RFC 6749 §5.1)."""
+    body, host = reply.body or {}, reply.answer.host
+    access_token = body.get("access_token")
+    if not isinstance(access_token, str) or not access_token:
+        raise TokenResponseError(f"{host} answered without an access token{reply.details}")
+    if not _TOKEN.fullmatch(access_token):
+        raise TokenResponseError(f"{host} sent an access token with white space or control characters in it")
+
+    def member(name: str, read: Callable[[object], _Member | None]) -> _Member | None:
+        value = body.get(name)
+        found = None if value is None else read(value)
+        if found is None and value is not None:
+            provider.note(f"{host} sent a {name} that does not fit: dropped")
+        return found
+
+    tokens = Tokens(
+        access_token=Secret(access_token),
+        token_type=_bearer(host, member("token_type", _text) or "Bearer"),
+        received_at=reply.answer.received_at,
+        expires_in=member("expires_in", _lifetime),
+        refresh_token=member("refresh_token", _token),
+        id_token=member("id_token", _token),
+        scope=member("scope", partial(_scope, commas=provider.known.comma_scopes)),
+    )
+    if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
+        provider.note(f"{host} granted the scope {' '.join(tokens.scope)!r}, not {' '.join(provider.scopes())!r}")
+    return tokens
+
+
+def _bearer(host: str, token_type: str) -> str:
+    """Let pass the only type that kubectl, git and docker can carry; types are compared without case (§5.1)."""
+    if token_type.casefold() == "bearer":
+        return token_type
+    if token_type.casefold() == "dpop":
+        raise TokenResponseError(
+            f"{host} sent a token that is bound to a key (DPoP), which no tool can carry",
+            hint="switch off DPoP (sender-constrained tokens) for this client",
+        )
+    raise TokenResponseError(f"{host} sent a token of the type {foreign(token_type, 40)!r}, which no tool can carry")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _token(value: object) -> Secret | None:
+    return Secret(value) if isinstance(value, str) and _TOKEN.fullmatch(value) else None
+
+
+def _lifetime(value: object) -> float | None:
+    """Read expires_in (seconds); some providers send a string."""
+    seconds = number(value)
+    return None if seconds is None else min(max(seconds, 0.0), LONGEST_LIFETIME)
+
+
+def _scope(value: object, *, commas: bool) -> tuple[str, ...] | None:
+    """Split at spaces (§3.3), and at ``commas`` where the provider means them so; some providers send a list."""
+    if isinstance(value, str):
+        value = (value.replace(",", " ") if commas else value).split(" ")
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return None
+    scopes = tuple(dict.fromkeys(item for item in value if item))
+    return scopes if all(_TOKEN.fullmatch(item) for item in scopes) else None

@@ -1,0 +1,106 @@
+"""What an OAuth error means to a person, and what to do about it.
+
+What only one provider does is data, in its row of providers.py: where a person clicks to mend an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM
+
+if TYPE_CHECKING:
+    from credential_helper.oauth.provider import Provider
+
+
+# What a grant is called, where the provider's row has no name of its own.
+_SWITCHES = {
+    DEVICE_CODE: "Device Code",
+    "client_credentials": "Client Credentials",
+    "refresh_token": "Refresh Token",
+    "authorization_code": "Authorization Code",
+    "password": "Password",
+    PASSWORD_REALM: "Password",
+}
+
+_CREDENTIALS = ("refused the user name or password", "check account and password")
+_DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
+_BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
+_ATTEMPTS = ("refused this account for a while", "too many wrong passwords were tried: wait, or have it unblocked")
+
+# (context, code) -> (predicate of the sentence, hint). The context is a grant type with a method of client
+# authentication, a method, a grant type, "confidential" or "public", or "", looked for in this order. An empty
+# predicate leaves the caller's.
+_WORDS = {
+    ("client_credentials private_key_jwt", "access_denied"): (
+        "refused the client, or its right to this audience",
+        "check client_id, private_key and audience",
+    ),
+    ("client_credentials", "access_denied"): (
+        "refused the client id or secret, or its right to this audience",
+        "check client_id, client_secret and audience",
+    ),
+    ("authorization_code", "invalid_grant"): (
+        "",
+        "sign in again: a code is good for a few minutes, once, and for the redirect_uri that it was sent to",
+    ),
+    ("authorization_code", "access_denied"): ("", "agree when the provider asks, or check who may use this client"),
+    ("authorization_code", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
+    ("authorization_code", "unsupported_response_type"): ("", "this client may not use the browser flow"),
+    ("password", "invalid_grant"): _CREDENTIALS,
+    (PASSWORD_REALM, "invalid_grant"): _CREDENTIALS,
+    ("password", "unauthorized"): _BLOCKED,  # Auth0
+    (PASSWORD_REALM, "unauthorized"): _BLOCKED,
+    ("password", "access_denied"): _DENIED,
+    (PASSWORD_REALM, "access_denied"): _DENIED,
+    ("password", "too_many_attempts"): _ATTEMPTS,
+    (PASSWORD_REALM, "too_many_attempts"): _ATTEMPTS,
+    (PASSWORD_REALM, "invalid_request"): ("", "check realm: it is the name of a connection"),
+    ("private_key_jwt", "invalid_client"): (
+        "refused the client's assertion",
+        "check client_id, and that the public key is registered for this client",
+    ),
+    ("confidential", "invalid_client"): (
+        "refused the client id or secret",
+        "check client_id, client_secret and client_authentication",
+    ),
+    ("public", "invalid_client"): (
+        "refused the client",
+        "check client_id; a client without a secret must be registered as one, any other needs client_secret",
+    ),
+    ("", "unauthorized_client"): ("", 'switch on the grant "{switch}" for this client'),
+    ("", "unsupported_grant_type"): ("", "this provider does not have the grant {switch}: choose another flow"),
+    ("", "device_flow_disabled"): ("", "switch on the device flow in the settings of this client"),
+    ("", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
+    ("", "invalid_scope"): ("", "check scope: this client may not ask for all of it"),
+    ("", "invalid_target"): (
+        "",
+        "check audience and resource: the provider must know them exactly as written",
+    ),
+    (DEVICE_CODE, "access_denied"): ("", "check client_id and audience"),
+    ("", "mfa_required"): (
+        "",
+        "the account needs a second factor, which only a browser can ask for: "
+        'flow = "authorization-code" or flow = "device"',
+    ),
+    ("", "interaction_required"): ("", "the provider wants to see the person again: sign in anew"),
+    ("", "login_required"): ("", "the provider wants to see the person again: sign in anew"),
+    ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
+    ("", "use_dpop_nonce"): ("", "switch off DPoP (sender-constrained tokens) for this client"),
+    ("", "invalid_dpop_proof"): ("", "switch off DPoP (sender-constrained tokens) for this client"),
+}
+
+
+def sentence_and_hint(provider: Provider, code: str, grant_type: str, method: str) -> tuple[str, str | None]:
+    """Return the predicate of the sentence for an error, "" for the caller's, and the hint."""
+    known = provider.known
+    client = "public" if method == "none" else "confidential"
+    cases = [(context, code) for context in (f"{grant_type} {method}", method, grant_type, client, "")]
+    sentence, hint = next((_WORDS[case] for case in cases if case in _WORDS), ("", None))
+    place = next((known.places[case] for case in cases if case in known.places), None)
+    if hint is not None:
+        switch = known.switches.get(grant_type) or _SWITCHES.get(grant_type, grant_type or "of this flow")
+        hint = hint.format(switch=switch)
+    if place is not None:
+        hint = f"{known.title}: {place}" if hint is None else f"{hint} ({known.title}: {place})"
+    return sentence, hint
