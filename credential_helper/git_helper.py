@@ -21,13 +21,7 @@ import msgspec
 from credential_helper import answers, broker, freshness, profiles, replies
 from credential_helper.broker import Obtained
 from credential_helper.context import Context
-from credential_helper.errors import (
-    ConfigurationError,
-    CredentialHelperError,
-    LockTimeout,
-    StoreError,
-    UsageError,
-)
+from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
 from credential_helper.protocols import generic, git
 from credential_helper.stores.passwords import Passwords

@@ -32,16 +32,7 @@ from integration.provider import (
     Face,
     OidcProvider,
 )
-from integration.test_keyring_end_to_end import (
-    KeyringSession,
-    absent,
-    deaf,
-    frozen,
-    gone,
-    keyring,
-    locked,
-    on_disk,
-)
+from integration.test_keyring_end_to_end import KeyringSession, absent, deaf, frozen, gone, keyring, locked, on_disk
 from integration.test_private_key import MACHINE, register, written
 
 __all__ = ["keyring"]  # the fixture

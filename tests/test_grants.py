@@ -11,7 +11,7 @@ import pytest
 
 from credential_helper.errors import ConfigurationError, InteractionRequired
 from credential_helper.model import Profile, Prompt, Secret
-from credential_helper.oauth import grants
+from credential_helper.oauth import grants, interaction
 from integration.hostile_provider import HostileProvider, answer
 from tests.conftest import FakeClock
 from tests.test_device_authorization import DEVICE, FakeStage
@@ -110,7 +110,7 @@ def test_auto_says_what_is_missing_where_neither_will_do(hostile: HostileProvide
 
 
 def test_a_person_signs_in_with_a_code(hostile: HostileProvider, clock: FakeClock) -> None:
-    stage: grants.Stage = (fake := Desk(clock))
+    stage: interaction.Interaction = (fake := Desk(clock))
     grants.sign_in(provider_at(hostile, clock, flow="device"), stage)
     assert [prompt.user_code for prompt in fake.asked] == ["WDJB-MJHT"]
     assert [tokens.access_token for tokens in fake.tokens] == [Secret("at-1")]

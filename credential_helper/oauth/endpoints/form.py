@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from credential_helper.errors import (
-    CredentialHelperError,
-    TransportError,
-)
+from credential_helper.errors import CredentialHelperError, TransportError
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, retry_after, verdict

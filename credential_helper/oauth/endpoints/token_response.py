@@ -11,9 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from credential_helper.errors import (
-    TokenResponseError,
-)
+from credential_helper.errors import TokenResponseError
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth.endpoints.reply import Reply, number
 from credential_helper.text import foreign

@@ -7,54 +7,14 @@ which, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from credential_helper.errors import ConfigurationError, InteractionRequired
-from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.oauth.client_authentication import SECRET_SOURCES
+from credential_helper.oauth.interaction import Interaction
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
-
-
-class Stage(Protocol):
-    """What a grant may ask for while it signs in."""
-
-    tool: str  # the word for who asks: kubectl, git, docker, credential-helper
-    target: str | None  # what the token is for, where known
-    because: str  # why this flow, where "auto" chose it; a prompt says so
-
-    def browser(self) -> tuple[bool, str]:
-        """Say whether a browser can be opened here, and what tells so: "there is a display"."""
-
-    def waiting(self) -> Prompt | None:
-        """Return the prompt of a dead holder of the lock that can be gone on with, still unexpired."""
-
-    def ask(self, prompt: Prompt) -> None:
-        """Keep the prompt for other processes and show it to the person.
-
-        A browser's prompt opens the browser, too; a password's comes back when it stands on the terminal.
-        """
-
-    def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
-        """Write the prompt's interval and next_poll for whoever takes over, then wait until next_poll.
-
-        ``until`` waits for at most so many seconds, and ends the pause when it returns True. Raises when the sign-in
-        was cancelled, or when nobody waits any more.
-        """
-
-    def type(self, label: str, *, hidden: bool) -> Secret:
-        """Read one line from the person's terminal, without an echo where it is ``hidden``."""
-
-    def warn(self, sentence: str, *, hint: str | None = None) -> None:
-        """Say what should not be so, and what to do about it."""
-
-    def redeem(self, exchange: Callable[[], Tokens]) -> None:
-        """Run an exchange that may spend what it sends, and save its tokens at once; its exceptions pass through."""
-
-    def at_end(self, tell: Callable[[bool], None]) -> None:
-        """Have ``tell`` called when the sign-in is over: True when its tokens were verified, too."""
 
 
 # Where each flow is enacted: the module beside this one.
@@ -66,7 +26,7 @@ GRANTS = {
 }
 
 
-def sign_in(provider: Provider, stage: Stage) -> None:
+def sign_in(provider: Provider, stage: Interaction) -> None:
     """Run the profile's flow; its tokens go to ``stage.redeem``.
 
     Raises ConfigurationError where ``auto`` finds no way, and whatever the flow raises.
@@ -93,7 +53,7 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     return _run("device", provider, stage)
 
 
-def _why_no_browser_flow(provider: Provider, stage: Stage) -> str | None:
+def _why_no_browser_flow(provider: Provider, stage: Interaction) -> str | None:
     """Return what keeps ``auto`` from the browser flow; None: nothing does."""
     if stage.waiting() is not None:
         return "a sign-in with this code is under way"
@@ -119,7 +79,7 @@ def _offers_codes(provider: Provider) -> bool:
     return "device" in provider.known.flows and bool(provider.metadata(fresh=True).device_authorization_endpoint)
 
 
-def _run(flow: str, provider: Provider, stage: Stage) -> None:
+def _run(flow: str, provider: Provider, stage: Interaction) -> None:
     if _lacks_secret(provider, flow):  # said before a person signs in for nothing
         less = sorted({"authorization-code", "device"} - provider.known.needs_secret)
         others = "".join(f'; flow = "{other}" needs none' for other in less)

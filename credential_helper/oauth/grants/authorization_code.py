@@ -34,7 +34,7 @@ from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.errors import CredentialHelperError
-    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.interaction import Interaction
     from credential_helper.oauth.provider import Metadata, Provider
 
 GRANT_TYPE = "authorization_code"
@@ -44,7 +44,7 @@ PORT = 10.0  # seconds that a fixed port may be in use
 _PORT_AGAIN = 0.5  # seconds between two tries
 
 
-def sign_in(provider: Provider, stage: Stage) -> None:
+def sign_in(provider: Provider, stage: Interaction) -> None:
     """Let a person sign in with a browser; the tokens go to ``stage.redeem``.
 
     Raises PortTaken before anybody is asked; AuthorizationError (``error`` is "access_denied" when the person declined,
@@ -163,7 +163,7 @@ def _with_query(endpoint: str, fields: Collection[tuple[str, str]]) -> str:
     return f"{address}?{'&'.join([*theirs, urlencode(list(fields))])}"
 
 
-def _wait(provider: Provider, stage: Stage, listener: Listener, prompt: Prompt) -> None:
+def _wait(provider: Provider, stage: Interaction, listener: Listener, prompt: Prompt) -> None:
     """Wait for the callback; by both clocks, because one stands still on a suspended machine and one can be set."""
     clock = provider.clock
     end = clock.monotonic() + DEADLINE

@@ -17,13 +17,13 @@ from credential_helper.oauth.endpoints import form, token_endpoint
 
 if TYPE_CHECKING:
     from credential_helper.model import Tokens
-    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.interaction import Interaction
     from credential_helper.oauth.provider import Provider
 
 GRANT_TYPE = "client_credentials"
 
 
-def sign_in(provider: Provider, stage: Stage) -> None:
+def sign_in(provider: Provider, stage: Interaction) -> None:
     """Get tokens for the client itself and hand them to ``stage.redeem``.
 
     Raises AuthorizationError, RateLimited, TransportError, TokenResponseError; ConfigurationError without a secret

@@ -33,7 +33,7 @@ from credential_helper.providers import DEVICE_CODE
 from credential_helper.transport.addresses import parse
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.interaction import Interaction
     from credential_helper.oauth.provider import Metadata, Provider
 
 DEFAULT_INTERVAL = 5.0  # seconds, RFC 8628 §3.2
@@ -47,7 +47,7 @@ _ADDRESS = re.compile(r"[!-~]{1,2000}")
 _LONGEST_USER_CODE = 64
 
 
-def sign_in(provider: Provider, stage: Stage) -> None:
+def sign_in(provider: Provider, stage: Interaction) -> None:
     """Let a person sign in with a code; the tokens go to ``stage.redeem``.
 
     Raises AuthorizationError (``error`` is "access_denied" when the person declined, "expired_token" when nobody
@@ -189,7 +189,7 @@ def poll(provider: Provider, prompt: Prompt) -> Tokens:
 class _Wait:
     """The wait for one code's decision, and its pace."""
 
-    def __init__(self, provider: Provider, stage: Stage, prompt: Prompt) -> None:
+    def __init__(self, provider: Provider, stage: Interaction, prompt: Prompt) -> None:
         self.provider = provider
         self.stage = stage
         self.clock = provider.clock

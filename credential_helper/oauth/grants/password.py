@@ -22,7 +22,7 @@ from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.model import Tokens
-    from credential_helper.oauth.grants import Stage
+    from credential_helper.oauth.interaction import Interaction
     from credential_helper.oauth.provider import Provider
 
 PATIENCE = 5 * 60.0  # seconds that a person has to type name and password
@@ -34,7 +34,7 @@ _WARNING = (
 )
 
 
-def sign_in(provider: Provider, stage: Stage) -> None:
+def sign_in(provider: Provider, stage: Interaction) -> None:
     """Send name and password, typed or from the profile's source; the tokens go to ``stage.redeem``.
 
     Raises ConfigurationError where the profile does not say ``legacy``, AuthorizationError (``error`` is
@@ -55,7 +55,7 @@ def sign_in(provider: Provider, stage: Stage) -> None:
     raise failed.with_traceback(None)
 
 
-def _credentials(provider: Provider, stage: Stage) -> tuple[str, Secret]:
+def _credentials(provider: Provider, stage: Interaction) -> tuple[str, Secret]:
     """Return user name and password: typed by a person, or as the profile says."""
     account = provider.profile.account
     if provider.password is not None:
