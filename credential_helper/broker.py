@@ -517,7 +517,7 @@ class _Work:
         may_ask = unattended or (self.errand.mode != "renew" and self.tools.person.can_answer(self.profile, self.tool))
         if not may_ask and not self._someone_is_asked():
             raise self._nobody_to_ask()
-        stage = SignIn(
+        interaction = SignIn(
             tool=self.tool,
             target=self.errand.request.target or self.profile.audience or ", ".join(self.profile.resource) or None,
             profile=self.profile.name,
@@ -537,23 +537,23 @@ class _Work:
         self._bring_secret()
         stored: Stored | None = None
         try:
-            grants.sign_in(self.provider, stage)
+            grants.sign_in(self.provider, interaction)
             if self.kept is None:
                 raise CredentialHelperError("the sign-in ended without tokens")
             stored = self.settle(self.kept)
         except AuthorizationError as error:
-            if error.error == "expired_token" and may_ask and not unattended and not stage.asked:
+            if error.error == "expired_token" and may_ask and not unattended and not interaction.asked:
                 raise InteractionRequired(
                     "another prompt has had this terminal all the time",
                     hint=f"answer that one, then {self.errand.login}",
                 ) from None
             raise
         finally:
-            self.browsed = stage.browsed
-            stage.close(finished=self.kept is not None, verified=stored is not None)
+            self.browsed = interaction.browsed
+            interaction.close(finished=self.kept is not None, verified=stored is not None)
         found = self.answer(stored.session, stamp=stored.stamp or None)
         self._tell_new_person(session, stored.session)
-        if stage.asked or (self.errand.mode == "sign-in" and self.profile.session_kind == "person"):
+        if interaction.asked or (self.errand.mode == "sign-in" and self.profile.session_kind == "person"):
             self.say_signed_in(found, took=self.clock.monotonic() - started)
         return found
 

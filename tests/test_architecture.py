@@ -105,7 +105,7 @@ OWNERS = {
     "truststore": {"transport"},
     "urllib3": {"transport"},  # requests stands on it, and shows it in its adapters
     "cryptography": {"transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
-    "jwt": {"oauth/id_token", "oauth/client_authentication/private_key_jwt"},
+    "jwt": {"oauth/id_token", "oauth/client_authentication/private_keys"},
     "keyring": {"stores/native"},
     "secretstorage": {"stores/native"},  # keyring's Secret Service stands on it
     "filelock": {"stores/lock"},
@@ -124,7 +124,7 @@ REVEALS = {
     "docker_helper": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
     "oauth/grants/authorization_code": "code and verifier go into a request",
-    "oauth/client_authentication/private_key_jwt": "the client's private key is parsed",
+    "oauth/client_authentication/private_keys": "the client's private key is parsed",
     "oauth/client_authentication": "the client's secret goes into a request",
     "oauth/grants/device_authorization": "the device code goes into a request",
     "oauth/id_token": "an ID token is checked",

@@ -24,7 +24,7 @@ from jwt.types import Options
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Secret, Source
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import private_key_jwt, private_keys
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider, signing_key, write_certificates
@@ -244,7 +244,7 @@ def test_the_thumbprint_of_the_certificate_is_in_the_header(
         provider = client_at(hostile, clock, pem(private), algorithm=alg, certificate=path, kid="k7")
         header = made(provider, alg).header
         assert header == {"alg": alg, "typ": "JWT", "kid": "k7", "x5t#S256": thumbprint}
-        private_key_jwt._signer.cache_clear()  # it knows the path, and not that the test has changed what is there
+        private_keys.load.cache_clear()  # it knows the path, and not that the test has changed what is there
 
 
 def test_the_provider_is_known_for_its_algorithm_where_nobody_says_and_the_key_can(

@@ -1,8 +1,8 @@
 """The ways to sign in, and what one may ask of whoever runs it.
 
-A grant is one module with ``sign_in(provider, stage)`` and one row in ``GRANTS``. ``flow = "auto"`` is the browser
-flow where a person has a browser and the provider an authorization endpoint, else the device flow; the prompt says
-which, and why.
+A grant is one module with ``sign_in(provider, interaction)`` and one row in ``GRANTS``. ``flow = "auto"`` is the
+browser flow where a person has a browser and the provider an authorization endpoint, else the device flow; the prompt
+says which, and why.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ GRANTS = {
 }
 
 
-def sign_in(provider: Provider, stage: Interaction) -> None:
-    """Run the profile's flow; its tokens go to ``stage.redeem``.
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Run the profile's flow; its tokens go to ``interaction.redeem``.
 
     Raises ConfigurationError where ``auto`` finds no way, and whatever the flow raises.
     """
     flow = provider.profile.flow
     if flow != "auto":
-        return _run(flow, provider, stage)
-    problem = _why_no_browser_flow(provider, stage)
+        return _run(flow, provider, interaction)
+    problem = _why_no_browser_flow(provider, interaction)
     if problem is None:
         from credential_helper.oauth.grants.loopback import PortTaken
 
-        stage.because = stage.browser()[1]
+        interaction.because = interaction.browser()[1]
         try:
-            return _run("authorization-code", provider, stage)
+            return _run("authorization-code", provider, interaction)
         except PortTaken as error:
             problem = error.sentence
     if not _offers_codes(provider) and _offers_a_browser(provider):
@@ -49,15 +49,15 @@ def sign_in(provider: Provider, stage: Interaction) -> None:
             hint='sign in where a browser can be seen; through "ssh -L PORT:127.0.0.1:PORT" with --flow '
             "authorization-code and --redirect-uri http://127.0.0.1:PORT/callback it may be elsewhere",
         )
-    stage.because = problem
-    return _run("device", provider, stage)
+    interaction.because = problem
+    return _run("device", provider, interaction)
 
 
-def _why_no_browser_flow(provider: Provider, stage: Interaction) -> str | None:
+def _why_no_browser_flow(provider: Provider, interaction: Interaction) -> str | None:
     """Return what keeps ``auto`` from the browser flow; None: nothing does."""
-    if stage.waiting() is not None:
+    if interaction.waiting() is not None:
         return "a sign-in with this code is under way"
-    possible, why = stage.browser()
+    possible, why = interaction.browser()
     if not possible:
         return why
     if not _offers_a_browser(provider):
@@ -79,7 +79,7 @@ def _offers_codes(provider: Provider) -> bool:
     return "device" in provider.known.flows and bool(provider.metadata(fresh=True).device_authorization_endpoint)
 
 
-def _run(flow: str, provider: Provider, stage: Interaction) -> None:
+def _run(flow: str, provider: Provider, interaction: Interaction) -> None:
     if _lacks_secret(provider, flow):  # said before a person signs in for nothing
         less = sorted({"authorization-code", "device"} - provider.known.needs_secret)
         others = "".join(f'; flow = "{other}" needs none' for other in less)
@@ -88,5 +88,5 @@ def _run(flow: str, provider: Provider, stage: Interaction) -> None:
         )
     from importlib import import_module  # each flow is loaded only where it is used
 
-    provider.note(f"signing in with the flow {flow}" + (f": {stage.because}" if stage.because else ""))
-    import_module(f"credential_helper.oauth.grants.{GRANTS[flow]}").sign_in(provider, stage)
+    provider.note(f"signing in with the flow {flow}" + (f": {interaction.because}" if interaction.because else ""))
+    import_module(f"credential_helper.oauth.grants.{GRANTS[flow]}").sign_in(provider, interaction)

@@ -44,31 +44,31 @@ PORT = 10.0  # seconds that a fixed port may be in use
 _PORT_AGAIN = 0.5  # seconds between two tries
 
 
-def sign_in(provider: Provider, stage: Interaction) -> None:
-    """Let a person sign in with a browser; the tokens go to ``stage.redeem``.
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Let a person sign in with a browser; the tokens go to ``interaction.redeem``.
 
     Raises PortTaken before anybody is asked; AuthorizationError (``error`` is "access_denied" when the person declined,
     "expired_token" when nobody answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError,
-    and what the stage raises.
+    and what the interaction raises.
     """
     endpoint = _endpoint(provider.metadata(fresh=True))
     once = _Once.drawn(nonce="openid" in provider.scopes())
     listener = _listener(provider, once.state)
     try:
-        stage.at_end(listener.finish)
+        interaction.at_end(listener.finish)
         prompt = prompts.made_now(
             provider,
-            tool=stage.tool,
-            target=stage.target,
+            tool=interaction.tool,
+            target=interaction.target,
             lifetime=DEADLINE,
             interval=DEADLINE,
             flow="browser",
             verification_uri=_with_query(endpoint, _request(provider, once, listener.redirect_uri)),
         )
-        stage.ask(prompt)
-        _wait(provider, stage, listener, prompt)
+        interaction.ask(prompt)
+        _wait(provider, interaction, listener, prompt)
         code = _code(provider, listener.parameters, once)
-        stage.redeem(lambda: _exchange(provider, code, once, listener.redirect_uri))
+        interaction.redeem(lambda: _exchange(provider, code, once, listener.redirect_uri))
     except BaseException:
         listener.close()
         raise
@@ -163,7 +163,7 @@ def _with_query(endpoint: str, fields: Collection[tuple[str, str]]) -> str:
     return f"{address}?{'&'.join([*theirs, urlencode(list(fields))])}"
 
 
-def _wait(provider: Provider, stage: Interaction, listener: Listener, prompt: Prompt) -> None:
+def _wait(provider: Provider, interaction: Interaction, listener: Listener, prompt: Prompt) -> None:
     """Wait for the callback; by both clocks, because one stands still on a suspended machine and one can be set."""
     clock = provider.clock
     end = clock.monotonic() + DEADLINE
@@ -177,9 +177,9 @@ def _wait(provider: Provider, stage: Interaction, listener: Listener, prompt: Pr
                 hint=register,
             )
         if clock.now() >= pause.next_poll:
-            stage.warn("nothing has come back from the browser yet", hint=register)
+            interaction.warn("nothing has come back from the browser yet", hint=register)
             pause = prompt
-        stage.pause(pause, until=listener.wait)
+        interaction.pause(pause, until=listener.wait)
 
 
 def _where_to_register(redirect_uri: str, sent: str) -> str:

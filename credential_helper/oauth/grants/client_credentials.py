@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 GRANT_TYPE = "client_credentials"
 
 
-def sign_in(provider: Provider, stage: Interaction) -> None:
-    """Get tokens for the client itself and hand them to ``stage.redeem``.
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Get tokens for the client itself and hand them to ``interaction.redeem``.
 
     Raises AuthorizationError, RateLimited, TransportError, TokenResponseError; ConfigurationError without a secret
     or a private key: only a confidential client may use this grant (RFC 6749 §4.4).
@@ -35,7 +35,7 @@ def sign_in(provider: Provider, stage: Interaction) -> None:
             hint=f'{client_authentication.SECRET_SOURCES}; or private_key = {{ file = "key.pem" }}',
         )
     provider.metadata(fresh=True)
-    stage.redeem(partial(_exchange, provider))
+    interaction.redeem(partial(_exchange, provider))
 
 
 def _exchange(provider: Provider) -> Tokens:

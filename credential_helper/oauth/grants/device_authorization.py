@@ -1,6 +1,7 @@
 """Signing in on another device (RFC 8628): ask for a code, show it, poll until the person has decided.
 
-- The code and its address are shown by the stage; nothing here prints, sleeps or saves. The device code is a secret.
+- The code and its address are shown by the interaction; nothing here prints, sleeps or saves. The device code is a
+  secret.
 - A poll starts no earlier than ``interval`` after the end of the one before (§3.5).
 - ``slow_down`` adds 5 s for good. A rate limit doubles the interval for good. No answer at all, or a 5xx, doubles the
   pause until the provider answers again. None of them ends the sign-in before the code expires: the person may
@@ -47,18 +48,19 @@ _ADDRESS = re.compile(r"[!-~]{1,2000}")
 _LONGEST_USER_CODE = 64
 
 
-def sign_in(provider: Provider, stage: Interaction) -> None:
-    """Let a person sign in with a code; the tokens go to ``stage.redeem``.
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Let a person sign in with a code; the tokens go to ``interaction.redeem``.
 
     Raises AuthorizationError (``error`` is "access_denied" when the person declined, "expired_token" when nobody
-    answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError, and what the stage raises.
+    answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError, and what the interaction
+    raises.
     """
-    prompt = stage.waiting()
-    if prompt is not None and _Wait(provider, stage, prompt).taken_over():
+    prompt = interaction.waiting()
+    if prompt is not None and _Wait(provider, interaction, prompt).taken_over():
         return
-    prompt = request(provider, tool=stage.tool, target=stage.target)
-    stage.ask(prompt)
-    _Wait(provider, stage, prompt).until_decided()
+    prompt = request(provider, tool=interaction.tool, target=interaction.target)
+    interaction.ask(prompt)
+    _Wait(provider, interaction, prompt).until_decided()
 
 
 # --- the device authorization request (RFC 8628 §3.1, §3.2) -----------------------------------------------------------
@@ -189,9 +191,9 @@ def poll(provider: Provider, prompt: Prompt) -> Tokens:
 class _Wait:
     """The wait for one code's decision, and its pace."""
 
-    def __init__(self, provider: Provider, stage: Interaction, prompt: Prompt) -> None:
+    def __init__(self, provider: Provider, interaction: Interaction, prompt: Prompt) -> None:
         self.provider = provider
-        self.stage = stage
+        self.interaction = interaction
         self.clock = provider.clock
         self.interval = _interval(prompt.interval)
         self.pause = self.interval  # longer than the interval while the provider cannot be reached
@@ -217,16 +219,16 @@ class _Wait:
             self._sleep()
             exchange = _Exchange(self.provider, self.prompt)
             try:
-                return self.stage.redeem(exchange)
+                return self.interaction.redeem(exchange)
             except (Refusal, RateLimited, TransportError) as error:
                 if exchange.succeeded:  # what failed came after it, and the code is spent
                     raise
                 self._go_on_after(error)
 
     def _sleep(self) -> None:
-        """Let the stage wait until the next poll, or until the code expires."""
+        """Let the interaction wait until the next poll, or until the code expires."""
         self._raise_if_expired()
-        self.stage.pause(self.prompt)
+        self.interaction.pause(self.prompt)
         self._raise_if_expired()
 
     def _raise_if_expired(self) -> None:
@@ -251,7 +253,7 @@ class _Wait:
         self.prompt = self._paced(self.prompt, self.clock.now() + self.pause)
 
     def _paced(self, prompt: Prompt, next_poll: float) -> Prompt:
-        """Return the prompt for the stage; its interval is the pause, so that who takes over is as patient as we."""
+        """Return the prompt to show; its interval is the pause, so that who takes over is as patient as we."""
         return msgspec.structs.replace(prompt, interval=self.pause, next_poll=min(next_poll, prompt.expires_at))
 
     def _interval_after(self, refusal: Refusal) -> float:

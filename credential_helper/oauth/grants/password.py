@@ -34,20 +34,20 @@ _WARNING = (
 )
 
 
-def sign_in(provider: Provider, stage: Interaction) -> None:
-    """Send name and password, typed or from the profile's source; the tokens go to ``stage.redeem``.
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Send name and password, typed or from the profile's source; the tokens go to ``interaction.redeem``.
 
     Raises ConfigurationError where the profile does not say ``legacy``, AuthorizationError (``error`` is
     "invalid_grant" for a wrong name or password, "mfa_required" for an account with a second factor),
-    InteractionRequired where nothing is typed, RateLimited, TransportError, TokenResponseError, and what the stage
-    raises.
+    InteractionRequired where nothing is typed, RateLimited, TransportError, TokenResponseError, and what the
+    interaction raises.
     """
     if not provider.profile.legacy:
         raise ConfigurationError('flow = "password" needs legacy = true', hint=f"{_BETTER}; else write legacy = true")
     provider.metadata(fresh=True)  # before anybody types a password for nothing
-    exchange = _Exchange(provider, *_credentials(provider, stage))
+    exchange = _Exchange(provider, *_credentials(provider, interaction))
     try:
-        return stage.redeem(exchange)
+        return interaction.redeem(exchange)
     except CredentialHelperError as error:
         failed = error if exchange.succeeded else _explained(provider, error)
     # The frames below, and what was raised there first, hold the request: an exception must not keep them.
@@ -55,27 +55,32 @@ def sign_in(provider: Provider, stage: Interaction) -> None:
     raise failed.with_traceback(None)
 
 
-def _credentials(provider: Provider, stage: Interaction) -> tuple[str, Secret]:
+def _credentials(provider: Provider, interaction: Interaction) -> tuple[str, Secret]:
     """Return user name and password: typed by a person, or as the profile says."""
     account = provider.profile.account
     if provider.password is not None:
-        stage.warn(_WARNING, hint=_BETTER)
+        interaction.warn(_WARNING, hint=_BETTER)
         if not account:
             raise ConfigurationError("the profile has a password and no account", hint='write account = "USER NAME"')
         password = provider.password()
         if not password:
             raise ConfigurationError("the password is empty: nothing was sent")
         return account, password
-    stage.ask(
+    interaction.ask(
         prompts.made_now(
-            provider, tool=stage.tool, target=stage.target, lifetime=PATIENCE, interval=PATIENCE, flow="password"
+            provider,
+            tool=interaction.tool,
+            target=interaction.target,
+            lifetime=PATIENCE,
+            interval=PATIENCE,
+            flow="password",
         )
     )
-    stage.warn(_WARNING, hint=_BETTER)  # the terminal is ours now: no other prompt is torn in two
-    name = account or stage.type("user name:", hidden=False).reveal().strip()
+    interaction.warn(_WARNING, hint=_BETTER)  # the terminal is ours now: no other prompt is torn in two
+    name = account or interaction.type("user name:", hidden=False).reveal().strip()
     if not name:
         raise InteractionRequired("no user name was typed: nothing was sent")
-    password = stage.type(f"password for {foreign(name, 100)} at {provider.host}:", hidden=True)
+    password = interaction.type(f"password for {foreign(name, 100)} at {provider.host}:", hidden=True)
     if not password:
         raise InteractionRequired("no password was typed: nothing was sent")
     return name, password
