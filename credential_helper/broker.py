@@ -55,7 +55,7 @@ from credential_helper.refusals import Refusals
 from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
 from credential_helper.stores import lock
 from credential_helper.stores.documents import DiskDocuments
-from credential_helper.stores.files import Reservation
+from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.caller import Abandoned, Caller
 from credential_helper.system.clock import Clock

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from credential_helper import PROGRAM, broker, places, profiles
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
-from credential_helper.stores.files import State
 from credential_helper.stores.named_secrets import NamedSecrets
-from credential_helper.stores.native import Keyring
+from credential_helper.stores.os_keyring import Keyring
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system import children
 from credential_helper.system.caller import Caller

@@ -15,7 +15,7 @@ import msgspec
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
 from credential_helper.freshness import SKEW
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.stores.files import Reservation
+from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned, Caller
 from credential_helper.system.clock import Clock

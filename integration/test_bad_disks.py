@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from credential_helper.model import Secret
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from integration.conftest import Result
 from integration.havoc import NOBODY, PERSON, PROMPT, Home, Report, walk, with_mounts

@@ -106,8 +106,8 @@ OWNERS = {
     "urllib3": {"transport"},  # requests stands on it, and shows it in its adapters
     "cryptography": {"transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
     "jwt": {"oauth/id_token", "oauth/client_authentication/private_keys"},
-    "keyring": {"stores/native"},
-    "secretstorage": {"stores/native"},  # keyring's Secret Service stands on it
+    "keyring": {"stores/os_keyring"},
+    "secretstorage": {"stores/os_keyring"},  # keyring's Secret Service stands on it
     "filelock": {"stores/lock"},
     "segno": {"terminal"},
 }
@@ -135,7 +135,7 @@ REVEALS = {
     "protocols/docker": "the answer",
     "protocols/generic": "the answer",
     "secret": "a key is told from a client secret",
-    "stores/native": "the keyring",
+    "stores/os_keyring": "the keyring",
     "stores/passwords": "the index, where it holds the passwords",
     "stores/sessions": "the session file",
 }
@@ -329,7 +329,7 @@ def test_nobody_prints_logs_or_runs_a_shell(module: Module) -> None:
     assert not wrong
     imported = {found.module.partition(".")[0] for found in module.imports}
     assert not imported & {"dataclasses", "pickle", "shelve", "webbrowser", "getpass", "tempfile", "urllib2", "netrc"}
-    if module.name != "stores/native":  # it mutes the logging of keyring's backends, and logs nothing
+    if module.name != "stores/os_keyring":  # it mutes the logging of keyring's backends, and logs nothing
         assert "logging" not in imported
     assert "shell=True" not in module.source
 

@@ -26,7 +26,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, Source, Token, session_id
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.signals import Interrupts

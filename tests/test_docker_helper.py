@@ -20,8 +20,8 @@ from credential_helper.answers import Call
 from credential_helper.context import Context
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.protocols import docker
-from credential_helper.stores.files import State
 from credential_helper.stores.passwords import INDEX
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.conftest import FakeClock

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from credential_helper.errors import StoreError
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from credential_helper.errors import StoreError
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
 from tests.conftest import FakeClock
 

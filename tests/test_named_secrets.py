@@ -15,8 +15,8 @@ import pytest
 from credential_helper.errors import ConfigurationError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
 from credential_helper.stores.named_secrets import INDEX, NamedSecrets
+from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
 from tests.conftest import FakeClock
 

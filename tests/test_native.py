@@ -22,7 +22,7 @@ from keyring.errors import KeyringLocked, PasswordDeleteError, PasswordSetError
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
-from credential_helper.stores.native import Keyring
+from credential_helper.stores.os_keyring import Keyring
 
 NAME = "0123456789abcdef0123456789abcdef"
 USER = "prod ada@example.com"

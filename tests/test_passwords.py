@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
 from credential_helper.stores.passwords import INDEX, Passwords, Storage, Tool
+from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
 from tests.conftest import FakeClock
 

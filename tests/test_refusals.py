@@ -20,7 +20,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.refusals import Refusals
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Failure, Sessions
 from tests.conftest import FakeClock
 from tests.test_sessions import MemoryKeyring

@@ -8,7 +8,7 @@ import pytest
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Identity, Prompt, Secret, Session, Token
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Failure, Sessions
 
 ID = "a" * 64

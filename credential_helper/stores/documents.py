@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from credential_helper.errors import StoreError
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 
 
 class DiskDocuments:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import LockTimeout, StoreError
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.system.clock import Clock
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from credential_helper import places
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign

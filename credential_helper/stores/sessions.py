@@ -14,7 +14,7 @@ import msgspec
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Prompt, Secret, Session
-from credential_helper.stores.files import Reservation, State
+from credential_helper.stores.private_files import Reservation, State
 from credential_helper.text import Note
 
 Store = Literal["auto", "keyring", "file", "none"]
