@@ -137,7 +137,7 @@ REVEALS = {
     "secret": "a key is told from a client secret",
     "stores/os_keyring": "the keyring",
     "stores/passwords": "the index, where it holds the passwords",
-    "stores/sessions": "the session file",
+    "stores/encoding": "the session file",
 }
 
 HOT_PATH = {"__init__", "__main__", "places", "replies"}
@@ -207,7 +207,7 @@ BY_NAME = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
 
 
 def test_the_whole_package_is_seen() -> None:
-    assert {"__init__", "__main__", "broker", "oauth", "transport/client", "stores/sessions"} <= set(MODULES)
+    assert {"__init__", "__main__", "broker", "oauth", "transport/client", "stores/encoding"} <= set(MODULES)
     assert {module.group for module in MODULES.values()} == set(MAY_IMPORT)
     assert any(found.lazy for found in MODULES["stores/lock"].imports)
 

@@ -8,17 +8,17 @@ a session empties ``replies/``. Beside ``ID.json`` stand ``ID.lock``, ``ID.failu
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import msgspec
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Prompt, Secret, Session
+from credential_helper.stores.encoding import _T, decode, encode
 from credential_helper.stores.private_files import Reservation, State
 from credential_helper.text import Note
 
 Store = Literal["auto", "keyring", "file", "none"]
-_T = TypeVar("_T")
 
 _VERSION = 1
 _FOLDER = "sessions"
@@ -83,7 +83,7 @@ class Sessions:
         if found is None:
             return None
         content, stamp = found
-        file = _decode(content, _File)
+        file = decode(content, _File)
         if file is None or file.version != _VERSION or file.id != session_id:
             self._note(f"the session file {session_id[:8]}… is damaged or of another version: it counts as absent")
             return None
@@ -122,7 +122,7 @@ class Sessions:
         """Keep a session. ``refresh_token`` is a new one to keep; without it the session's own stays where it is."""
         before = self.read(session_id)
         session = self._place(session, refresh_token, store) if refresh_token is not None else session
-        content = _encode(_File(version=_VERSION, id=session_id, session=session))
+        content = encode(_File(version=_VERSION, id=session_id, session=session))
         with reservation or self.reserve(session_id) as place:
             stamp = place.commit(content, sync_folder=refresh_token is not None)
         self.state.empty("replies")
@@ -177,7 +177,7 @@ class Sessions:
 
     def remember(self, session_id: str, failure: Failure) -> None:
         """Keep a refusal."""
-        self.state.write(_name(session_id, "failure"), _encode(failure))
+        self.state.write(_name(session_id, "failure"), encode(failure))
 
     def clear_failure(self, session_id: str) -> None:
         """Forget a refusal."""
@@ -189,7 +189,7 @@ class Sessions:
 
     def keep_prompt(self, session_id: str, prompt: Prompt) -> None:
         """Tell other processes what a person is being asked."""
-        self.state.write(_name(session_id, "prompt"), _encode(prompt))
+        self.state.write(_name(session_id, "prompt"), encode(prompt))
 
     def clear_prompt(self, session_id: str) -> None:
         """Say that nobody is asked any more."""
@@ -202,7 +202,7 @@ class Sessions:
 
     def keep_told(self, session_id: str, callers: tuple[str, ...]) -> None:
         """Note who was told."""
-        self.state.write(_name(session_id, "told"), _encode(callers))
+        self.state.write(_name(session_id, "told"), encode(callers))
 
     def lock_name(self, session_id: str) -> str:
         """Return the lock file's name within the state directory."""
@@ -210,33 +210,8 @@ class Sessions:
 
     def _beside(self, name: str, kind: type[_T]) -> _T | None:
         found = self.state.read(name)
-        return None if found is None else _decode(found[0], kind)
+        return None if found is None else decode(found[0], kind)
 
 
 def _name(session_id: str, ending: str) -> str:
     return f"{_FOLDER}/{session_id}.{ending}"
-
-
-def _encode(value: object) -> bytes:
-    """Write a value with its secrets: these bytes go into a private file and nowhere else."""
-
-    def reveal(part: object) -> object:
-        if isinstance(part, Secret):
-            return part.reveal()
-        raise NotImplementedError(type(part).__name__)
-
-    return msgspec.json.encode(value, enc_hook=reveal)
-
-
-def _decode(content: bytes, kind: type[_T]) -> _T | None:
-    """Read a value back; None where it is damaged. The cause is dropped: its repr may hold the content."""
-
-    def conceal(wanted: type, part: object) -> object:
-        if wanted is Secret and isinstance(part, str):
-            return Secret(part)
-        raise NotImplementedError(wanted.__name__)
-
-    try:
-        return msgspec.json.decode(content, type=kind, dec_hook=conceal)
-    except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError):
-        return None
