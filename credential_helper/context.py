@@ -16,7 +16,7 @@ from credential_helper.system import children
 from credential_helper.system.caller import Caller
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
-from credential_helper.terminal import Terminal
+from credential_helper.terminal.terminal import Terminal
 
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from credential_helper import keyboard
 from credential_helper.errors import InteractionRequired, UsageError
+from credential_helper.terminal import keyboard
 from integration.conftest import Launcher, Result, Running
 
 CHECKOUT = Path(__file__).parent.parent

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import pytest
 
-from credential_helper import cli, errors, judges, model, places, profiles, providers, settings, terminal
+from credential_helper import cli, errors, judges, model, places, profiles, providers, settings
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.protocols import generic, kubectl
+from credential_helper.terminal import terminal
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
 from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired
-from credential_helper.keyboard import in_foreground, read_line
+from credential_helper.terminal.keyboard import in_foreground, read_line
 from credential_helper.text import foreign, host_of, moment, printable_ascii, time_left
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What is said to a person, whether one can be asked, and what is typed."""
