@@ -108,7 +108,7 @@ OWNERS = {
     "keyring": {"stores/os_keyring"},
     "secretstorage": {"stores/os_keyring"},  # keyring's Secret Service stands on it
     "filelock": {"stores/lock"},
-    "segno": {"terminal"},
+    "segno": {"terminal/words"},
 }
 
 # Of Python's own, what costs milliseconds and most calls do without: imported inside a function only.

@@ -15,7 +15,7 @@ import pytest
 from credential_helper import cli, errors, judges, model, places, profiles, providers, settings
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.protocols import generic, kubectl
-from credential_helper.terminal import terminal
+from credential_helper.terminal.words import prompt_lines
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -282,7 +282,7 @@ def prompt(flow: Literal["device", "browser"], because: str, **more: Any) -> str
         because=because,
         **more,
     )
-    return "\n".join(terminal.prompt_lines(shown, now=0, browser=flow == "browser")) + "\n"
+    return "\n".join(prompt_lines(shown, now=0, browser=flow == "browser")) + "\n"
 
 
 def test_the_prompt_of_the_browser_flow_is_the_one_that_people_see() -> None:

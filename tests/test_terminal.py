@@ -24,7 +24,10 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
-from credential_helper.terminal.terminal import Outlet, Terminal, closing_line, in_ci, is_utf8, prompt_lines, qr_lines
+from credential_helper.terminal.devices import Outlet
+from credential_helper.terminal.may_ask import in_ci, is_utf8
+from credential_helper.terminal.terminal import Terminal
+from credential_helper.terminal.words import closing_line, prompt_lines, qr_lines
 from credential_helper.text import host_of
 from tests.conftest import FakeClock
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from credential_helper.errors import InteractionRequired, UsageError
 from credential_helper.model import Secret
+from credential_helper.terminal.devices import in_foreground
 from credential_helper.text import foreign
 
 PACE = 0.5  # seconds between two calls of go_on
@@ -46,18 +47,6 @@ def read_line(fd: int, label: str, *, hidden: bool, go_on: Callable[[], None]) -
     if not os.isatty(fd):
         raise InteractionRequired("there is no terminal to type on")
     return Secret(_checked(_Reading(fd, shown.encode(), hidden=hidden).line(go_on)))
-
-
-def in_foreground(fd: int) -> bool:
-    """Say whether we are the terminal's foreground job; a terminal that does not control us knows no job of ours."""
-    if sys.platform == "win32":
-        return True
-    import errno
-
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError as error:
-        return error.errno == errno.ENOTTY  # not our controlling terminal; anything else: hung up
 
 
 def _checked(line: bytes) -> str:

@@ -1,0 +1,98 @@
+"""The words of a prompt, of its end and of an error: values in, lines out.
+
+Lower case, no full stop; an error is ``credential-helper: PROFILE: sentence`` and its next step a second line,
+``hint: …``. What comes from outside goes through ``text.foreign``; addresses and codes are reduced to printable ASCII.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from credential_helper import PROGRAM
+from credential_helper.errors import CredentialHelperError, InteractionRequired
+from credential_helper.text import foreign, host_of, moment, printable_ascii, time_left
+
+if TYPE_CHECKING:
+    from credential_helper.model import Credential, Prompt
+
+
+QR_LONGEST = 300  # characters; a longer address makes a code that no terminal holds
+QR_BORDER = 2  # modules; ISO/IEC 18004 asks for 4, phones read 2, and a small terminal has no room for more
+
+
+def prompt_lines(
+    prompt: Prompt, *, now: float, browser: bool = False, ours: bool = True, remote: bool = False
+) -> list[str]:
+    """Say who asks for what, where to go, which code belongs there, and for how long (RFC 8628 §3.3).
+
+    ``browser``: one has been asked to show the address. ``ours``: this process signs in; else it waits for another.
+    ``remote``: the person sits elsewhere (SSH), where an address that leads back to this machine's loopback is no use.
+    """
+    issuer_host = printable_ascii(host_of(prompt.issuer))
+    profile = f"{foreign(prompt.profile)} ({issuer_host})"
+    tool = foreign(prompt.tool)
+    if not ours and prompt.flow == "password":
+        return [f"{PROGRAM}: waiting for a sign-in to {profile}, whose password is asked for in another terminal"]
+    if not ours and prompt.flow == "browser" and remote:
+        return [f"{PROGRAM}: waiting for a sign-in to {profile}, which goes on in a browser on this machine"]
+    asks = f"signing in to {profile}" if tool == PROGRAM else f"{tool} needs a sign-in to {profile}"
+    purpose = ": ".join(part for part in (foreign(prompt.target or ""), foreign(" ".join(prompt.scope))) if part)
+    because = f"  {_WAYS[prompt.flow]}, because {foreign(prompt.because)}" if prompt.because else ""
+    head = [f"{PROGRAM}: {asks}", *([f"  for {purpose}"] if purpose else []), *([because] if because else [])]
+    if prompt.flow == "password":
+        return head
+    return head + _where_to_go(prompt, issuer_host, now=now, browser=browser)
+
+
+_WAYS = {"device": "with a code", "browser": "in a browser", "password": "with a password"}
+
+
+def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool) -> list[str]:
+    uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
+    host = printable_ascii(host_of(uri))
+    check = "and check that it shows" if prompt.verification_uri_complete else "and enter"
+    left = f"{time_left(prompt.expires_at - now)}; Ctrl-C stops"
+    code = (
+        f"  {check}  {printable_ascii(prompt.user_code)[:64]}        {left}" if prompt.user_code else f"  within {left}"
+    )
+    return [
+        f"  open  {uri}",
+        *(["  (a browser has been asked to show it)"] if browser else []),
+        *([f"  that page is on {host}, not on {issuer_host}"] if host != issuer_host else []),
+        code,
+        "  go on only if you started this",
+    ]
+
+
+def closing_line(credential: Credential, *, now: float, refresh_token: bool, advice: str | None) -> str:
+    """Say who is signed in, until when, and what happens then."""
+    name = foreign(credential.identity.name or credential.identity.subject, 100) if credential.identity else ""
+    until = None if credential.expires_at is None else moment(credential.expires_at, now)
+    words = [f"signed in to {foreign(credential.profile)}"]
+    words += [f" as {name}"] if name else []
+    words += [f" until {until}" if until else " for as long as the provider lets it"]
+    words += [", then again by itself" if refresh_token else ", then a new sign-in"]
+    if advice and not refresh_token:
+        words += [f" (no refresh token came: {foreign(advice)})"]
+    return "".join(words)
+
+
+def error_lines(error: CredentialHelperError, *, ci: bool) -> list[str]:
+    """Say what went wrong and what to do about it."""
+    where = f"{PROGRAM}: {foreign(error.profile)}" if error.profile else PROGRAM
+    hint = error.hint
+    if ci and isinstance(error, InteractionRequired):
+        hint = 'use a profile with flow = "client-credentials"'
+    lines = [f"{where}: {foreign(error.sentence, 2000)}"]
+    return [*lines, f"hint: {foreign(hint, 4000)}"] if hint else lines
+
+
+def qr_lines(uri: str) -> list[str]:
+    """Draw a QR code with half blocks, white on black whatever the terminal's colours are."""
+    import io
+
+    import segno  # 25 ms, and only where a code is drawn
+
+    drawing = io.StringIO()
+    segno.make_qr(uri, error="l").terminal(drawing, border=QR_BORDER, compact=True)
+    return drawing.getvalue().splitlines()
