@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from credential_helper import keeping, profiles, replies
+from credential_helper import keeping, replies
 from credential_helper.broker import Obtained
-from credential_helper.config_file import ConfigFile
 from credential_helper.context import Context
 from credential_helper.errors import StoreError
 from credential_helper.model import Credential, Request
+from credential_helper.profiles.choose import Chosen, choose, serves
+from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.protocols import generic
 
 Given = dict[str, object]  # the flags that were given, by setting name
@@ -54,13 +55,13 @@ def program_name(path: str) -> str:
 def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, object], render: Render) -> int:
     """Choose a profile, obtain its credential and answer with it."""
     context = call.context
-    chosen = profiles.choose(request, flags, context.environ, note=context.note)
+    chosen = choose(request, flags, context.environ, note=context.note)
     if request.tool == "kubectl":
-        profiles.serves(chosen.profile, request.target)
+        serves(chosen.profile, request.target)
     return deliver(call, tool_input, chosen, request, render)
 
 
-def deliver(call: Call, tool_input: bytes, chosen: profiles.Chosen, request: Request, render: Render) -> int:
+def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, render: Render) -> int:
     """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
     context = call.context
     obtained = context.obtain(chosen, request)

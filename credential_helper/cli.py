@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from credential_helper import PROGRAM, __version__, answers, settings, tools
+from credential_helper import PROGRAM, __version__, answers, tools
 from credential_helper.context import Context
 from credential_helper.errors import CredentialHelperError, UsageError
+from credential_helper.profiles import settings
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
 from credential_helper.system.signals import Interrupted

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 
-from credential_helper import PROGRAM, broker, places, profiles
+from credential_helper import PROGRAM, broker, places
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
+from credential_helper.profiles.choose import Chosen, read_secret
+from credential_helper.profiles.settings import hint_flags
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
@@ -111,7 +113,7 @@ class Context:
         if source.kind == "keyring":
             secret = self._from_keyring(source, profile)
         else:
-            secret = profiles.read_secret(source, self.environ, hidden=self.hidden, note=self.note)
+            secret = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         if profile is None or source != profile.password:
             self._secrets[source] = secret
         return secret
@@ -123,7 +125,7 @@ class Context:
             error.sentence = f"{source.origin}: {error.sentence}"
             raise
 
-    def obtain(self, chosen: profiles.Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
+    def obtain(self, chosen: Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
         errand = broker.Errand(
@@ -138,7 +140,7 @@ class Context:
 
 def login_command(profile: Profile) -> str:
     """Return the command that makes exactly this session, quoted for a POSIX shell."""
-    return shlex.join([PROGRAM, "login", *profiles.hint_flags(profile)])
+    return shlex.join([PROGRAM, "login", *hint_flags(profile)])
 
 
 def _changed_at(stamp: str) -> float:

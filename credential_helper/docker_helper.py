@@ -16,10 +16,20 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, answers, broker, freshness, keeping, places, profiles, replies, urls
+from credential_helper import PROGRAM, __version__, answers, broker, freshness, keeping, places, replies, urls
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
+from credential_helper.profiles.choose import (
+    Chosen,
+    Configuration,
+    choose,
+    choose_docker,
+    is_ad_hoc,
+    load,
+    match_docker,
+    password_storage,
+)
 from credential_helper.protocols import docker, generic
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
@@ -168,12 +178,12 @@ def _read_all(call: answers.Call) -> bytes:
 # --- servers that a profile lists -------------------------------------------------------------------------------------
 
 
-def _profile_of(context: Context, server: str) -> tuple[profiles.Chosen, DockerEntry] | None:
+def _profile_of(context: Context, server: str) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
     request = Request(tool="docker", target=server)
-    found: list[tuple[profiles.Chosen, DockerEntry]] = []
+    found: list[tuple[Chosen, DockerEntry]] = []
     for spelling in docker.spellings(server):
-        match = profiles.choose_docker(request, spelling, {}, context.environ, note=context.note)
+        match = choose_docker(request, spelling, {}, context.environ, note=context.note)
         if match is not None:
             found.append(match)
     names = {chosen.profile.name for chosen, _ in found}
@@ -191,24 +201,24 @@ def _another_profile(context: Context, server: str) -> str | None:
     if configuration is None:
         return None
     for spelling in docker.spellings(server):
-        if match := profiles.match_docker(configuration, spelling, note=context.note):
+        if match := match_docker(configuration, spelling, note=context.note):
             return match[0].name
     return None
 
 
-def _configuration(context: Context) -> profiles.Configuration | None:
+def _configuration(context: Context) -> Configuration | None:
     """Return what the config files say; None: an issuer in the environment makes the profile, and no file is read."""
-    if profiles.is_ad_hoc({}, context.environ):
+    if is_ad_hoc({}, context.environ):
         return None
-    return profiles.load(context.environ, note=context.note)
+    return load(context.environ, note=context.note)
 
 
 def _entries(
-    context: Context, configuration: profiles.Configuration | None
+    context: Context, configuration: Configuration | None
 ) -> Iterator[tuple[Callable[[], Profile], DockerEntry]]:
     """Yield every server that is listed, and what judges and returns its profile."""
     if configuration is None:
-        profile = profiles.choose(Request(tool="docker"), {}, context.environ, note=context.note).profile
+        profile = choose(Request(tool="docker"), {}, context.environ, note=context.note).profile
         yield from ((lambda: profile, entry) for entry in profile.docker)
         return
     only = context.environ.get("CREDENTIAL_HELPER_PROFILE") or None
@@ -259,9 +269,9 @@ def _drop_token(context: Context, profile: Profile) -> None:
 # --- stored passwords -------------------------------------------------------------------------------------------------
 
 
-def _passwords(context: Context, configuration: profiles.Configuration | None = None) -> Passwords | None:
+def _passwords(context: Context, configuration: Configuration | None = None) -> Passwords | None:
     """Return where passwords are kept; None: password_storage is off. For docker ``auto`` is the keyring."""
-    storage = profiles.password_storage(configuration or _configuration(context), context.environ)
+    storage = password_storage(configuration or _configuration(context), context.environ)
     if storage == "off":
         return None
     where: Literal["keyring", "file"] = "file" if storage == "file" else "keyring"
@@ -300,7 +310,7 @@ def _keep_list(
     answer: bytes,
     until: float,
     seen: dict[str, str],
-    configuration: profiles.Configuration | None,
+    configuration: Configuration | None,
 ) -> None:
     """Keep a list for the next identical call; its reasons are the config files, the index and sessions."""
     context = call.context

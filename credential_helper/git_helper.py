@@ -18,11 +18,21 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import answers, broker, freshness, profiles, replies
+from credential_helper import answers, broker, freshness, replies
 from credential_helper.broker import Obtained
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
+from credential_helper.profiles.choose import (
+    Chosen,
+    Configuration,
+    choose_git,
+    is_ad_hoc,
+    load,
+    match_git,
+    password_storage,
+)
+from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.protocols import generic, git
 from credential_helper.stores.passwords import Passwords
 from credential_helper.system import children
@@ -36,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     stdout: bytes = b""
     code: int = 0
     obtained: Obtained | None = None
-    files: tuple[profiles.ConfigFile, ...] = ()
+    files: tuple[ConfigFile, ...] = ()
     until: float = 0.0  # seconds since the epoch
 
 
@@ -112,16 +122,14 @@ def get(context: Context, given: Mapping[str, object], message: git.Message) -> 
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
 
 
-def _choose(
-    context: Context, given: Mapping[str, object], message: git.Message
-) -> tuple[profiles.Chosen, GitEntry] | None:
+def _choose(context: Context, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
     if not message.named:
         return None
     asked = message.protocol, message.host, message.path
-    return profiles.choose_git(git.request(message), *asked, given, context.environ, note=context.note)
+    return choose_git(git.request(message), *asked, given, context.environ, note=context.note)
 
 
-def _git_version(context: Context, chosen: profiles.Chosen) -> git.Version | None:
+def _git_version(context: Context, chosen: Chosen) -> git.Version | None:
     """Ask the git that called us: it puts its own directory first on our PATH."""
     hidden = context.hidden | chosen.hidden
     try:
@@ -181,7 +189,7 @@ def erase(context: Context, given: Mapping[str, object], message: git.Message) -
     return SILENCE
 
 
-def _drop_rejected(context: Context, chosen: profiles.Chosen, message: git.Message) -> Reply:
+def _drop_rejected(context: Context, chosen: Chosen, message: git.Message) -> Reply:
     """Drop the access token if it is the rejected one; where the session cannot be changed git goes on all the same."""
     rejected = message.rejected
     if rejected is None:
@@ -221,7 +229,7 @@ def _passwords(context: Context, given: Mapping[str, object], message: git.Messa
     storage, configuration = _storage(context, given)
     if storage is None:
         return None
-    if configuration is not None and profiles.match_git(configuration, message.protocol, message.host, message.path):
+    if configuration is not None and match_git(configuration, message.protocol, message.host, message.path):
         context.note("another profile lists this host, so its password is not stored")
         return None
     return Passwords(context.state, context.keyring(), storage=storage, clock=context.clock, note=context.note)
@@ -229,11 +237,11 @@ def _passwords(context: Context, given: Mapping[str, object], message: git.Messa
 
 def _storage(
     context: Context, given: Mapping[str, object]
-) -> tuple[Literal["keyring", "file"] | None, profiles.Configuration | None]:
+) -> tuple[Literal["keyring", "file"] | None, Configuration | None]:
     """Say where passwords are kept, and what the config files say; an issuer by flag or variable reads none."""
-    ad_hoc = profiles.is_ad_hoc(given, context.environ)
-    configuration = None if ad_hoc else profiles.load(context.environ, note=context.note)
-    storage = profiles.password_storage(configuration, context.environ)
+    ad_hoc = is_ad_hoc(given, context.environ)
+    configuration = None if ad_hoc else load(context.environ, note=context.note)
+    storage = password_storage(configuration, context.environ)
     if storage == "auto" or storage == "off":
         return None, configuration
     return storage, configuration

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from credential_helper import PROGRAM, broker, profiles, status
+from credential_helper import PROGRAM, broker, status
 from credential_helper.context import Context
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
+from credential_helper.profiles.choose import Chosen, choose, each_by_position, load
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
 
 Given = dict[str, object]
 
 
-def _chosen(given: Given, context: Context) -> Iterator[profiles.Chosen]:
+def _chosen(given: Given, context: Context) -> Iterator[Chosen]:
     """Yield each profile that was named, or the one that is meant when none is."""
-    for flags in profiles.each_by_position(given):
-        yield profiles.choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+    for flags in each_by_position(given):
+        yield choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
 
 
 def login(given: Given, context: Context) -> int:
@@ -56,7 +57,7 @@ def logout(given: Given, context: Context) -> int:
     if given.pop("all", False):
         if given:
             raise UsageError("--all takes neither profiles nor their flags")
-        known = status.configured(profiles.load(context.environ, note=context.note), context)
+        known = status.configured(load(context.environ, note=context.note), context)
         ids = sessions.ids("json", "prompt", "failure")
         codes = [_forget(one, lambda session: _profile_of(session, known), context) or 0 for one in ids]
         if not ids:

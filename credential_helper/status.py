@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, answers, freshness, places, profiles
+from credential_helper import PROGRAM, __version__, answers, freshness, places
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
+from credential_helper.profiles.choose import Chosen, Configuration, choose, each_by_position, is_ad_hoc, load
 from credential_helper.stores.sessions import Failure, Sessions
 from credential_helper.text import foreign, host_of, rfc3339, span
 
@@ -29,7 +30,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_failure: str | None = None
 
 
-def configured(configuration: profiles.Configuration, context: Context) -> list[Profile]:
+def configured(configuration: Configuration, context: Context) -> list[Profile]:
     """Return every profile of the config files that can be used."""
     usable = []
     for name in configuration.names():
@@ -44,11 +45,11 @@ def show(given: dict[str, object], context: Context) -> int:
     """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
-    if given or profiles.is_ad_hoc({}, context.environ):
-        subjects = [_choose(flags, context).profile for flags in profiles.each_by_position(given)]
+    if given or is_ad_hoc({}, context.environ):
+        subjects = [_choose(flags, context).profile for flags in each_by_position(given)]
         others = False
     else:
-        configuration = profiles.load(context.environ, note=context.note)
+        configuration = load(context.environ, note=context.note)
         problems = configuration.problems()
         subjects, others = configured(configuration, context), True
     sessions = context.sessions()
@@ -72,8 +73,8 @@ def show(given: dict[str, object], context: Context) -> int:
     return 0 if all(row.ready for row in rows) else InteractionRequired.exit_code
 
 
-def _choose(flags: Mapping[str, object], context: Context) -> profiles.Chosen:
-    return profiles.choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+def _choose(flags: Mapping[str, object], context: Context) -> Chosen:
+    return choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
 
 
 def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: Context, *, others: bool) -> list[Row]:
@@ -178,7 +179,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _tell_more(subjects: Iterable[Profile], context: Context) -> None:
     say = context.terminal.say
     say(f"version: {__version__}")
-    configuration = profiles.load(context.environ)
+    configuration = load(context.environ)
     for file in configuration.files:
         say(f"{file.place} config file: {file.path}{' (not there)' if file.stamp == places.ABSENT else ''}")
     for remark in configuration.remarks:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from credential_helper import PROGRAM, profiles
+from credential_helper import PROGRAM
 from credential_helper.answers import Call, Given, serve
 from credential_helper.errors import UsageError
 from credential_helper.model import Request
+from credential_helper.profiles.choose import by_position
 from credential_helper.protocols import generic, kubectl
 
 
@@ -51,7 +52,7 @@ def bare(call: Call) -> int:
 def answer_token(call: Call, given: Given) -> int:
     """Print the token, for curl and scripts."""
     if name := given.pop("profiles", None):
-        given = profiles.by_position(given, str(name))
+        given = by_position(given, str(name))
     return serve(call, b"", Request(tool=PROGRAM), given, lambda c, _now: generic.token_text(c).encode() + b"\n")
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import config_file, places
+from credential_helper import places
 from credential_helper.errors import ConfigurationError
+from credential_helper.profiles import config_file
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import cli, profiles
+from credential_helper import cli
 from credential_helper.context import Context, login_command
 from credential_helper.model import Request, session_id
+from credential_helper.profiles.choose import Chosen, choose, each_by_position
 from tests.conftest import FakeClock
 
 CONFIG = """
@@ -42,12 +43,12 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
     return environ
 
 
-def chosen(environ: dict[str, str], words: list[str], request: Request | None = None) -> profiles.Chosen:
+def chosen(environ: dict[str, str], words: list[str], request: Request | None = None) -> Chosen:
     """Return what a command line means."""
     given = vars(cli._parser().parse_args(words))
     given.pop("command")
-    [flags] = profiles.each_by_position(given)
-    return profiles.choose(request or Request(tool="kubectl"), flags, environ)
+    [flags] = each_by_position(given)
+    return choose(request or Request(tool="kubectl"), flags, environ)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from credential_helper import __version__, docker_helper, places, profiles, replies
+from credential_helper import __version__, docker_helper, places, replies
 from credential_helper.answers import Call
 from credential_helper.context import Context
 from credential_helper.model import Identity, Secret, Session, Token, session_id
+from credential_helper.profiles.choose import load
 from credential_helper.protocols import docker
 from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State
@@ -106,7 +107,7 @@ class House:
         return Sessions(self.state, MemoryKeyring(), note=lambda _line: None)
 
     def id(self, profile: str = "prod", audience: str | None = None) -> str:
-        found = profiles.load(self.environ).profile(profile)
+        found = load(self.environ).profile(profile)
         return session_id(msgspec.structs.replace(found, audience=audience))
 
     def sign_in(

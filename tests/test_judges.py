@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from credential_helper import judges, places
+from credential_helper import places
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
-from credential_helper.judges import Place, Written
 from credential_helper.model import DockerEntry, GitEntry, Source
+from credential_helper.profiles import parse
+from credential_helper.profiles.parse import Place, Written
 
 HOME = {"HOME": "/home/ada"}
 REMARKS: list[str] = []
@@ -40,11 +41,11 @@ def refused(judge: Callable[[Written], object], written: Written) -> CredentialH
 def test_where_a_value_stands_decides_which_error_it_is() -> None:
     kinds = {FILE: ConfigurationError, FLAG: UsageError, VARIABLE: ConfigurationError, REQUEST: ProtocolError}
     for place, kind in kinds.items():
-        assert type(refused(judges.text, Written(1, "here", place))) is kind
+        assert type(refused(parse.text, Written(1, "here", place))) is kind
 
 
 def test_what_is_impossible_is_78_in_a_flag_too() -> None:
-    error = refused(judges.issuer, Written("http://example.com", "--issuer", FLAG))
+    error = refused(parse.issuer, Written("http://example.com", "--issuer", FLAG))
     assert type(error) is ConfigurationError
     assert error.sentence.startswith("--issuer: is http")
 
@@ -62,7 +63,7 @@ def test_a_value_is_never_part_of_a_repr() -> None:
 )
 def test_a_wrong_type_is_told_with_what_was_found_and_expected(toml: str, found: str) -> None:
     written = in_file(tomllib.loads(f"key = {toml}")["key"])
-    assert refused(judges.text, written).sentence == f"f.toml: key: found {found}, expected a string"
+    assert refused(parse.text, written).sentence == f"f.toml: key: found {found}, expected a string"
 
 
 # --- strings
@@ -70,14 +71,14 @@ def test_a_wrong_type_is_told_with_what_was_found_and_expected(toml: str, found:
 
 @pytest.mark.parametrize("value", ["a\nb", "a\tb", "\x1b[31m", "a\x7f", "a\x9b", "\0"])
 def test_a_control_character_is_refused(value: str) -> None:
-    error = refused(judges.text, in_file(value))
+    error = refused(parse.text, in_file(value))
     assert error.sentence == "f.toml: key: has a control character in it"
-    assert error.hint == judges.SINGLE_QUOTES
+    assert error.hint == parse.SINGLE_QUOTES
 
 
 def test_a_windows_path_whose_escapes_are_valid_is_told_by_its_control_characters() -> None:
     written = in_file(tomllib.loads(r'ca_file = "C:\new\table.pem"')["ca_file"], "ca_file")
-    assert refused(judges.path, written).hint == judges.SINGLE_QUOTES
+    assert refused(parse.path, written).hint == parse.SINGLE_QUOTES
 
 
 @pytest.mark.parametrize(
@@ -88,12 +89,12 @@ def test_a_windows_path_whose_escapes_are_valid_is_told_by_its_control_character
     ],
 )
 def test_an_empty_padded_or_undecodable_string_is_refused(value: str, sentence: str) -> None:
-    assert refused(judges.text, Written(value, "--account", FLAG)).sentence == f"--account: {sentence}"
+    assert refused(parse.text, Written(value, "--account", FLAG)).sentence == f"--account: {sentence}"
 
 
 # --- words of a list
 
-WORD = judges.choice("auto", "device", "client-credentials", also={"device-code": "device"})
+WORD = parse.choice("auto", "device", "client-credentials", also={"device-code": "device"})
 
 
 @pytest.mark.parametrize(
@@ -125,24 +126,22 @@ def test_a_word_that_is_shown_can_do_nothing_to_a_terminal() -> None:
 
 
 def test_true_and_false_are_what_toml_and_a_flag_without_a_value_say() -> None:
-    assert judges.boolean(in_file(True)) is True
-    assert judges.boolean(in_file(False)) is False
-    assert judges.boolean(Written(True, "--legacy", FLAG)) is True
+    assert parse.boolean(in_file(True)) is True
+    assert parse.boolean(in_file(False)) is False
+    assert parse.boolean(Written(True, "--legacy", FLAG)) is True
     for value, found in (("true", "a string"), (1, "a number"), ([], "a list")):
-        assert refused(judges.boolean, in_file(value)).sentence == f"f.toml: key: found {found}, expected true or false"
+        assert refused(parse.boolean, in_file(value)).sentence == f"f.toml: key: found {found}, expected true or false"
 
 
 @pytest.mark.parametrize(
     ("value", "truth"), [("true", True), ("1", True), ("TRUE", True), ("false", False), ("0", False)]
 )
 def test_a_variable_says_it_in_words(value: str, truth: bool) -> None:
-    assert judges.boolean(Written(value, "LEGACY", VARIABLE)) is truth
+    assert parse.boolean(Written(value, "LEGACY", VARIABLE)) is truth
 
 
 def test_any_other_word_is_refused_and_not_shown() -> None:
-    assert (
-        refused(judges.boolean, Written("yes", "LEGACY", VARIABLE)).sentence == "LEGACY: expected true, false, 1 or 0"
-    )
+    assert refused(parse.boolean, Written("yes", "LEGACY", VARIABLE)).sentence == "LEGACY: expected true, false, 1 or 0"
 
 
 # --- paths
@@ -153,20 +152,20 @@ def test_any_other_word_is_refused_and_not_shown() -> None:
     [("~/ca.pem", "/home/ada/ca.pem"), ("/ca.pem", "/ca.pem"), ("ca.pem", "/etc/x/ca.pem"), ("../ca", "/etc/x/../ca")],
 )
 def test_in_a_file_a_path_is_relative_to_that_file(value: str, path: str) -> None:
-    assert judges.path(in_file(value)) == path
+    assert parse.path(in_file(value)) == path
 
 
 @pytest.mark.parametrize("place", [FLAG, VARIABLE])
 def test_in_a_flag_or_a_variable_a_path_is_absolute_or_of_the_home(place: Place) -> None:
-    assert judges.path(Written("~/ca.pem", "--ca-file", place)) == "/home/ada/ca.pem"
-    assert judges.path(Written("/ca.pem", "--ca-file", place)) == "/ca.pem"
+    assert parse.path(Written("~/ca.pem", "--ca-file", place)) == "/home/ada/ca.pem"
+    assert parse.path(Written("/ca.pem", "--ca-file", place)) == "/ca.pem"
     for value in ("ca.pem", "./ca.pem", "../ca.pem", "~bob/ca.pem"):
-        error = refused(judges.path, Written(value, "--ca-file", place))
+        error = refused(parse.path, Written(value, "--ca-file", place))
         assert error.sentence == "--ca-file: expected an absolute path or ~/…"
 
 
 def test_somebody_else_s_home_is_not_expanded() -> None:
-    assert "~NAME" in refused(judges.path, in_file("~bob/ca.pem")).sentence
+    assert "~NAME" in refused(parse.path, in_file("~bob/ca.pem")).sentence
 
 
 # --- addresses
@@ -180,7 +179,7 @@ def test_somebody_else_s_home_is_not_expanded() -> None:
     ],
 )
 def test_an_issuer_is_https_or_loopback_and_kept_as_written(value: str) -> None:
-    assert judges.issuer(in_file(value)) == value
+    assert parse.issuer(in_file(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -191,7 +190,7 @@ def test_an_issuer_is_https_or_loopback_and_kept_as_written(value: str) -> None:
         *("https://example.com\\@evil.example/", "https://example.com:0", "https://example.com:99999", "https://"),
     ],
 )
-@pytest.mark.parametrize("judge", [judges.issuer, judges.endpoint])
+@pytest.mark.parametrize("judge", [parse.issuer, parse.endpoint])
 def test_an_address_that_cannot_be_understood_is_64_in_a_flag(judge: Callable[[Written], str], value: str) -> None:
     assert type(refused(judge, Written(value, "--issuer", FLAG))) is UsageError
     assert type(refused(judge, Written(value, "CREDENTIAL_HELPER_ISSUER", VARIABLE))) is ConfigurationError
@@ -206,18 +205,18 @@ def test_an_address_that_cannot_be_understood_is_64_in_a_flag(judge: Callable[[W
     ],
 )
 def test_any_other_issuer_is_78(value: str) -> None:
-    assert type(refused(judges.issuer, Written(value, "--issuer", FLAG))) is ConfigurationError
+    assert type(refused(parse.issuer, Written(value, "--issuer", FLAG))) is ConfigurationError
 
 
 def test_an_address_that_is_refused_is_not_shown() -> None:
-    error = refused(judges.issuer, in_file("https://ada:hunter2@example.com/", "issuer"))
+    error = refused(parse.issuer, in_file("https://ada:hunter2@example.com/", "issuer"))
     assert error.sentence.startswith("f.toml: issuer: has a user name in it")
     assert "hunter2" not in error.sentence
 
 
 def test_an_endpoint_may_have_a_query() -> None:
-    assert judges.endpoint(in_file("https://example.com/token?p=1")) == "https://example.com/token?p=1"
-    assert type(refused(judges.endpoint, in_file("https://example.com/token#x"))) is ConfigurationError
+    assert parse.endpoint(in_file("https://example.com/token?p=1")) == "https://example.com/token?p=1"
+    assert type(refused(parse.endpoint, in_file("https://example.com/token#x"))) is ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ def test_an_endpoint_may_have_a_query() -> None:
     ],
 )
 def test_a_redirect_uri_is_http_on_loopback_and_kept_as_written(value: str) -> None:
-    assert judges.redirect_uri(in_file(value)) == value
+    assert parse.redirect_uri(in_file(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -250,7 +249,7 @@ def test_a_redirect_uri_is_http_on_loopback_and_kept_as_written(value: str) -> N
 )
 def test_any_other_redirect_uri_is_78(value: str, sentence: str) -> None:
     for written in (in_file(value, "redirect_uri"), Written(value, "--redirect-uri", FLAG)):
-        error = refused(judges.redirect_uri, written)
+        error = refused(parse.redirect_uri, written)
         assert type(error) is ConfigurationError
         assert error.sentence.startswith(f"{written.where}: {sentence}")
 
@@ -275,7 +274,7 @@ def test_a_redirect_uri_that_cannot_be_understood_is_64_in_a_flag(value: str, se
         (in_file(value, "redirect_uri"), ConfigurationError),
         (Written(value, "--redirect-uri", FLAG), UsageError),
     ):
-        error = refused(judges.redirect_uri, written)
+        error = refused(parse.redirect_uri, written)
         assert type(error) is kind
         assert error.sentence.startswith(f"{written.where}: {sentence}")
 
@@ -288,12 +287,12 @@ def test_a_redirect_uri_that_cannot_be_understood_is_64_in_a_flag(value: str, se
     ],
 )
 def test_an_assertion_is_for_a_uri_or_for_what_the_provider_says(value: str, meant: str) -> None:
-    assert judges.assertion_audience(in_file(value)) == meant
+    assert parse.assertion_audience(in_file(value)) == meant
 
 
 @pytest.mark.parametrize("value", ["hunter2", "token endpoint", "https://x/#a", "https://x/ä", "x.example.com/token"])
 def test_any_other_word_for_an_assertion_s_audience_is_not_understood(value: str) -> None:
-    error = refused(judges.assertion_audience, Written(value, "--private-key-audience", FLAG))
+    error = refused(parse.assertion_audience, Written(value, "--private-key-audience", FLAG))
     assert type(error) is UsageError
     assert error.sentence == "--private-key-audience: expected issuer, token_endpoint or an absolute URI"
 
@@ -313,19 +312,19 @@ def test_any_other_word_for_an_assertion_s_audience_is_not_understood(value: str
     ],
 )
 def test_scope_is_a_string_or_a_list_and_kept_in_order(value: object, scopes: tuple[str, ...]) -> None:
-    assert judges.scope(in_file(value)) == scopes
+    assert parse.scope(in_file(value)) == scopes
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\\b", "ä", "a\tb", "a\nb"])
 def test_a_scope_has_the_characters_of_rfc_6749(value: str) -> None:
-    assert isinstance(refused(judges.scope, in_file(value)), ConfigurationError)
-    assert isinstance(refused(judges.scope, Written([value], "--scope", FLAG)), UsageError)
+    assert isinstance(refused(parse.scope, in_file(value)), ConfigurationError)
+    assert isinstance(refused(parse.scope, Written([value], "--scope", FLAG)), UsageError)
 
 
 def test_an_item_that_is_no_string_is_named_by_its_index() -> None:
     sentence = "f.toml: scope[1]: found a number, expected a string or a list of strings"
-    assert refused(judges.scope, in_file(["openid", 1], "scope")).sentence == sentence
-    assert refused(judges.resource, in_file(5, "resource")).sentence.startswith("f.toml: resource: found a number")
+    assert refused(parse.scope, in_file(["openid", 1], "scope")).sentence == sentence
+    assert refused(parse.resource, in_file(5, "resource")).sentence.startswith("f.toml: resource: found a number")
 
 
 @pytest.mark.parametrize(
@@ -333,12 +332,12 @@ def test_an_item_that_is_no_string_is_named_by_its_index() -> None:
     [("https://a.example/x", ("https://a.example/x",)), (["urn:a:b", "https://x"], ("urn:a:b", "https://x"))],
 )
 def test_resource_is_an_absolute_uri_or_a_list_of_them(value: object, resources: tuple[str, ...]) -> None:
-    assert judges.resource(in_file(value)) == resources
+    assert parse.resource(in_file(value)) == resources
 
 
 @pytest.mark.parametrize("value", ["x", "/x", "https://x/#f", "https://x y", "", ":x", "ä:x"])
 def test_any_other_resource_is_refused(value: str) -> None:
-    assert isinstance(refused(judges.resource, in_file(value)), ConfigurationError)
+    assert isinstance(refused(parse.resource, in_file(value)), ConfigurationError)
 
 
 # --- parameters
@@ -356,62 +355,62 @@ def test_any_other_resource_is_refused(value: str) -> None:
 def test_a_parameter_that_this_program_sets_is_78(name: str) -> None:
     for place in (FILE, FLAG, VARIABLE):
         with pytest.raises(ConfigurationError, match=f"this program sets {name} itself"):
-            judges.check_parameter_name(Written("x", "parameters", place), name)
+            parse.check_parameter_name(Written("x", "parameters", place), name)
 
 
 @pytest.mark.parametrize("name", ["organization", "login_hint", "connection", "State", "prompt", "max_age"])
 def test_any_other_parameter_is_fine(name: str) -> None:
-    judges.check_parameter_name(in_file("x"), name)
+    parse.check_parameter_name(in_file("x"), name)
 
 
 def test_a_parameter_is_a_string_that_may_be_empty() -> None:
-    assert judges.parameter(in_file("")) == ""
-    assert judges.parameter(in_file("a=b, c")) == "a=b, c"
-    assert "found a number" in refused(judges.parameter, in_file(1)).sentence
-    assert "control character" in refused(judges.parameter, in_file("a\nb")).sentence
+    assert parse.parameter(in_file("")) == ""
+    assert parse.parameter(in_file("a=b, c")) == "a=b, c"
+    assert "found a number" in refused(parse.parameter, in_file(1)).sentence
+    assert "control character" in refused(parse.parameter, in_file("a\nb")).sentence
 
 
 # --- where a secret is read
 
 
 def test_a_secret_s_source_says_where_it_was_written() -> None:
-    assert judges.source_env(in_file("CI_SECRET")) == Source(kind="env", value=("CI_SECRET",), origin="f.toml: key")
-    assert judges.source_file(in_file("key.txt")).value == ("/etc/x/key.txt",)
-    assert judges.source_command(in_file(["op", "read", "op://x y/$z"])).value == ("op", "read", "op://x y/$z")
+    assert parse.source_env(in_file("CI_SECRET")) == Source(kind="env", value=("CI_SECRET",), origin="f.toml: key")
+    assert parse.source_file(in_file("key.txt")).value == ("/etc/x/key.txt",)
+    assert parse.source_command(in_file(["op", "read", "op://x y/$z"])).value == ("op", "read", "op://x y/$z")
     named = Source(kind="keyring", value=("ci-key_1.pem",), origin="f.toml: key")
-    assert judges.source_keyring(in_file("ci-key_1.pem")) == named
+    assert parse.source_keyring(in_file("ci-key_1.pem")) == named
 
 
 def test_a_command_with_a_path_is_of_the_home_or_relative_to_the_file() -> None:
-    assert judges.source_command(in_file(["~/bin/op", "~/x"])).value == ("/home/ada/bin/op", "~/x")
-    assert judges.source_command(in_file(["bin/op"])).value == ("/etc/x/bin/op",)
+    assert parse.source_command(in_file(["~/bin/op", "~/x"])).value == ("/home/ada/bin/op", "~/x")
+    assert parse.source_command(in_file(["bin/op"])).value == ("/etc/x/bin/op",)
 
 
 @pytest.mark.parametrize("value", ["op read", [], [""], ["op", 1], ["op", ""], {"a": "b"}])
 def test_a_command_is_a_list_of_words(value: object) -> None:
-    assert isinstance(refused(judges.source_command, in_file(value)), ConfigurationError)
+    assert isinstance(refused(parse.source_command, in_file(value)), ConfigurationError)
 
 
 def test_what_is_no_variable_s_name_is_refused_and_not_shown() -> None:
     for value in ("hunter2-hunter2", "$CI_SECRET", "1A", "A B", "A="):
-        error = refused(judges.source_env, Written(value, "--client-secret-env", FLAG))
+        error = refused(parse.source_env, Written(value, "--client-secret-env", FLAG))
         assert error.sentence == "--client-secret-env: expected the name of a variable"
 
 
 @pytest.mark.parametrize("value", ["hunter 2", "a/b", "ä", "a$b", "", "a" * 101, "-----BEGIN\nx"])
 def test_what_is_no_name_in_the_keyring_is_refused_and_not_shown(value: str) -> None:
-    error = refused(judges.source_keyring, in_file(value))
+    error = refused(parse.source_keyring, in_file(value))
     assert not value or value not in error.sentence
     if value and value.isprintable():
         assert error.sentence == "f.toml: key: expected a name of up to 100 letters, digits, -, _ and ."
 
 
 def test_what_to_write_instead_of_a_secret_can_be_written() -> None:
-    told = judges.write_instead("private_key").removeprefix("write private_key = ")
+    told = parse.write_instead("private_key").removeprefix("write private_key = ")
     for one in told.replace(" or ", ", ").split("}, "):
         (kind, value), *more = tomllib.loads(f"key = {one.rstrip('}')}}}")["key"].items()
         assert not more
-        assert getattr(judges, f"source_{kind}")(in_file(value)).kind == kind
+        assert getattr(parse, f"source_{kind}")(in_file(value)).kind == kind
 
 
 # --- git, docker, kubernetes
@@ -425,7 +424,7 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
         "audience": "api",
         "scope": "a b",
     }
-    assert judges.git(in_file(["https://git.example.com", table])) == (
+    assert parse.git(in_file(["https://git.example.com", table])) == (
         GitEntry(url="https://git.example.com:443"),
         GitEntry(
             url="https://git.example.com:443/group", username="ada", scheme="bearer", audience="api", scope=("a", "b")
@@ -435,7 +434,7 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
 
 def test_a_docker_entry_is_a_server_or_a_table() -> None:
     table = {"server": "https://index.docker.io/v1/", "username": "<token>", "audience": "api", "scope": ["a"]}
-    assert judges.docker(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
+    assert parse.docker(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
         DockerEntry(server="https://registry.example.com:5000"),
         DockerEntry(server="https://localhost:5000"),
         DockerEntry(server="https://index.docker.io:443/v1", username="<token>", audience="api", scope=("a",)),
@@ -443,9 +442,9 @@ def test_a_docker_entry_is_a_server_or_a_table() -> None:
 
 
 def test_the_usual_user_names_are_the_default() -> None:
-    assert judges.git(in_file(["https://x"]))[0].username == "oauth2"
-    assert judges.git(in_file(["https://x"]))[0].scheme == "auto"
-    assert judges.docker(in_file(["x"]))[0].username == "oauth2accesstoken"
+    assert parse.git(in_file(["https://x"]))[0].username == "oauth2"
+    assert parse.git(in_file(["https://x"]))[0].scheme == "auto"
+    assert parse.docker(in_file(["x"]))[0].username == "oauth2accesstoken"
 
 
 @pytest.mark.parametrize(
@@ -467,12 +466,12 @@ def test_the_usual_user_names_are_the_default() -> None:
     ],
 )
 def test_a_listed_url_is_https_or_loopback_with_its_port(url: str, sentence: str) -> None:
-    for judge, value in ((judges.git, [url]), (judges.kubernetes, [url]), (judges.git, [{"url": url}])):
+    for judge, value in ((parse.git, [url]), (parse.kubernetes, [url]), (parse.git, [{"url": url}])):
         assert sentence in refused(judge, in_file(value)).sentence
 
 
 def test_loopback_with_its_port_may_be_http() -> None:
-    assert judges.git(in_file(["http://127.0.0.1:3000/x"]))[0].url == "http://127.0.0.1:3000/x"
+    assert parse.git(in_file(["http://127.0.0.1:3000/x"]))[0].url == "http://127.0.0.1:3000/x"
 
 
 @pytest.mark.parametrize(
@@ -496,11 +495,11 @@ def test_loopback_with_its_port_may_be_http() -> None:
     ],
 )
 def test_a_wrong_git_entry_is_named_by_its_place(value: object, sentence: str) -> None:
-    assert refused(judges.git, in_file(value, "git")).sentence == sentence
+    assert refused(parse.git, in_file(value, "git")).sentence == sentence
 
 
 def test_kubernetes_servers_are_normalised() -> None:
-    assert judges.kubernetes(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
+    assert parse.kubernetes(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
         "https://api.example.com:443",
         "https://x:6443/k8s",
     )
@@ -511,7 +510,7 @@ def test_kubernetes_servers_are_normalised() -> None:
 
 def test_an_unknown_key_names_the_one_that_was_probably_meant() -> None:
     table = {"clientid": 1, "Client-ID": 1, "zzz": 1, "client_id": 1}
-    errors = judges.check_keys(Written(table, "f.toml:", FILE), table, ("issuer", "client_id"))
+    errors = parse.check_keys(Written(table, "f.toml:", FILE), table, ("issuer", "client_id"))
     assert [error.sentence for error in errors] == [
         "f.toml: clientid: unknown key; did you mean client_id?",
         "f.toml: Client-ID: unknown key; did you mean client_id?",
@@ -521,11 +520,11 @@ def test_an_unknown_key_names_the_one_that_was_probably_meant() -> None:
 
 def test_an_unknown_key_in_the_system_file_is_only_remarked() -> None:
     REMARKS.clear()
-    assert judges.check_keys(Written({}, "f.toml:", SYSTEM), {"clientid": 1}, ("client_id",)) == []
+    assert parse.check_keys(Written({}, "f.toml:", SYSTEM), {"clientid": 1}, ("client_id",)) == []
     assert REMARKS == ["f.toml: clientid: unknown key; did you mean client_id?"]
 
 
 def test_a_hostile_key_is_harmless_in_a_message() -> None:
-    (error,) = judges.check_keys(Written({}, "f.toml:", FILE), {"a\x1b]0;x\nb" + "c" * 100: 1}, ())
+    (error,) = parse.check_keys(Written({}, "f.toml:", FILE), {"a\x1b]0;x\nb" + "c" * 100: 1}, ())
     assert error.sentence.isprintable()
     assert len(error.sentence) < 130

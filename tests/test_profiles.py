@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import places, profiles, settings
+from credential_helper import places
 from credential_helper.errors import (
     AuthorizationError,
     ConfigurationError,
@@ -18,6 +18,21 @@ from credential_helper.errors import (
     UsageError,
 )
 from credential_helper.model import Profile, Request, Source, session_id
+from credential_helper.profiles import settings
+from credential_helper.profiles.choose import (
+    Configuration,
+    __file__,
+    choose,
+    choose_docker,
+    choose_git,
+    is_ad_hoc,
+    load,
+    match_docker,
+    match_git,
+    read_secret,
+    serves,
+)
+from credential_helper.profiles.settings import hint_flags
 
 Environ = dict[str, str]
 
@@ -58,10 +73,10 @@ def write(environ: Environ, content: str) -> str:
     return put(path, content)
 
 
-def choose(
+def chosen_by(
     environ: Mapping[str, str], request: Request = KUBECTL, flags: Mapping[str, object] | None = None
 ) -> Profile:
-    return profiles.choose(request, flags or {}, environ).profile
+    return choose(request, flags or {}, environ).profile
 
 
 def refused(call: Callable[[], object]) -> CredentialHelperError:
@@ -81,7 +96,7 @@ def test_the_user_s_profile_replaces_the_system_s_as_a_whole(environ: Environ, t
         '[profiles.corp]\nissuer = "https://s"\nclient_id = "s"\n',
     )
     user = write(environ, 'password_storage = "off"\n[profiles.prod]\nissuer = "https://u"\nclient_id = "u"\n')
-    configuration = profiles.Configuration(environ)
+    configuration = Configuration(environ)
     configuration.add("system", system)
     configuration.add("user", user)
     assert configuration.names() == ("prod", "corp")
@@ -94,7 +109,7 @@ def test_the_user_s_profile_replaces_the_system_s_as_a_whole(environ: Environ, t
 
 def test_the_system_s_file_comes_before_the_user_s(environ: Environ) -> None:
     user = write(environ, ONE)
-    files = profiles.load(environ).files
+    files = load(environ).files
     assert [file.place for file in files] == ["system", "user"]
     assert (files[1].path, files[1].stamp) == (user, places.stamp(os.stat(user)))
 
@@ -103,24 +118,24 @@ def test_the_variable_names_the_only_file_that_is_read(environ: Environ, tmp_pat
     write(environ, "this is no TOML")
     named = put(tmp_path / "named.toml", ONE)
     environ["CREDENTIAL_HELPER_CONFIG"] = named
-    configuration = profiles.load(environ)
+    configuration = load(environ)
     assert configuration.names() == ("prod",)
     assert [(file.place, file.path) for file in configuration.files] == [("named", named)]
 
 
 def test_a_relative_path_in_the_variable_is_refused(environ: Environ) -> None:
     environ["CREDENTIAL_HELPER_CONFIG"] = "config.toml"
-    assert refused(lambda: profiles.load(environ)).exit_code == 78
+    assert refused(lambda: load(environ)).exit_code == 78
 
 
 def test_an_absent_file_is_part_of_what_was_read(environ: Environ) -> None:
-    assert [file.stamp for file in profiles.load(environ).files][-1] == places.ABSENT
+    assert [file.stamp for file in load(environ).files][-1] == places.ABSENT
 
 
 def test_each_file_is_told_under_verbose(environ: Environ) -> None:
     path = write(environ, TWO)
     notes: list[str] = []
-    profiles.load(environ, note=notes.append)
+    load(environ, note=notes.append)
     assert notes[-1] == f"read {path}: prod, dev"
 
 
@@ -141,7 +156,7 @@ def test_three_keys_are_all_that_stands_at_the_top(
     environ: Environ, content: str, sentence: str, hint: str | None
 ) -> None:
     path = write(environ, content)
-    error = refused(lambda: profiles.load(environ))
+    error = refused(lambda: load(environ))
     assert error.exit_code == 78
     assert error.sentence.startswith(f"{path}: {sentence}")
     assert error.hint == hint
@@ -151,7 +166,7 @@ def test_an_unknown_key_in_the_system_file_is_told_and_stops_nothing(environ: En
     wrong = "clientid = 1\nendpoints = { tokn = 1 }\ngit = [{ url = 'https://x', new = 1 }]\n"
     system = put(tmp_path / "system.toml", "new = 1\n" + ONE + wrong)
     notes: list[str] = []
-    configuration = profiles.Configuration(environ, note=notes.append)
+    configuration = Configuration(environ, note=notes.append)
     configuration.add("system", system)
     assert configuration.profile("prod").client_id == "Xyz"
     assert configuration.problems() == []
@@ -162,21 +177,21 @@ def test_an_unknown_key_in_the_system_file_is_told_and_stops_nothing(environ: En
 
 
 def test_a_wrong_type_in_the_system_file_is_78(environ: Environ, tmp_path: Path) -> None:
-    configuration = profiles.Configuration(environ)
+    configuration = Configuration(environ)
     configuration.add("system", put(tmp_path / "system.toml", ONE + "flow = 1\n"))
     assert refused(lambda: configuration.profile("prod")).exit_code == 78
 
 
 def test_a_profile_s_name_has_letters_digits_hyphen_and_underscore(environ: Environ) -> None:
     write(environ, ONE.replace("profiles.prod", "profiles.Prod-1_a"))
-    assert choose(environ).name == "Prod-1_a"
+    assert chosen_by(environ).name == "Prod-1_a"
     write(environ, ONE.replace("profiles.prod", 'profiles."prod.eu"'))
-    assert "letters, digits, - and _ only" in refused(lambda: choose(environ)).sentence
+    assert "letters, digits, - and _ only" in refused(lambda: chosen_by(environ)).sentence
 
 
 def test_what_is_heavy_is_imported_only_where_it_is_needed() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.profiles; print(*sys.modules)"
-    command = [sys.executable, "-I", "-c", code, str(Path(profiles.__file__).parents[1])]
+    command = [sys.executable, "-I", "-c", code, str(Path(__file__).parents[1])]
     loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     assert "credential_helper.children" in loaded
     assert not loaded & {"tomllib", "difflib", "subprocess", "argparse", "json", "dataclasses", "pathlib"}
@@ -187,9 +202,9 @@ def test_what_is_heavy_is_imported_only_where_it_is_needed() -> None:
 
 def test_only_the_profile_in_use_is_judged(environ: Environ) -> None:
     path = write(environ, TWO + "[profiles.bad]\nisuer = 1\nflow = 'x'\n")
-    assert choose(environ, flags={"profile": "prod"}).name == "prod"
-    assert profiles.choose_git(GIT, "https", "git.example.com", None, {}, environ)
-    error = refused(lambda: choose(environ, flags={"profile": "bad"}))
+    assert chosen_by(environ, flags={"profile": "prod"}).name == "prod"
+    assert choose_git(GIT, "https", "git.example.com", None, {}, environ)
+    error = refused(lambda: chosen_by(environ, flags={"profile": "bad"}))
     assert error.sentence == f"{path}: profiles.bad.isuer: unknown key; did you mean issuer?"
 
 
@@ -198,7 +213,7 @@ def test_status_judges_all(environ: Environ) -> None:
         environ,
         'default_profile = "prd"\n' + TWO + "[profiles.bad]\nflow = 'x'\ngit = ['https://git.example.com', 'x']\n",
     )
-    problems = [problem.sentence.removeprefix(f"{path}: ") for problem in profiles.load(environ).problems()]
+    problems = [problem.sentence.removeprefix(f"{path}: ") for problem in load(environ).problems()]
     assert problems == [
         'profiles.bad.flow: found "x", expected auto, device, authorization-code, client-credentials or password',
         "profiles.bad.git[1]: does not begin with https://, expected https://HOST[:PORT][/PATH]",
@@ -210,13 +225,13 @@ def test_status_judges_all(environ: Environ) -> None:
 
 def test_a_fine_configuration_has_no_problems(environ: Environ) -> None:
     write(environ, TWO)
-    assert profiles.load(environ).problems() == []
+    assert load(environ).problems() == []
 
 
 @pytest.mark.parametrize(("missing", "rest"), [("issuer", 'client_id = "x"'), ("client_id", 'issuer = "https://x"')])
 def test_issuer_and_client_id_are_required(environ: Environ, missing: str, rest: str) -> None:
     path = write(environ, f"[profiles.prod]\n{rest}\n")
-    assert refused(lambda: choose(environ)).sentence == f"{path}: profiles.prod: {missing} is missing"
+    assert refused(lambda: chosen_by(environ)).sentence == f"{path}: profiles.prod: {missing} is missing"
 
 
 # --- a profile comes whole from one place
@@ -226,43 +241,43 @@ def test_the_request_s_profile_comes_first(environ: Environ) -> None:
     write(environ, 'default_profile = "prod"\n' + TWO)
     environ["CREDENTIAL_HELPER_PROFILE"] = "prod"
     request = Request(tool="kubectl", profile="dev")
-    assert choose(environ, request, {"profile": "prod"}).name == "dev"
+    assert chosen_by(environ, request, {"profile": "prod"}).name == "dev"
 
 
 def test_then_the_flag(environ: Environ) -> None:
     write(environ, 'default_profile = "prod"\n' + TWO)
     environ["CREDENTIAL_HELPER_PROFILE"] = "prod"
     environ["CREDENTIAL_HELPER_ISSUER"] = "https://ignored"
-    assert choose(environ, flags={"profile": "dev"}).name == "dev"
-    assert choose(environ, flags={"issuer": "https://i", "client_id": "c"}).issuer == "https://i"
+    assert chosen_by(environ, flags={"profile": "dev"}).name == "dev"
+    assert chosen_by(environ, flags={"issuer": "https://i", "client_id": "c"}).issuer == "https://i"
 
 
 def test_then_the_variable(environ: Environ) -> None:
     write(environ, 'default_profile = "prod"\n' + TWO)
-    assert choose(environ | {"CREDENTIAL_HELPER_PROFILE": "dev"}).name == "dev"
+    assert chosen_by(environ | {"CREDENTIAL_HELPER_PROFILE": "dev"}).name == "dev"
     ad_hoc = {"CREDENTIAL_HELPER_ISSUER": "https://i", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
-    assert choose(environ | ad_hoc).issuer == "https://i"
+    assert chosen_by(environ | ad_hoc).issuer == "https://i"
 
 
 def test_then_the_default(environ: Environ) -> None:
     write(environ, 'default_profile = "dev"\n' + TWO)
-    assert choose(environ).name == "dev"
-    assert choose(environ | {"CREDENTIAL_HELPER_PROFILE": "", "CREDENTIAL_HELPER_ISSUER": ""}).name == "dev"
+    assert chosen_by(environ).name == "dev"
+    assert chosen_by(environ | {"CREDENTIAL_HELPER_PROFILE": "", "CREDENTIAL_HELPER_ISSUER": ""}).name == "dev"
 
 
 def test_then_the_only_one(environ: Environ) -> None:
     write(environ, ONE)
-    assert choose(environ).name == "prod"
+    assert chosen_by(environ).name == "prod"
 
 
 def test_of_several_without_a_default_one_has_to_be_named(environ: Environ) -> None:
     write(environ, TWO)
-    error = refused(lambda: choose(environ))
+    error = refused(lambda: chosen_by(environ))
     assert (error.exit_code, error.sentence) == (64, "which profile? there are prod, dev")
 
 
 def test_without_any_the_hint_is_the_smallest_config_that_works(environ: Environ) -> None:
-    error = refused(lambda: choose(environ))
+    error = refused(lambda: chosen_by(environ))
     assert (error.exit_code, error.sentence) == (78, "no profile is configured")
     assert error.hint is not None
     path = f"{environ['HOME']}/.config/credential-helper/config.toml"
@@ -270,13 +285,13 @@ def test_without_any_the_hint_is_the_smallest_config_that_works(environ: Environ
     assert lead == f"write into {path}"
     assert "\n" not in config
     write(environ, config)
-    assert choose(environ).issuer == "https://example.eu.auth0.com/"
+    assert chosen_by(environ).issuer == "https://example.eu.auth0.com/"
 
 
 def test_the_smallest_config_can_grow(environ: Environ) -> None:
-    config = (refused(lambda: choose(environ)).hint or "").partition(": ")[2]
+    config = (refused(lambda: chosen_by(environ)).hint or "").partition(": ")[2]
     write(environ, config + "\n" + ONE.replace("prod", "dev"))
-    assert profiles.load(environ).names() == ("prod", "dev")
+    assert load(environ).names() == ("prod", "dev")
 
 
 GITHUB = {"provider": "github", "client_id": "c"}
@@ -284,35 +299,33 @@ GITHUB = {"provider": "github", "client_id": "c"}
 
 def test_a_provider_with_one_public_service_is_as_good_as_an_issuer(environ: Environ) -> None:
     write(environ, ONE)
-    profile = choose(environ, flags=GITHUB)
+    profile = chosen_by(environ, flags=GITHUB)
     assert (profile.ad_hoc, profile.issuer, profile.provider) == (True, "https://github.com", "github")
     assert profile.name.startswith("github.com/")
-    assert profiles.hint_flags(profile) == ["--client-id", "c", "--provider", "github"]
+    assert hint_flags(profile) == ["--client-id", "c", "--provider", "github"]
     variables = {"CREDENTIAL_HELPER_PROVIDER": "github", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
-    assert session_id(choose(environ | variables)) == session_id(profile)
-    assert choose(environ | variables, flags={"profile": "prod"}).name == "prod"
-    assert choose(environ | variables | {"CREDENTIAL_HELPER_PROFILE": "prod"}).name == "prod"
-    assert choose(environ, flags=GITHUB | {"issuer": "https://git.example.com"}).issuer == "https://git.example.com"
+    assert session_id(chosen_by(environ | variables)) == session_id(profile)
+    assert chosen_by(environ | variables, flags={"profile": "prod"}).name == "prod"
+    assert chosen_by(environ | variables | {"CREDENTIAL_HELPER_PROFILE": "prod"}).name == "prod"
+    assert chosen_by(environ, flags=GITHUB | {"issuer": "https://git.example.com"}).issuer == "https://git.example.com"
 
 
 def test_a_provider_does_not_change_a_profile_that_is_named(environ: Environ) -> None:
     write(environ, ONE)
     for flags, request in (({"profile": "prod"}, KUBECTL), ({}, Request(tool="kubectl", profile="prod"))):
-        error = refused(lambda flags=flags, request=request: choose(environ, request, GITHUB | flags))  # type: ignore[misc]
+        error = refused(lambda flags=flags, request=request: chosen_by(environ, request, GITHUB | flags))  # type: ignore[misc]
         assert (error.exit_code, error.sentence.split(":")[0]) == (64, "--client-id cannot change profile prod")
 
 
 def test_such_a_provider_serves_git_and_docker_and_reads_no_file(environ: Environ) -> None:
     write(environ, "this is no config file")
-    chosen = profiles.choose_git(
-        KUBECTL, "https", "github.com", None, GITHUB | {"git": ["https://github.com"]}, environ
-    )
+    chosen = choose_git(KUBECTL, "https", "github.com", None, GITHUB | {"git": ["https://github.com"]}, environ)
     assert chosen is not None
     assert chosen[0].profile.issuer == "https://github.com"
-    assert profiles.is_ad_hoc(GITHUB, environ)
-    assert profiles.is_ad_hoc({}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
-    assert not profiles.is_ad_hoc({"profile": "prod"}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
-    assert not profiles.is_ad_hoc({"provider": "okta"}, environ)
+    assert is_ad_hoc(GITHUB, environ)
+    assert is_ad_hoc({}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
+    assert not is_ad_hoc({"profile": "prod"}, environ | {"CREDENTIAL_HELPER_PROVIDER": "github"})
+    assert not is_ad_hoc({"provider": "okta"}, environ)
 
 
 @pytest.mark.parametrize("config", ["", TWO])
@@ -329,46 +342,46 @@ def test_a_flag_of_no_use_without_an_issuer_is_64(
     environ: Environ, config: str, flags: dict[str, object], named: str
 ) -> None:
     write(environ, config)
-    error = refused(lambda: choose(environ, flags=flags))
+    error = refused(lambda: chosen_by(environ, flags=flags))
     assert (error.exit_code, error.sentence) == (64, f"{named} needs --issuer, too")
     assert error.hint == "--provider google, github or gitlab stands for one"
 
 
 def test_a_provider_that_is_none_is_told_so(environ: Environ) -> None:
-    error = refused(lambda: choose(environ, flags={"client_id": "c", "provider": "githb"}))
+    error = refused(lambda: chosen_by(environ, flags={"client_id": "c", "provider": "githb"}))
     assert error.exit_code == 64
     assert error.sentence.startswith("--provider: expected generic, ")
 
 
 def test_what_a_provider_needs_besides_is_asked_for_where_it_was_named(environ: Environ) -> None:
-    error = refused(lambda: choose(environ, flags={"provider": "github"}))
+    error = refused(lambda: chosen_by(environ, flags={"provider": "github"}))
     sentence = "--provider needs --client-id ID (or CREDENTIAL_HELPER_CLIENT_ID), too"
     assert (error.exit_code, error.sentence) == (64, sentence)
-    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_PROVIDER": "github"}))
+    error = refused(lambda: chosen_by(environ | {"CREDENTIAL_HELPER_PROVIDER": "github"}))
     assert (error.exit_code, error.sentence) == (78, sentence.replace("--provider", "CREDENTIAL_HELPER_PROVIDER"))
     variable = environ | {"CREDENTIAL_HELPER_PROVIDER": "github"}
-    error = refused(lambda: choose(variable, flags={"provider": "okta", "client_id": "c"}))
+    error = refused(lambda: chosen_by(variable, flags={"provider": "okta", "client_id": "c"}))
     assert error.sentence == "--provider needs --issuer URL (or CREDENTIAL_HELPER_ISSUER), too"
 
 
 @pytest.mark.parametrize("name", ["CLIENT_ID", "PROVIDER", "CLIENT_SECRET", "CA_FILE"])
 def test_variables_without_an_issuer_break_no_profile_of_the_file(environ: Environ, name: str) -> None:
     lone = environ | {f"CREDENTIAL_HELPER_{name}": "okta"}
-    error = refused(lambda: choose(lone))
+    error = refused(lambda: chosen_by(lone))
     assert (error.exit_code, error.sentence) == (78, f"CREDENTIAL_HELPER_{name} needs CREDENTIAL_HELPER_ISSUER, too")
     write(lone, TWO)
-    assert refused(lambda: choose(lone)).sentence.startswith("which profile?")
+    assert refused(lambda: chosen_by(lone)).sentence.startswith("which profile?")
     write(lone, ONE)
-    assert (choose(lone).name, choose(lone).client_id) == ("prod", choose(environ).client_id)
+    assert (chosen_by(lone).name, chosen_by(lone).client_id) == ("prod", chosen_by(environ).client_id)
 
 
 def test_two_of_one_level_are_64(environ: Environ) -> None:
     write(environ, TWO)
     flags = {"profile": "prod", "issuer": "https://i"}
-    error = refused(lambda: choose(environ, flags=flags))
+    error = refused(lambda: chosen_by(environ, flags=flags))
     assert (error.exit_code, error.sentence) == (64, "--profile and --issuer are both given")
     environ |= {"CREDENTIAL_HELPER_PROFILE": "prod", "CREDENTIAL_HELPER_ISSUER": "https://i"}
-    error = refused(lambda: choose(environ))
+    error = refused(lambda: chosen_by(environ))
     assert error.exit_code == 64
     assert error.sentence == "CREDENTIAL_HELPER_PROFILE and CREDENTIAL_HELPER_ISSUER are both given"
 
@@ -386,21 +399,21 @@ def test_a_profile_that_is_not_there_is_told_with_who_names_it(
     environ: Environ, request_: Request, flags: Mapping[str, object], variables: Environ, named_by: str
 ) -> None:
     write(environ, TWO)
-    error = refused(lambda: choose(environ | variables, request_, flags))
+    error = refused(lambda: chosen_by(environ | variables, request_, flags))
     assert error.sentence == f'{named_by}: there is no profile "prd"; did you mean prod?'
     assert (error.exit_code, error.hint) == (78, "there are prod, dev")
 
 
 def test_a_default_that_is_not_there_says_so(environ: Environ) -> None:
     write(environ, 'default_profile = "zzz"\n' + TWO)
-    assert refused(lambda: choose(environ)).sentence == 'default_profile: there is no profile "zzz"'
+    assert refused(lambda: chosen_by(environ)).sentence == 'default_profile: there is no profile "zzz"'
 
 
 def test_a_dotted_name_gets_a_hint(environ: Environ) -> None:
     write(environ, ONE.replace("profiles.prod", "profiles.prod.eu"))
     hint = "a dot makes a table inside a table: write [profiles.prod-eu]"
-    assert refused(lambda: choose(environ, flags={"profile": "prod.eu"})).hint == hint
-    assert refused(lambda: choose(environ)).hint == hint
+    assert refused(lambda: chosen_by(environ, flags={"profile": "prod.eu"})).hint == hint
+    assert refused(lambda: chosen_by(environ)).hint == hint
 
 
 # --- a name: from the file
@@ -408,11 +421,11 @@ def test_a_dotted_name_gets_a_hint(environ: Environ) -> None:
 
 def test_variables_never_change_a_named_profile(environ: Environ) -> None:
     write(environ, ONE)
-    expected = choose(environ)
+    expected = chosen_by(environ)
     names = {setting.variable for setting in settings.SETTINGS if setting.variable} - {"CREDENTIAL_HELPER_ISSUER"}
     environ |= dict.fromkeys([*names, *settings.SECRETS.values()], "https://evil.example")
-    assert choose(environ, flags={"profile": "prod"}) == expected
-    assert choose(environ) == expected
+    assert chosen_by(environ, flags={"profile": "prod"}) == expected
+    assert chosen_by(environ) == expected
 
 
 def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
@@ -430,7 +443,7 @@ def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
         "parameters": ["b=3", "c=4"],
         "kubernetes": ["https://k"],
     }
-    profile = choose(environ, flags=flags)
+    profile = chosen_by(environ, flags=flags)
     assert (profile.name, profile.issuer, profile.audience) == ("dev", "https://dev.eu.auth0.com/", "api")
     assert (profile.resource, profile.scope, profile.token) == (("https://r",), ("a", "b"), "id")
     assert (profile.account, profile.flow, profile.interactive, profile.store) == ("ada", "device", "never", "none")
@@ -443,10 +456,10 @@ def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
 def test_another_flow_for_once_is_another_way_into_the_same_session(environ: Environ) -> None:
     legacy = 'flow = "password"\nlegacy = true\nrealm = "Users"\naccount = "ada"\npassword = { env = "P" }\n'
     write(environ, ONE + legacy)
-    once = choose(environ, flags={"flow": "device"})
+    once = chosen_by(environ, flags={"flow": "device"})
     assert (once.flow, once.realm) == ("device", "Users")
-    assert session_id(once) == session_id(choose(environ))
-    assert profiles.hint_flags(once) == ["prod", "--flow", "device"]
+    assert session_id(once) == session_id(chosen_by(environ))
+    assert hint_flags(once) == ["prod", "--flow", "device"]
 
 
 @pytest.mark.parametrize(
@@ -456,7 +469,7 @@ def test_flags_may_not_change_who_is_asked_and_with_what(environ: Environ, name:
     write(environ, ONE)
     flag = settings.BY_NAME[name].flag
     for flags in ({"profile": "prod", name: "https://evil.example"}, {name: "https://evil.example"}):
-        error = refused(lambda flags=flags: choose(environ, flags=flags))  # type: ignore[misc]
+        error = refused(lambda flags=flags: chosen_by(environ, flags=flags))  # type: ignore[misc]
         assert type(error) is UsageError
         assert error.sentence.startswith(f"{flag} cannot change profile prod")
         assert "evil" not in f"{error.sentence}{error.hint}"
@@ -465,20 +478,20 @@ def test_flags_may_not_change_who_is_asked_and_with_what(environ: Environ, name:
 def test_an_issuer_flag_cannot_change_the_profile_that_the_request_names(environ: Environ) -> None:
     write(environ, ONE)
     request = Request(tool="kubectl", profile="prod")
-    error = refused(lambda: choose(environ, request, {"issuer": "https://evil.example", "client_id": "c"}))
+    error = refused(lambda: chosen_by(environ, request, {"issuer": "https://evil.example", "client_id": "c"}))
     assert error.exit_code == 64
 
 
 def test_a_flag_s_value_is_judged_as_the_file_s(environ: Environ) -> None:
     write(environ, ONE)
-    error = refused(lambda: choose(environ, flags={"flow": "hunter2"}))
+    error = refused(lambda: chosen_by(environ, flags={"flow": "hunter2"}))
     sentence = "--flow: expected auto, device, authorization-code, client-credentials or password"
     assert (error.exit_code, error.sentence) == (64, sentence)
 
 
 def test_the_files_that_were_read_come_along(environ: Environ) -> None:
     path = write(environ, ONE)
-    chosen = profiles.choose(KUBECTL, {}, environ)
+    chosen = choose(KUBECTL, {}, environ)
     assert chosen.files[-1].path == path
     assert chosen.files[-1].stamp == places.stamp(os.stat(path))
 
@@ -491,12 +504,12 @@ def test_every_variable_that_the_config_takes_a_secret_from_is_hidden_from_child
         + '[profiles.key]\nprivate_key = { env = "KEY", kid = "1" }\npassword = { env = "PASSWORD" }\n'
         + '[profiles.wrong]\npassword = { deep = { env = "DEEP" } }\nenv = "x"\n',
     )
-    hidden = profiles.choose(KUBECTL, {"profile": "prod"}, environ).hidden
+    hidden = choose(KUBECTL, {"profile": "prod"}, environ).hidden
     assert hidden == {"DEV_SECRET", "KEY", "PASSWORD", "DEEP", "x"}
 
 
 def test_a_variable_named_by_any_file_is_hidden(environ: Environ, tmp_path: Path) -> None:
-    configuration = profiles.Configuration(environ)
+    configuration = Configuration(environ)
     configuration.add("system", put(tmp_path / "system.toml", ONE + 'client_secret = { env = "SYSTEM_SECRET" }\n'))
     configuration.add("user", write(environ, ONE + 'client_secret = { env = "USER_SECRET" }\n'))
     assert configuration.hidden == {"SYSTEM_SECRET", "USER_SECRET"}
@@ -510,15 +523,15 @@ AD_HOC = {"issuer": "https://Example.com:8443/realm/", "client_id": "c"}
 
 def test_for_an_ad_hoc_profile_no_file_is_read(environ: Environ) -> None:
     write(environ, "this is no TOML")
-    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    chosen = choose(KUBECTL, AD_HOC, environ)
     assert chosen.files == ()
     assert chosen.profile.ad_hoc
 
 
 def test_an_ad_hoc_profile_is_named_after_its_host_and_session(environ: Environ) -> None:
-    profile = choose(environ, flags=AD_HOC)
+    profile = chosen_by(environ, flags=AD_HOC)
     assert profile.name == f"example.com:8443/{session_id(profile)[:8]}"
-    other = choose(environ, Request(tool="kubectl", audience="api"), AD_HOC)
+    other = chosen_by(environ, Request(tool="kubectl", audience="api"), AD_HOC)
     assert other.name == f"example.com:8443/{session_id(other)[:8]}"
     assert other.name != profile.name
 
@@ -530,7 +543,7 @@ def test_an_ad_hoc_profile_is_made_of_flags_then_variables(environ: Environ) -> 
         "CREDENTIAL_HELPER_AUDIENCE": "api",
         "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2",
     }
-    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    chosen = choose(KUBECTL, AD_HOC, environ)
     profile = chosen.profile
     assert (profile.client_id, profile.audience) == ("c", "api")
     assert profile.client_secret == Source(
@@ -547,9 +560,9 @@ def test_an_ad_hoc_profile_is_made_of_flags_then_variables(environ: Environ) -> 
 
 def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     environ |= {"CREDENTIAL_HELPER_CLIENT_SECRET": "x", "CREDENTIAL_HELPER_CLIENT_SECRET_FILE": "/x"}
-    error = refused(lambda: choose(environ, flags=AD_HOC))
+    error = refused(lambda: chosen_by(environ, flags=AD_HOC))
     assert (error.exit_code, error.hint) == (78, "give one source of a secret")
-    chosen = profiles.choose(KUBECTL, AD_HOC | {"client_secret.env": "CI_SECRET"}, environ)
+    chosen = choose(KUBECTL, AD_HOC | {"client_secret.env": "CI_SECRET"}, environ)
     assert chosen.profile.client_secret is not None
     assert chosen.profile.client_secret.value == ("CI_SECRET",)
     assert chosen.hidden == {"CI_SECRET"}
@@ -557,11 +570,11 @@ def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ) -> None:
 
 def test_a_key_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     environ |= {"CREDENTIAL_HELPER_PRIVATE_KEY": "x", "CREDENTIAL_HELPER_PRIVATE_KEY_KID": "k1"}
-    chosen = profiles.choose(KUBECTL, AD_HOC, environ)
+    chosen = choose(KUBECTL, AD_HOC, environ)
     assert chosen.profile.private_key is not None
     assert chosen.profile.private_key.source.value == ("CREDENTIAL_HELPER_PRIVATE_KEY",)
     assert chosen.hidden == {"CREDENTIAL_HELPER_PRIVATE_KEY"}
-    chosen = profiles.choose(KUBECTL, AD_HOC | {"private_key.env": "CI_KEY"}, environ)
+    chosen = choose(KUBECTL, AD_HOC | {"private_key.env": "CI_KEY"}, environ)
     assert chosen.profile.private_key is not None
     assert (chosen.profile.private_key.source.value, chosen.profile.private_key.kid) == (("CI_KEY",), "k1")
     assert chosen.hidden == {"CI_KEY"}
@@ -570,35 +583,35 @@ def test_a_key_by_flag_replaces_one_by_variable(environ: Environ) -> None:
 def test_a_password_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     environ |= {"CREDENTIAL_HELPER_PASSWORD": "hunter2", "CREDENTIAL_HELPER_LEGACY": "1"}
     flags = AD_HOC | {"flow": "password", "account": "ada"}
-    chosen = profiles.choose(KUBECTL, flags, environ)
+    chosen = choose(KUBECTL, flags, environ)
     assert chosen.profile.password is not None
     assert chosen.profile.password.value == ("CREDENTIAL_HELPER_PASSWORD",)
     assert "hunter2" not in repr(chosen)
-    chosen = profiles.choose(KUBECTL, flags | {"password.file": "/password"}, environ)
+    chosen = choose(KUBECTL, flags | {"password.file": "/password"}, environ)
     assert chosen.profile.password is not None
     assert (chosen.profile.password.kind, chosen.hidden) == ("file", frozenset())
 
 
 def test_an_ad_hoc_profile_without_a_client_id_says_how_to_give_one(environ: Environ) -> None:
-    error = refused(lambda: choose(environ, flags={"issuer": "https://i"}))
+    error = refused(lambda: chosen_by(environ, flags={"issuer": "https://i"}))
     assert (error.exit_code, error.sentence) == (
         64,
         "--issuer needs --client-id ID (or CREDENTIAL_HELPER_CLIENT_ID), too",
     )
-    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_ISSUER": "https://i"}))
+    error = refused(lambda: chosen_by(environ | {"CREDENTIAL_HELPER_ISSUER": "https://i"}))
     assert (error.exit_code, error.sentence.split()[0]) == (78, "CREDENTIAL_HELPER_ISSUER")
 
 
 def test_a_variable_with_an_impossible_value_is_78_and_not_shown(environ: Environ) -> None:
     environ |= {"CREDENTIAL_HELPER_ISSUER": "https://i", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
-    error = refused(lambda: choose(environ | {"CREDENTIAL_HELPER_TOKEN": "hunter2"}))
+    error = refused(lambda: chosen_by(environ | {"CREDENTIAL_HELPER_TOKEN": "hunter2"}))
     assert (error.exit_code, error.sentence) == (78, "CREDENTIAL_HELPER_TOKEN: expected auto, access or id")
 
 
 def test_variables_of_other_tools_are_ignored(environ: Environ) -> None:
     write(environ, ONE)
     names = ("CONFIG_FILE", "LOGGING", "BIN", "STANDALONE", "IDLE_TIMEOUT", "AGENT_SOCKET", "UNKNOWN")
-    assert choose(environ | {f"CREDENTIAL_HELPER_{name}": "x" for name in names}) == choose(environ)
+    assert chosen_by(environ | {f"CREDENTIAL_HELPER_{name}": "x" for name in names}) == chosen_by(environ)
 
 
 # --- the request first, then flags, then the profile
@@ -606,13 +619,13 @@ def test_variables_of_other_tools_are_ignored(environ: Environ) -> None:
 
 def test_the_request_s_wishes_come_before_the_flags_and_these_before_the_profile(environ: Environ) -> None:
     write(environ, ONE + 'audience = "file"\nresource = "https://file"\nscope = "file"\ntoken = "access"\n')
-    assert choose(environ).audience == "file"
+    assert chosen_by(environ).audience == "file"
     flags = {"audience": "flag", "resource": ["https://flag"], "scope": ["flag"], "token": "id"}
-    profile = choose(environ, flags=flags)
+    profile = chosen_by(environ, flags=flags)
     assert (profile.audience, profile.resource, profile.scope) == ("flag", ("https://flag",), ("flag",))
     assert profile.token == "id"
     request = Request(tool="kubectl", audience="r", resource=("https://r",), scope=("r",), token="access")
-    profile = choose(environ, request, flags)
+    profile = chosen_by(environ, request, flags)
     assert (profile.audience, profile.resource, profile.scope) == ("r", ("https://r",), ("r",))
     assert profile.token == "access"
     assert dict(profile.origins)["scope"] == "spec.cluster.config.scope"
@@ -620,28 +633,28 @@ def test_the_request_s_wishes_come_before_the_flags_and_these_before_the_profile
 
 def test_what_a_request_leaves_out_is_the_profile_s(environ: Environ) -> None:
     write(environ, ONE + 'audience = "file"\nscope = "a"\n')
-    profile = choose(environ, Request(tool="kubectl", scope=()))
+    profile = chosen_by(environ, Request(tool="kubectl", scope=()))
     assert (profile.audience, profile.scope, profile.token) == ("file", (), "auto")
 
 
 def test_a_request_s_wish_that_cannot_be_is_65(environ: Environ) -> None:
     write(environ, ONE)
     for request in (Request(tool="kubectl", audience="a\nb"), Request(tool="kubectl", resource=("x#y",))):
-        assert type(refused(lambda request=request: choose(environ, request))) is ProtocolError  # type: ignore[misc]
+        assert type(refused(lambda request=request: chosen_by(environ, request))) is ProtocolError  # type: ignore[misc]
 
 
 def test_the_hint_makes_the_session_that_the_request_asked_for(environ: Environ) -> None:
     write(environ, ONE)
-    profile = choose(environ, Request(tool="kubectl", audience="my api", token="id"))
-    assert profiles.hint_flags(profile) == ["prod", "--audience", "my api"]
-    assert session_id(choose(environ, flags={"profile": "prod", "audience": "my api"})) == session_id(profile)
+    profile = chosen_by(environ, Request(tool="kubectl", audience="my api", token="id"))
+    assert hint_flags(profile) == ["prod", "--audience", "my api"]
+    assert session_id(chosen_by(environ, flags={"profile": "prod", "audience": "my api"})) == session_id(profile)
 
 
 # --- who gets a token: git
 
 
 def git(environ: Environ, host: str, path: str | None = None, scheme: str = "https", **flags: object) -> str | None:
-    found = profiles.choose_git(GIT, scheme, host, path, flags, environ)
+    found = choose_git(GIT, scheme, host, path, flags, environ)
     return None if found is None else f"{found[0].profile.name} {found[1].url}"
 
 
@@ -683,21 +696,21 @@ def test_a_name_narrows_to_its_own_hosts_and_never_widens(environ: Environ) -> N
 def test_an_entry_with_a_path_without_a_path_in_the_request_is_told_under_verbose(environ: Environ) -> None:
     write(environ, ONE + 'git = ["https://git.example.com/group"]\n')
     notes: list[str] = []
-    assert profiles.choose_git(GIT, "https", "git.example.com", None, {}, environ, note=notes.append) is None
+    assert choose_git(GIT, "https", "git.example.com", None, {}, environ, note=notes.append) is None
     assert "credential.useHttpPath" in notes[-1]
     notes.clear()
-    assert profiles.choose_git(GIT, "https", "other.example.com", None, {}, environ, note=notes.append) is None
+    assert choose_git(GIT, "https", "other.example.com", None, {}, environ, note=notes.append) is None
     assert "credential.useHttpPath" not in "".join(notes)
 
 
 def test_a_listed_url_may_ask_for_another_audience_and_scope(environ: Environ) -> None:
     write(environ, TWO)
-    found = profiles.choose_git(GIT, "https", "git.example.com", "big/x", {}, environ)
+    found = choose_git(GIT, "https", "git.example.com", "big/x", {}, environ)
     assert found is not None
     profile = found[0].profile
     assert (profile.audience, profile.scope) == ("big", ("read",))
-    assert profiles.hint_flags(profile) == ["prod", "--audience", "big", "--scope", "read"]
-    found = profiles.choose_git(GIT, "https", "git.example.com", "big/x", {"audience": "flag"}, environ)
+    assert hint_flags(profile) == ["prod", "--audience", "big", "--scope", "read"]
+    found = choose_git(GIT, "https", "git.example.com", "big/x", {"audience": "flag"}, environ)
     assert found is not None
     assert (found[0].profile.audience, found[0].profile.scope) == ("flag", ("read",))
 
@@ -705,11 +718,11 @@ def test_a_listed_url_may_ask_for_another_audience_and_scope(environ: Environ) -
 def test_an_ad_hoc_profile_serves_the_hosts_of_its_flags(environ: Environ) -> None:
     write(environ, TWO)
     flags = AD_HOC | {"git": ["https://git.other.example/x"]}
-    found = profiles.choose_git(GIT, "https", "git.other.example", "x/y", flags, environ)
+    found = choose_git(GIT, "https", "git.other.example", "x/y", flags, environ)
     assert found is not None
     assert found[0].profile.name.startswith("example.com:8443/")
-    assert profiles.choose_git(GIT, "https", "git.example.com", None, flags, environ) is None
-    assert profiles.choose_git(GIT, "https", "git.example.com", None, AD_HOC, environ) is None
+    assert choose_git(GIT, "https", "git.example.com", None, flags, environ) is None
+    assert choose_git(GIT, "https", "git.example.com", None, AD_HOC, environ) is None
 
 
 def test_a_list_by_flag_is_that_of_the_profile_that_is_named(environ: Environ) -> None:
@@ -724,7 +737,7 @@ def test_two_profiles_that_list_the_same_are_78(environ: Environ) -> None:
     error = refused(lambda: git(environ, "git.example.com"))
     assert error.sentence == f"{path}: profiles.x.git: https://git.example.com:443 is listed by profile prod, too"
     assert error.exit_code == 78
-    assert error.sentence in [problem.sentence for problem in profiles.load(environ).problems()]
+    assert error.sentence in [problem.sentence for problem in load(environ).problems()]
     write(environ, TWO + '[profiles.x]\ndocker = ["https://registry.example.com:5000"]\n')
     assert refused(lambda: docker(environ, "registry.example.com")).exit_code == 78
     assert git(environ, "git.example.com")
@@ -738,7 +751,7 @@ def test_a_host_listed_twice_by_one_profile_is_78(environ: Environ) -> None:
 def test_another_profile_s_wrong_host_is_78(environ: Environ) -> None:
     write(environ, TWO + '[profiles.x]\ngit = ["git.example.org"]\n')
     assert refused(lambda: git(environ, "git.example.com")).exit_code == 78
-    assert choose(environ, flags={"profile": "prod"}).name == "prod"
+    assert chosen_by(environ, flags={"profile": "prod"}).name == "prod"
 
 
 def test_a_broken_profile_that_lists_the_host_is_an_error_and_not_not_mine(environ: Environ) -> None:
@@ -751,7 +764,7 @@ def test_a_broken_profile_that_lists_the_host_is_an_error_and_not_not_mine(envir
 
 
 def docker(environ: Environ, server: str, **flags: object) -> str | None:
-    found = profiles.choose_docker(DOCKER, server, flags, environ)
+    found = choose_docker(DOCKER, server, flags, environ)
     return None if found is None else f"{found[0].profile.name} {found[1].server} {found[1].username}"
 
 
@@ -778,16 +791,16 @@ def test_any_other_registry_is_not_mine(environ: Environ) -> None:
 
 def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) -> None:
     write(environ, TWO)
-    configuration = profiles.load(environ)
-    found = profiles.match_docker(configuration, "registry.example.com:5000")
+    configuration = load(environ)
+    found = match_docker(configuration, "registry.example.com:5000")
     assert found is not None
     assert (found[0].name, found[1].server) == ("prod", "https://registry.example.com:5000")
-    assert profiles.match_docker(configuration, "registry.example.com:5000", only="dev") is None
-    assert profiles.match_docker(configuration, "@") is None
-    listed = profiles.match_git(configuration, "https", "git.example.com", "dev/x")
+    assert match_docker(configuration, "registry.example.com:5000", only="dev") is None
+    assert match_docker(configuration, "@") is None
+    listed = match_git(configuration, "https", "git.example.com", "dev/x")
     assert listed is not None
     assert (listed[0].name, listed[1].url) == ("dev", "https://git.example.com:443/dev")
-    assert profiles.match_git(configuration, "https", "git.example.com", None, only="dev") is None
+    assert match_git(configuration, "https", "git.example.com", None, only="dev") is None
     assert [name for name, _ in configuration.docker_entries()] == ["prod", "dev", "dev"]
 
 
@@ -796,17 +809,17 @@ def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) 
 
 def test_without_a_list_every_cluster_is_served(environ: Environ) -> None:
     write(environ, ONE)
-    profiles.serves(choose(environ), None)
-    profiles.serves(choose(environ), "https://anything")
+    serves(chosen_by(environ), None)
+    serves(chosen_by(environ), "https://anything")
 
 
 def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://API.example.com:6443", "https://rancher.example.com/k8s/a"]\n')
-    profile = choose(environ)
+    profile = chosen_by(environ)
     for server in (
         *("https://api.example.com:6443", "https://API.example.com.:6443/", "https://rancher.example.com:443/k8s/a"),
     ):
-        profiles.serves(profile, server)
+        serves(profile, server)
     for server in (
         *("https://api.example.com", "http://api.example.com:6443", "https://api.example.com:6443.evil.example"),
         *(
@@ -817,13 +830,13 @@ def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
         *("https://rancher.example.com/k8s/a/b", "https://rancher.example.com/k8s/a?x", "api.example.com:6443", ""),
     ):
         with pytest.raises(AuthorizationError, match="does not list the cluster"):
-            profiles.serves(profile, server)
+            serves(profile, server)
 
 
 def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        profiles.serves(choose(environ), None)
+        serves(chosen_by(environ), None)
     assert caught.value.exit_code == 77
     assert caught.value.profile == "prod"
     assert "provideClusterInfo: true" in (caught.value.hint or "")
@@ -832,7 +845,7 @@ def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: En
 def test_a_cluster_that_is_not_listed_is_told_with_the_profile_and_its_list(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        profiles.serves(choose(environ), "https://other.example.com")
+        serves(chosen_by(environ), "https://other.example.com")
     assert caught.value.profile == "prod"
     assert caught.value.hint == "it serves https://api.example.com:6443 (its kubernetes says so)"
 
@@ -846,20 +859,20 @@ def source(kind: str, *value: str) -> Source:
 
 def test_a_source_is_not_read_before_it_is_asked_for(environ: Environ) -> None:
     write(environ, ONE + 'client_secret = { command = ["no-such-command"] }\n')
-    assert choose(environ).client_secret is not None
+    assert chosen_by(environ).client_secret is not None
 
 
 def test_a_secret_comes_from_a_variable_as_it_is(environ: Environ) -> None:
-    assert profiles.read_secret(source("env", "CI"), environ | {"CI": "s3cr3t\n"}).reveal() == "s3cr3t\n"
+    assert read_secret(source("env", "CI"), environ | {"CI": "s3cr3t\n"}).reveal() == "s3cr3t\n"
 
 
 @pytest.mark.parametrize("variables", [{}, {"CI_SECRET": ""}])
 def test_a_variable_that_is_not_there_is_named_unless_it_may_be_the_secret(
     environ: Environ, variables: Environ
 ) -> None:
-    error = refused(lambda: profiles.read_secret(source("env", "CI_SECRET"), environ | variables))
+    error = refused(lambda: read_secret(source("env", "CI_SECRET"), environ | variables))
     assert (error.exit_code, error.sentence) == (78, "here: the variable CI_SECRET is not set, or empty")
-    assert "s3cr3t" not in refused(lambda: profiles.read_secret(source("env", "s3cr3t"), environ)).sentence
+    assert "s3cr3t" not in refused(lambda: read_secret(source("env", "s3cr3t"), environ)).sentence
 
 
 @pytest.mark.parametrize(
@@ -869,9 +882,9 @@ def test_a_variable_that_is_not_there_is_named_unless_it_may_be_the_secret(
 def test_one_trailing_newline_is_cut(environ: Environ, tmp_path: Path, content: bytes, secret: str) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
-    assert profiles.read_secret(source("file", str(path)), environ).reveal() == secret
+    assert read_secret(source("file", str(path)), environ).reveal() == secret
     command = source("command", "cat", str(path))
-    assert profiles.read_secret(command, environ).reveal() == secret
+    assert read_secret(command, environ).reveal() == secret
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
@@ -879,14 +892,14 @@ def test_an_empty_secret_is_an_error(environ: Environ, tmp_path: Path, content: 
     path = tmp_path / "secret"
     path.write_bytes(content)
     for asked in (source("file", str(path)), source("command", "cat", str(path))):
-        error = refused(lambda asked=asked: profiles.read_secret(asked, environ))  # type: ignore[misc]
+        error = refused(lambda asked=asked: read_secret(asked, environ))  # type: ignore[misc]
         assert (error.exit_code, error.sentence) == (78, "here: the secret is empty")
 
 
 def test_a_secret_that_is_not_utf8_is_an_error_that_does_not_hold_it(environ: Environ, tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(b"s3cr3t\xff")
-    error = refused(lambda: profiles.read_secret(source("file", str(path)), environ))
+    error = refused(lambda: read_secret(source("file", str(path)), environ))
     assert (error.sentence, error.hint) == ("here: the secret is not UTF-8", None)
     assert error.__cause__ is None
     assert error.__suppress_context__
@@ -896,7 +909,7 @@ def test_a_secret_that_is_not_utf8_is_an_error_that_does_not_hold_it(environ: En
 def test_a_key_in_der_form_is_told_how_to_write_it(environ: Environ, tmp_path: Path, length: bytes) -> None:
     path = tmp_path / "key.der"
     path.write_bytes(b"\x30" + length + b"\x02\x01\x00s3cr3t")
-    error = refused(lambda: profiles.read_secret(source("file", str(path)), environ))
+    error = refused(lambda: read_secret(source("file", str(path)), environ))
     assert error.sentence == "here: the secret is not UTF-8"
     assert error.hint is not None
     assert "openssl pkcs8" in error.hint
@@ -909,27 +922,27 @@ def test_a_secret_s_file_that_others_may_read_is_told_under_verbose(environ: Env
     for mode, told in ((0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o644, 1)):
         notes: list[str] = []
         path.chmod(mode)
-        assert profiles.read_secret(source("file", str(path)), environ, note=notes.append)
+        assert read_secret(source("file", str(path)), environ, note=notes.append)
         assert len(notes) == told, stat.filemode(mode)
         assert "s3cr3t" not in "".join(notes)
 
 
 def test_a_secret_s_file_that_cannot_be_read_says_why(environ: Environ, tmp_path: Path) -> None:
-    error = refused(lambda: profiles.read_secret(source("file", str(tmp_path / "x")), environ))
+    error = refused(lambda: read_secret(source("file", str(tmp_path / "x")), environ))
     assert error.sentence == f"here: {tmp_path}/x cannot be read: no such file or directory"
-    error = refused(lambda: profiles.read_secret(source("file", str(tmp_path)), environ))
+    error = refused(lambda: read_secret(source("file", str(tmp_path)), environ))
     assert error.sentence == f"here: {tmp_path} is not a regular file"
 
 
 def test_a_command_does_not_see_the_secrets_of_others(environ: Environ) -> None:
     environ |= {"DEV_SECRET": "s3cr3t", "CREDENTIAL_HELPER_CLIENT_SECRET": "s3cr3t", "OTHER": "x"}
-    output = profiles.read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"}).reveal()
+    output = read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"}).reveal()
     assert "s3cr3t" not in output
     assert "OTHER=x" in output
 
 
 def test_a_command_s_failure_says_where_it_was_written(environ: Environ) -> None:
-    error = refused(lambda: profiles.read_secret(source("command", "false"), environ))
+    error = refused(lambda: read_secret(source("command", "false"), environ))
     assert (error.exit_code, error.sentence) == (78, "here: the command false exited with status 1")
     assert type(error) is ConfigurationError
 
@@ -939,5 +952,5 @@ def test_a_name_in_the_keyring_is_never_run_as_a_command(environ: Environ, tmp_p
     program.write_text(f"#!/bin/sh\n: > {tmp_path}/was-run\n")
     program.chmod(0o700)
     with pytest.raises(AssertionError):
-        profiles.read_secret(source("keyring", program.name), environ | {"PATH": f"{tmp_path}:{environ['PATH']}"})
+        read_secret(source("keyring", program.name), environ | {"PATH": f"{tmp_path}:{environ['PATH']}"})
     assert not (tmp_path / "was-run").exists()

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 import pytest
 
-from credential_helper import cli, errors, judges, model, places, profiles, providers, settings
+from credential_helper import cli, errors, model, places, providers
 from credential_helper.oauth.grants import authorization_code
+from credential_helper.profiles import parse, settings
+from credential_helper.profiles.choose import TOP_LEVEL, load
 from credential_helper.protocols import generic, kubectl
 from credential_helper.terminal.words import prompt_lines
 
@@ -159,7 +161,7 @@ def test_every_toml_block_is_a_config_file_that_loads(block: str, tmp_path: Path
     file.write_text(block, encoding="utf-8")
     file.chmod(0o600)
     environ["CREDENTIAL_HELPER_CONFIG"] = str(file)
-    configuration = profiles.load(environ)
+    configuration = load(environ)
     assert configuration.problems() == []
     assert configuration.names()
 
@@ -171,7 +173,7 @@ def reference() -> str:
 def test_the_reference_has_every_key_and_no_other() -> None:
     document = tomllib.loads(reference())
     tables = document.pop("profiles").values()
-    assert {*document, *(key for table in tables for key in table)} == {*profiles.TOP_LEVEL, *settings.PROFILE_KEYS} - {
+    assert {*document, *(key for table in tables for key in table)} == {*TOP_LEVEL, *settings.PROFILE_KEYS} - {
         "profiles"
     }
     for name, known in settings.TABLE_KEYS.items():
@@ -196,9 +198,9 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
     choices = {"provider", "flow", "token", "interactive", "store", "client_authentication", "private_key.algorithm"}
     assert set(found) == choices
     for key, words in found.items():
-        place = judges.Place(kind="variable")
+        place = parse.Place(kind="variable")
         with pytest.raises(errors.ConfigurationError) as caught:
-            settings.BY_NAME[key].judge(judges.Written("no such word", "here", place))
+            settings.BY_NAME[key].judge(parse.Written("no such word", "here", place))
         assert caught.value.sentence == f"here: expected {', '.join(words[:-1])} or {words[-1]}"
 
 

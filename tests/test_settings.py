@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from credential_helper import judges, places, providers, settings
+from credential_helper import places, providers
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.judges import Place, Written
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
+from credential_helper.profiles import parse, settings
+from credential_helper.profiles.parse import Place, Written
 
 Environ = dict[str, str]
 
@@ -20,7 +21,7 @@ def flags_of(*argv: str) -> dict[str, object]:
     return vars(parser.parse_args(argv))
 
 
-def written(table: dict[str, object], name: str = "prod", kind: judges.FileKind = "user") -> Written:
+def written(table: dict[str, object], name: str = "prod", kind: parse.FileKind = "user") -> Written:
     return Written(table, f"f.toml: profiles.{name}", Place(kind=kind, folder="/etc/x"))
 
 
@@ -267,7 +268,7 @@ def test_so_may_the_one_with_a_key(value: str) -> None:
 def test_a_secret_that_is_written_out_is_refused_with_what_to_write_instead(secret: str, found: str) -> None:
     error = refused(**{secret: "hunter2"})
     assert error.sentence == f"f.toml: profiles.prod.{secret}: found {found}, expected where to read it"
-    assert error.hint == judges.write_instead(secret)
+    assert error.hint == parse.write_instead(secret)
     assert error.hint.startswith(f'write {secret} = {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }} or')
     assert "hunter2" not in f"{error!r}{error.hint}"
 
@@ -371,7 +372,7 @@ def test_all_that_is_wrong_is_found_at_once() -> None:
 def test_what_needs_a_secret_or_a_key_says_so(table: dict[str, object], what: str, source: str) -> None:
     error = refused(**table)
     assert error.sentence.endswith(f"needs {what}")
-    assert error.hint == judges.write_instead(source)
+    assert error.hint == parse.write_instead(source)
     assert from_file(**table, **{source: {"env": "X"}})
 
 
@@ -385,7 +386,7 @@ def test_what_is_missing_is_told_as_it_can_be_given(environ: Environ) -> None:
     flags = settings.from_flags(flags_of("--flow", "client-credentials"), environ)
     values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c"}))
     _, (error,) = settings.assemble("prod", values | flags, absent=missing)
-    assert error.hint == judges.write_instead("client_secret")
+    assert error.hint == parse.write_instead("client_secret")
     ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c"), environ)
     _, (error,) = settings.assemble("", ad_hoc | flags, absent=missing, ad_hoc=True)
     assert error.hint == (
@@ -434,7 +435,7 @@ LEGACY = {"flow": "password", "legacy": True}
         (
             {"private_key": {"kid": "k1"}},
             "private_key.kid: there is no key",
-            judges.write_instead("private_key"),
+            parse.write_instead("private_key"),
         ),
         (
             {"private_key": {"env": "K", "file": "k.pem"}},

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper import judges, places, providers, urls
+from credential_helper import places, providers, urls
 from credential_helper.errors import CredentialHelperError
-from credential_helper.judges import Place, Written, choice, write_instead
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
+from credential_helper.profiles import parse
+from credential_helper.profiles.parse import Place, Written, choice, write_instead
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,7 @@ def _source(name: str, what: str) -> tuple[Setting, ...]:
     return (
         _setting(
             f"{name}.env",
-            judges.source_env,
+            parse.source_env,
             "NAME",
             f"read {what} from this variable",
             flag=f"{flag}-env",
@@ -66,10 +67,10 @@ def _source(name: str, what: str) -> tuple[Setting, ...]:
             fixed=True,
         ),
         _setting(
-            f"{name}.file", judges.source_file, "PATH", f"read {what} from this file", flag=f"{flag}-file", fixed=True
+            f"{name}.file", parse.source_file, "PATH", f"read {what} from this file", flag=f"{flag}-file", fixed=True
         ),
-        Setting(name=f"{name}.command", judge=judges.source_command),
-        Setting(name=f"{name}.keyring", judge=judges.source_keyring),
+        Setting(name=f"{name}.command", judge=parse.source_command),
+        Setting(name=f"{name}.keyring", judge=parse.source_keyring),
     )
 
 
@@ -91,11 +92,11 @@ _CLIENT_AUTHENTICATION = choice(
     also={"client-secret-basic": "basic", "client-secret-post": "post", "private-key-jwt": "private_key_jwt"},
 )
 
-PROFILE = _setting("profile", judges.text, "NAME", "take this profile from the config file")
+PROFILE = _setting("profile", parse.text, "NAME", "take this profile from the config file")
 
 SETTINGS: tuple[Setting, ...] = (
-    _setting("issuer", judges.issuer, "URL", "make a profile of flags and variables; no file is read", fixed=True),
-    _setting("client_id", judges.text, "ID", "the client id that the provider gave", fixed=True),
+    _setting("issuer", parse.issuer, "URL", "make a profile of flags and variables; no file is read", fixed=True),
+    _setting("client_id", parse.text, "ID", "the client id that the provider gave", fixed=True),
     _setting(
         "provider",
         choice(*providers.PROVIDERS),
@@ -111,16 +112,16 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "redirect_uri",
-        judges.redirect_uri,
+        parse.redirect_uri,
         "URL",
         "where the browser brings its answer: http on loopback; without a port, any free one",
         fixed=True,
     ),
-    _setting("audience", judges.text, "API", "the API that the token is for (Auth0's identifier)"),
-    _setting("resource", judges.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
-    _setting("scope", judges.scope, "SCOPE", "the scopes to ask for, instead of the default", repeat=True),
+    _setting("audience", parse.text, "API", "the API that the token is for (Auth0's identifier)"),
+    _setting("resource", parse.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
+    _setting("scope", parse.scope, "SCOPE", "the scopes to ask for, instead of the default", repeat=True),
     _setting("token", _TOKEN, "KIND", "what the tools get: auto, access or id"),
-    _setting("account", judges.text, "NAME", "who signs in; keeps two accounts of one issuer apart"),
+    _setting("account", parse.text, "NAME", "who signs in; keeps two accounts of one issuer apart"),
     _setting(
         "interactive",
         choice("auto", "always", "never"),
@@ -134,10 +135,10 @@ SETTINGS: tuple[Setting, ...] = (
         "STORE",
         "where the refresh token lives: auto, keyring, file or none",
     ),
-    _setting("ca_file", judges.path, "PATH", "trust these certificates, too (PEM)", fixed=True),
+    _setting("ca_file", parse.path, "PATH", "trust these certificates, too (PEM)", fixed=True),
     _setting(
         "parameters",
-        judges.parameter,  # one at a time: parameters.NAME
+        parse.parameter,  # one at a time: parameters.NAME
         "NAME=VALUE",
         "one more parameter of the sign-in and token requests",
         flag="--parameter",
@@ -145,7 +146,7 @@ SETTINGS: tuple[Setting, ...] = (
         repeat=True,
     ),
     *(
-        _setting(f"endpoints.{name}", judges.endpoint, "URL", f"{what}, instead of discovery", flag=flag, fixed=True)
+        _setting(f"endpoints.{name}", parse.endpoint, "URL", f"{what}, instead of discovery", flag=flag, fixed=True)
         for name, what, flag in (
             ("authorization", "the authorization endpoint", "--authorization-endpoint"),
             ("token", "the token endpoint", "--token-endpoint"),
@@ -163,9 +164,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *_source("client_secret", "the client secret"),
     *_source("private_key", "the private key (PEM or JWK)"),
-    _setting(
-        "private_key.kid", judges.text, "ID", "the key's id at the provider", flag="--private-key-kid", fixed=True
-    ),
+    _setting("private_key.kid", parse.text, "ID", "the key's id at the provider", flag="--private-key-kid", fixed=True),
     _setting(
         "private_key.algorithm",
         choice("RS256", "RS384", "PS256", "PS384", "ES256", "ES384"),
@@ -176,7 +175,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "private_key.certificate",
-        judges.path,
+        parse.path,
         "PATH",
         "the key's certificate (PEM), where the provider knows the key by it (Entra ID)",
         flag="--private-key-certificate",
@@ -184,20 +183,20 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting(
         "private_key.audience",
-        judges.assertion_audience,
+        parse.assertion_audience,
         "URL",
         "whom the client's assertion is for, where not as the provider wants it",
         flag="--private-key-audience",
         fixed=True,
     ),
     _setting(
-        "legacy", judges.boolean, "", "allow the flow password, which nothing new should use", switch=True, fixed=True
+        "legacy", parse.boolean, "", "allow the flow password, which nothing new should use", switch=True, fixed=True
     ),
-    _setting("realm", judges.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
+    _setting("realm", parse.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
     *_source("password", "the password"),
-    _setting("git", judges.git, "URL", "serve git for this URL", repeat=True),
-    _setting("docker", judges.docker, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
-    _setting("kubernetes", judges.kubernetes, "URL", "serve only this Kubernetes server", repeat=True),
+    _setting("git", parse.git, "URL", "serve git for this URL", repeat=True),
+    _setting("docker", parse.docker, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
+    _setting("kubernetes", parse.kubernetes, "URL", "serve only this Kubernetes server", repeat=True),
 )
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -259,8 +258,8 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
 
 def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHelperError]]:
     """Take a profile's table apart into settings; its unknown keys and odd tables are the errors."""
-    table: dict[str, Any] = judges.typed(written, dict[str, Any], "a table")
-    errors = judges.check_keys(written, table, PROFILE_KEYS)
+    table: dict[str, Any] = parse.typed(written, dict[str, Any], "a table")
+    errors = parse.check_keys(written, table, PROFILE_KEYS)
     values: dict[str, Written] = {}
     for key, value in table.items():
         part = written.part(key, value)
@@ -268,7 +267,7 @@ def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHel
             if key in TABLE_KEYS or key == "parameters":
                 inner = _inner_table(key, part)
                 known = TABLE_KEYS.get(key, tuple(inner))
-                errors += judges.check_keys(part, inner, known)
+                errors += parse.check_keys(part, inner, known)
                 values |= {f"{key}.{name}": part.part(name, inner[name]) for name in inner if name in known}
             elif key in PROFILE_KEYS:
                 values[key] = part
@@ -283,7 +282,7 @@ def _inner_table(key: str, part: Written) -> dict[str, Any]:
     if key in SECRETS and isinstance(part.value, str):
         itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
         raise part.malformed(f"found {itself}, expected where to read it", hint=hint)
-    inner: dict[str, Any] = judges.typed(part, dict[str, Any], "a table")
+    inner: dict[str, Any] = parse.typed(part, dict[str, Any], "a table")
     if key in SECRETS and not inner:
         raise part.malformed("found an empty table, expected where to read it", hint=hint)
     return inner
@@ -342,7 +341,7 @@ def assemble(
         table, _, inner = key.partition(".")
         try:
             if table == "parameters":
-                judges.check_parameter_name(written, inner)
+                parse.check_parameter_name(written, inner)
             judged[key] = by_key(key).judge(written)
         except CredentialHelperError as error:
             errors.append(error)

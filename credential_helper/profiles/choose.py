@@ -21,30 +21,14 @@ from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
-from credential_helper import config_file, judges, places, settings, urls
-from credential_helper.config_file import ConfigFile
+from credential_helper import places, urls
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.judges import FileKind, Place, Written
 from credential_helper.model import DockerEntry, GitEntry, Profile, Request, Secret, Source, session_id
-from credential_helper.settings import add_flags, hint_flags
+from credential_helper.profiles import config_file, parse, settings
+from credential_helper.profiles.config_file import ConfigFile
+from credential_helper.profiles.parse import FileKind, Place, Written
 from credential_helper.system import children
 from credential_helper.text import Note, foreign, silent
-
-__all__ = [
-    "Chosen",
-    "ConfigFile",
-    "Configuration",
-    "add_flags",
-    "choose",
-    "choose_docker",
-    "choose_git",
-    "hint_flags",
-    "load",
-    "match_docker",
-    "match_git",
-    "read_secret",
-    "serves",
-]
 
 Entry = TypeVar("Entry", GitEntry, DockerEntry)
 
@@ -53,7 +37,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 SECRET_LIMIT = 1 << 16  # bytes, as for a command's stdout
 _DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem -inform DER"
 
-_PASSWORD_STORAGE = judges.choice("auto", "keyring", "file", "off")
+_PASSWORD_STORAGE = parse.choice("auto", "keyring", "file", "off")
 
 # What names a profile, or makes one, and its variable.
 _NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issuer", "provider")}
@@ -90,15 +74,15 @@ class Configuration:
 
         origin = Place(kind=place, expand=expand, folder=os.path.dirname(path), remark=self._remark)
         root = Written(document, f"{foreign(path)}:", origin)
-        for error in judges.check_keys(root, document, TOP_LEVEL):
+        for error in parse.check_keys(root, document, TOP_LEVEL):
             raise error
         profiles = root.part("profiles", document.get("profiles", {}))
-        tables: dict[str, Any] = judges.typed(profiles, dict[str, Any], "tables [profiles.NAME]")
+        tables: dict[str, Any] = parse.typed(profiles, dict[str, Any], "tables [profiles.NAME]")
         for name, table in tables.items():
             self._tables[name] = profiles.part(name, table)
-            judges.typed(self._tables[name], dict[str, Any], "a table [profiles.NAME]")
+            parse.typed(self._tables[name], dict[str, Any], "a table [profiles.NAME]")
         if "default_profile" in document:
-            self.default_profile = judges.text(root.part("default_profile", document["default_profile"]))
+            self.default_profile = parse.text(root.part("default_profile", document["default_profile"]))
         if "password_storage" in document:
             self.password_storage = _PASSWORD_STORAGE(root.part("password_storage", document["password_storage"]))
         self.hidden |= frozenset(_variables_named(tables))
@@ -138,7 +122,7 @@ class Configuration:
         if name in self._tables:
             return self._tables[name]
         first, _, rest = name.partition(".")
-        nearest = judges.nearest(name, self.names())
+        nearest = parse.nearest(name, self.names())
         if rest and first in self._tables and rest in self._tables[first].value:
             hint = f"a dot makes a table inside a table: write [profiles.{foreign(first)}-{foreign(rest)}]"
         elif self._tables:
@@ -181,11 +165,11 @@ class Configuration:
 
     def git_entries(self) -> list[tuple[str, GitEntry]]:
         """Return every git URL with its profile's name; raises as ``entries`` does."""
-        return self.entries("git", judges.git)
+        return self.entries("git", parse.git)
 
     def docker_entries(self) -> list[tuple[str, DockerEntry]]:
         """Return every registry with its profile's name; raises as ``entries`` does."""
-        return self.entries("docker", judges.docker)
+        return self.entries("docker", parse.docker)
 
     def entries(self, key: str, judge: Callable[[Written], tuple[Entry, ...]]) -> list[tuple[str, Entry]]:
         """Return what all profiles list under a key, with their names.
@@ -273,14 +257,14 @@ def choose_git(
     note: Note = silent,
 ) -> tuple[Chosen, GitEntry] | None:
     """Return the profile that lists what git asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("git", judges.git, _git_url(protocol, host, path), request, flags, environ, note)
+    return _choose_listed("git", parse.git, _git_url(protocol, host, path), request, flags, environ, note)
 
 
 def choose_docker(
     request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent
 ) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists what docker asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("docker", judges.docker, urls.parse_server(server), request, flags, environ, note)
+    return _choose_listed("docker", parse.docker, urls.parse_server(server), request, flags, environ, note)
 
 
 def _choose_listed(
@@ -333,7 +317,7 @@ def _selected(
             both = f"{level['profile'].where} and {level['issuer'].where}"
             raise UsageError(f"{both} are both given", hint="a profile comes whole from one place")
         if "profile" in level:
-            return "profile", judges.text(level["profile"]), level["profile"].where
+            return "profile", parse.text(level["profile"]), level["profile"].where
         if "issuer" in level or ("provider" in level and settings.names_an_issuer(level["provider"])):
             return "issuer", "", ""
     return "default", "", ""

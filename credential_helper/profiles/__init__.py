@@ -1,0 +1,1 @@
+"""Which profile serves a request, and how it came about."""
