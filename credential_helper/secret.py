@@ -38,7 +38,7 @@ def carry_out(given: dict[str, object], secrets: NamedSecrets, context: Context)
         return 0
     if not isinstance(name, str):
         raise UsageError(f"secret {action} needs a NAME", hint=f"credential-helper secret {action} NAME")
-    named_secrets.judge(name)
+    named_secrets.require_name(name)
     if action == "delete":
         secrets.delete(name)
         context.terminal.say(f"deleted {name} from the keyring")

@@ -13,25 +13,26 @@ from credential_helper import places
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import DockerEntry, GitEntry, Source
 from credential_helper.profiles import parse
-from credential_helper.profiles.parse import Place, Written
+from credential_helper.profiles.entries import docker_servers, git_urls, kubernetes_servers
+from credential_helper.profiles.written import SINGLE_QUOTES, Origin, Written, check_keys
 
 HOME = {"HOME": "/home/ada"}
 REMARKS: list[str] = []
 
-FILE = Place(kind="user", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
-SYSTEM = Place(kind="system", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
-FLAG = Place(kind="flag", expand=lambda path: places.expand(path, HOME))
-VARIABLE = Place(kind="variable", expand=lambda path: places.expand(path, HOME))
-REQUEST = Place(kind="request")
+FILE = Origin(kind="user", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
+SYSTEM = Origin(kind="system", expand=lambda path: places.expand(path, HOME), folder="/etc/x", remark=REMARKS.append)
+FLAG = Origin(kind="flag", expand=lambda path: places.expand(path, HOME))
+VARIABLE = Origin(kind="variable", expand=lambda path: places.expand(path, HOME))
+REQUEST = Origin(kind="request")
 
 
 def in_file(value: Any, key: str = "key") -> Written:
     return Written(value, "f.toml:", FILE).part(key, value)
 
 
-def refused(judge: Callable[[Written], object], written: Written) -> CredentialHelperError:
+def refused(parser: Callable[[Written], object], written: Written) -> CredentialHelperError:
     with pytest.raises(CredentialHelperError) as caught:
-        judge(written)
+        parser(written)
     return caught.value
 
 
@@ -73,12 +74,12 @@ def test_a_wrong_type_is_told_with_what_was_found_and_expected(toml: str, found:
 def test_a_control_character_is_refused(value: str) -> None:
     error = refused(parse.text, in_file(value))
     assert error.sentence == "f.toml: key: has a control character in it"
-    assert error.hint == parse.SINGLE_QUOTES
+    assert error.hint == SINGLE_QUOTES
 
 
 def test_a_windows_path_whose_escapes_are_valid_is_told_by_its_control_characters() -> None:
     written = in_file(tomllib.loads(r'ca_file = "C:\new\table.pem"')["ca_file"], "ca_file")
-    assert refused(parse.path, written).hint == parse.SINGLE_QUOTES
+    assert refused(parse.path, written).hint == SINGLE_QUOTES
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_in_a_file_a_path_is_relative_to_that_file(value: str, path: str) -> Non
 
 
 @pytest.mark.parametrize("place", [FLAG, VARIABLE])
-def test_in_a_flag_or_a_variable_a_path_is_absolute_or_of_the_home(place: Place) -> None:
+def test_in_a_flag_or_a_variable_a_path_is_absolute_or_of_the_home(place: Origin) -> None:
     assert parse.path(Written("~/ca.pem", "--ca-file", place)) == "/home/ada/ca.pem"
     assert parse.path(Written("/ca.pem", "--ca-file", place)) == "/ca.pem"
     for value in ("ca.pem", "./ca.pem", "../ca.pem", "~bob/ca.pem"):
@@ -190,11 +191,11 @@ def test_an_issuer_is_https_or_loopback_and_kept_as_written(value: str) -> None:
         *("https://example.com\\@evil.example/", "https://example.com:0", "https://example.com:99999", "https://"),
     ],
 )
-@pytest.mark.parametrize("judge", [parse.issuer, parse.endpoint])
-def test_an_address_that_cannot_be_understood_is_64_in_a_flag(judge: Callable[[Written], str], value: str) -> None:
-    assert type(refused(judge, Written(value, "--issuer", FLAG))) is UsageError
-    assert type(refused(judge, Written(value, "CREDENTIAL_HELPER_ISSUER", VARIABLE))) is ConfigurationError
-    assert type(refused(judge, in_file(value))) is ConfigurationError
+@pytest.mark.parametrize("parser", [parse.issuer, parse.endpoint])
+def test_an_address_that_cannot_be_understood_is_64_in_a_flag(parser: Callable[[Written], str], value: str) -> None:
+    assert type(refused(parser, Written(value, "--issuer", FLAG))) is UsageError
+    assert type(refused(parser, Written(value, "CREDENTIAL_HELPER_ISSUER", VARIABLE))) is ConfigurationError
+    assert type(refused(parser, in_file(value))) is ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -424,7 +425,7 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
         "audience": "api",
         "scope": "a b",
     }
-    assert parse.git(in_file(["https://git.example.com", table])) == (
+    assert git_urls(in_file(["https://git.example.com", table])) == (
         GitEntry(url="https://git.example.com:443"),
         GitEntry(
             url="https://git.example.com:443/group", username="ada", scheme="bearer", audience="api", scope=("a", "b")
@@ -434,7 +435,7 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
 
 def test_a_docker_entry_is_a_server_or_a_table() -> None:
     table = {"server": "https://index.docker.io/v1/", "username": "<token>", "audience": "api", "scope": ["a"]}
-    assert parse.docker(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
+    assert docker_servers(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
         DockerEntry(server="https://registry.example.com:5000"),
         DockerEntry(server="https://localhost:5000"),
         DockerEntry(server="https://index.docker.io:443/v1", username="<token>", audience="api", scope=("a",)),
@@ -442,9 +443,9 @@ def test_a_docker_entry_is_a_server_or_a_table() -> None:
 
 
 def test_the_usual_user_names_are_the_default() -> None:
-    assert parse.git(in_file(["https://x"]))[0].username == "oauth2"
-    assert parse.git(in_file(["https://x"]))[0].scheme == "auto"
-    assert parse.docker(in_file(["x"]))[0].username == "oauth2accesstoken"
+    assert git_urls(in_file(["https://x"]))[0].username == "oauth2"
+    assert git_urls(in_file(["https://x"]))[0].scheme == "auto"
+    assert docker_servers(in_file(["x"]))[0].username == "oauth2accesstoken"
 
 
 @pytest.mark.parametrize(
@@ -466,12 +467,12 @@ def test_the_usual_user_names_are_the_default() -> None:
     ],
 )
 def test_a_listed_url_is_https_or_loopback_with_its_port(url: str, sentence: str) -> None:
-    for judge, value in ((parse.git, [url]), (parse.kubernetes, [url]), (parse.git, [{"url": url}])):
-        assert sentence in refused(judge, in_file(value)).sentence
+    for parser, value in ((git_urls, [url]), (kubernetes_servers, [url]), (git_urls, [{"url": url}])):
+        assert sentence in refused(parser, in_file(value)).sentence
 
 
 def test_loopback_with_its_port_may_be_http() -> None:
-    assert parse.git(in_file(["http://127.0.0.1:3000/x"]))[0].url == "http://127.0.0.1:3000/x"
+    assert git_urls(in_file(["http://127.0.0.1:3000/x"]))[0].url == "http://127.0.0.1:3000/x"
 
 
 @pytest.mark.parametrize(
@@ -495,11 +496,11 @@ def test_loopback_with_its_port_may_be_http() -> None:
     ],
 )
 def test_a_wrong_git_entry_is_named_by_its_place(value: object, sentence: str) -> None:
-    assert refused(parse.git, in_file(value, "git")).sentence == sentence
+    assert refused(git_urls, in_file(value, "git")).sentence == sentence
 
 
 def test_kubernetes_servers_are_normalised() -> None:
-    assert parse.kubernetes(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
+    assert kubernetes_servers(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
         "https://api.example.com:443",
         "https://x:6443/k8s",
     )
@@ -510,7 +511,7 @@ def test_kubernetes_servers_are_normalised() -> None:
 
 def test_an_unknown_key_names_the_one_that_was_probably_meant() -> None:
     table = {"clientid": 1, "Client-ID": 1, "zzz": 1, "client_id": 1}
-    errors = parse.check_keys(Written(table, "f.toml:", FILE), table, ("issuer", "client_id"))
+    errors = check_keys(Written(table, "f.toml:", FILE), table, ("issuer", "client_id"))
     assert [error.sentence for error in errors] == [
         "f.toml: clientid: unknown key; did you mean client_id?",
         "f.toml: Client-ID: unknown key; did you mean client_id?",
@@ -520,11 +521,11 @@ def test_an_unknown_key_names_the_one_that_was_probably_meant() -> None:
 
 def test_an_unknown_key_in_the_system_file_is_only_remarked() -> None:
     REMARKS.clear()
-    assert parse.check_keys(Written({}, "f.toml:", SYSTEM), {"clientid": 1}, ("client_id",)) == []
+    assert check_keys(Written({}, "f.toml:", SYSTEM), {"clientid": 1}, ("client_id",)) == []
     assert REMARKS == ["f.toml: clientid: unknown key; did you mean client_id?"]
 
 
 def test_a_hostile_key_is_harmless_in_a_message() -> None:
-    (error,) = parse.check_keys(Written({}, "f.toml:", FILE), {"a\x1b]0;x\nb" + "c" * 100: 1}, ())
+    (error,) = check_keys(Written({}, "f.toml:", FILE), {"a\x1b]0;x\nb" + "c" * 100: 1}, ())
     assert error.sentence.isprintable()
     assert len(error.sentence) < 130

@@ -14,8 +14,9 @@ import pytest
 
 from credential_helper import cli, errors, model, places, providers
 from credential_helper.oauth.grants import authorization_code
-from credential_helper.profiles import parse, settings
+from credential_helper.profiles import settings
 from credential_helper.profiles.choose import TOP_LEVEL, load
+from credential_helper.profiles.written import Origin, Written
 from credential_helper.protocols import generic, kubectl
 from credential_helper.terminal.words import prompt_lines
 
@@ -185,7 +186,7 @@ def test_the_reference_has_every_key_and_no_other() -> None:
 
 
 def test_the_values_of_each_choice_are_those_of_the_program() -> None:
-    """``# auto | access | id`` beside a key, or above it, is what its judge says that it expects."""
+    """``# auto | access | id`` beside a key, or above it, is what its parser says that it expects."""
     found: dict[str, list[str]] = {}
     above: list[str] = []
     for line in reference().splitlines():
@@ -198,9 +199,9 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
     choices = {"provider", "flow", "token", "interactive", "store", "client_authentication", "private_key.algorithm"}
     assert set(found) == choices
     for key, words in found.items():
-        place = parse.Place(kind="variable")
+        place = Origin(kind="variable")
         with pytest.raises(errors.ConfigurationError) as caught:
-            settings.BY_NAME[key].judge(parse.Written("no such word", "here", place))
+            settings.BY_NAME[key].parse(Written("no such word", "here", place))
         assert caught.value.sentence == f"here: expected {', '.join(words[:-1])} or {words[-1]}"
 
 

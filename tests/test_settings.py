@@ -10,7 +10,7 @@ from credential_helper import places, providers
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 from credential_helper.profiles import parse, settings
-from credential_helper.profiles.parse import Place, Written
+from credential_helper.profiles.written import FileKind, Origin, Written
 
 Environ = dict[str, str]
 
@@ -21,8 +21,8 @@ def flags_of(*argv: str) -> dict[str, object]:
     return vars(parser.parse_args(argv))
 
 
-def written(table: dict[str, object], name: str = "prod", kind: parse.FileKind = "user") -> Written:
-    return Written(table, f"f.toml: profiles.{name}", Place(kind=kind, folder="/etc/x"))
+def as_written(table: dict[str, object], name: str = "prod", kind: FileKind = "user") -> Written:
+    return Written(table, f"f.toml: profiles.{name}", Origin(kind=kind, folder="/etc/x"))
 
 
 def assembled(values: dict[str, Written], *, ad_hoc: bool = False) -> Profile:
@@ -38,7 +38,7 @@ def missing(setting: settings.Setting) -> CredentialHelperError:
 
 
 def from_file(**table: object) -> Profile:
-    values, errors = settings.from_table(written({"issuer": "https://x", "client_id": "c"} | table))
+    values, errors = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"} | table))
     for error in errors:
         raise error
     return assembled(values)
@@ -349,7 +349,7 @@ def test_a_dotted_name_is_told_how_to_write_it() -> None:
 
 
 def test_all_that_is_wrong_is_found_at_once() -> None:
-    values, errors = settings.from_table(written({"isuer": "x", "flow": 1, "scope": 2, "password": ""}))
+    values, errors = settings.from_table(as_written({"isuer": "x", "flow": 1, "scope": 2, "password": ""}))
     _, more = settings.assemble("prod", values, absent=missing)
     assert [error.sentence.removeprefix("f.toml: profiles.prod.").partition(":")[0] for error in errors + more] == [
         *("isuer", "password", "flow", "scope", "issuer is missing", "client_id is missing")
@@ -384,7 +384,7 @@ def test_a_machine_may_have_a_key_instead_of_a_secret() -> None:
 def test_what_is_missing_is_told_as_it_can_be_given(environ: Environ) -> None:
     """A flag cannot give a secret to a profile of the file."""
     flags = settings.from_flags(flags_of("--flow", "client-credentials"), environ)
-    values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c"}))
+    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"}))
     _, (error,) = settings.assemble("prod", values | flags, absent=missing)
     assert error.hint == parse.write_instead("client_secret")
     ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c"), environ)
@@ -504,14 +504,14 @@ def test_a_flow_that_a_flag_chooses_for_once_leaves_the_profile_right(environ: E
     password: dict[str, object] = LEGACY | {"realm": "x", "account": "ada", "password": {"env": "P"}}
     browser: dict[str, object] = {"flow": "authorization-code", "redirect_uri": "http://127.0.0.1/callback"}
     for table in (password, browser, {"redirect_uri": "http://127.0.0.1/callback"}):
-        values, errors = settings.from_table(written({"issuer": "https://x", "client_id": "c", **table}))
+        values, errors = settings.from_table(as_written({"issuer": "https://x", "client_id": "c", **table}))
         assert not errors
         flags = settings.from_flags(flags_of("--flow", "device"), environ)
         assert assembled(values | flags).flow == "device"
 
 
 def test_a_flag_cannot_make_a_profile_of_the_file_use_passwords(environ: Environ) -> None:
-    values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c"}))
+    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"}))
     flags = settings.from_flags(flags_of("--flow", "password"), environ)
     _, (error,) = settings.assemble("prod", values | flags, absent=missing)
     assert error.sentence.startswith("--flow: password shows this program the password")
@@ -526,7 +526,7 @@ def test_a_flag_cannot_make_a_profile_of_the_file_use_passwords(environ: Environ
 
 def test_the_issuer_of_a_provider_s_one_service_may_be_left_out() -> None:
     for name, known in providers.PROVIDERS.items():
-        values, errors = settings.from_table(written({"provider": name, "client_id": "c"}))
+        values, errors = settings.from_table(as_written({"provider": name, "client_id": "c"}))
         profile, more = settings.assemble("prod", values, absent=missing)
         assert not errors
         if known.issuer is None:
@@ -539,7 +539,7 @@ def test_the_issuer_of_a_provider_s_one_service_may_be_left_out() -> None:
 
 def test_an_issuer_that_is_written_is_the_one_that_is_asked() -> None:
     assert from_file(provider="gitlab", issuer="https://gitlab.example.com").issuer == "https://gitlab.example.com"
-    values, _ = settings.from_table(written({"provider": "github", "client_id": "c", "issuer": 1}))
+    values, _ = settings.from_table(as_written({"provider": "github", "client_id": "c", "issuer": 1}))
     _, errors = settings.assemble("prod", values, absent=missing)
     assert [error.sentence for error in errors] == ["f.toml: profiles.prod.issuer: found a number, expected a string"]
 
@@ -662,7 +662,7 @@ def test_a_profile_of_the_file_is_its_name() -> None:
 
 
 def test_what_was_laid_over_a_profile_of_the_file_follows_its_name(environ: Environ) -> None:
-    values, _ = settings.from_table(written({"issuer": "https://x", "client_id": "c", "parameters": {"x": "1"}}))
+    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c", "parameters": {"x": "1"}}))
     flags = flags_of("--scope", "a b", "--audience", "my api", "--parameter", "y=2", "--token", "id", "--account=-x")
     profile = assembled(values | settings.from_flags(flags, environ))
     assert settings.hint_flags(profile) == [

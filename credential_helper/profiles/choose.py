@@ -26,7 +26,8 @@ from credential_helper.errors import AuthorizationError, ConfigurationError, Cre
 from credential_helper.model import DockerEntry, GitEntry, Profile, Request, Secret, Source, session_id
 from credential_helper.profiles import config_file, parse, settings
 from credential_helper.profiles.config_file import ConfigFile
-from credential_helper.profiles.parse import FileKind, Place, Written
+from credential_helper.profiles.entries import docker_servers, git_urls
+from credential_helper.profiles.written import FileKind, Origin, Written, check_keys, nearest_word, typed
 from credential_helper.system import children
 from credential_helper.text import Note, foreign, silent
 
@@ -72,15 +73,15 @@ class Configuration:
         def expand(path: str) -> str | None:
             return places.expand(path, self._environ)
 
-        origin = Place(kind=place, expand=expand, folder=os.path.dirname(path), remark=self._remark)
+        origin = Origin(kind=place, expand=expand, folder=os.path.dirname(path), remark=self._remark)
         root = Written(document, f"{foreign(path)}:", origin)
-        for error in parse.check_keys(root, document, TOP_LEVEL):
+        for error in check_keys(root, document, TOP_LEVEL):
             raise error
         profiles = root.part("profiles", document.get("profiles", {}))
-        tables: dict[str, Any] = parse.typed(profiles, dict[str, Any], "tables [profiles.NAME]")
+        tables: dict[str, Any] = typed(profiles, dict[str, Any], "tables [profiles.NAME]")
         for name, table in tables.items():
             self._tables[name] = profiles.part(name, table)
-            parse.typed(self._tables[name], dict[str, Any], "a table [profiles.NAME]")
+            typed(self._tables[name], dict[str, Any], "a table [profiles.NAME]")
         if "default_profile" in document:
             self.default_profile = parse.text(root.part("default_profile", document["default_profile"]))
         if "password_storage" in document:
@@ -99,13 +100,15 @@ class Configuration:
 
     def profile(self, name: str, laid_over: Mapping[str, Written] | None = None) -> Profile:
         """Return a profile, with other settings laid over it, judged whole. Raises ConfigurationError."""
-        profile, errors = self._judge(name, laid_over or {})
+        profile, errors = self._parsed(name, laid_over or {})
         for error in errors:
             raise error
         assert profile is not None
         return profile
 
-    def _judge(self, name: str, laid_over: Mapping[str, Written]) -> tuple[Profile | None, list[CredentialHelperError]]:
+    def _parsed(
+        self, name: str, laid_over: Mapping[str, Written]
+    ) -> tuple[Profile | None, list[CredentialHelperError]]:
         written = self.table(name)
         if not NAME.fullmatch(name):
             return None, [written.impossible("a profile's name has letters, digits, - and _ only")]
@@ -122,7 +125,7 @@ class Configuration:
         if name in self._tables:
             return self._tables[name]
         first, _, rest = name.partition(".")
-        nearest = parse.nearest(name, self.names())
+        nearest = nearest_word(name, self.names())
         if rest and first in self._tables and rest in self._tables[first].value:
             hint = f"a dot makes a table inside a table: write [profiles.{foreign(first)}-{foreign(rest)}]"
         elif self._tables:
@@ -137,10 +140,10 @@ class Configuration:
         """Judge every profile, and what they say about each other; return all that is wrong."""
         errors: list[CredentialHelperError] = []
         for name in self._tables:
-            errors += self._judge(name, {})[1]
-        for judge in (self.git_entries, self.docker_entries, self.default_name):
+            errors += self._parsed(name, {})[1]
+        for collect in (self.git_entries, self.docker_entries, self.default_name):
             try:
-                judge()
+                collect()
             except CredentialHelperError as error:
                 errors.append(error)
         unique = {error.sentence: error for error in errors}
@@ -165,13 +168,13 @@ class Configuration:
 
     def git_entries(self) -> list[tuple[str, GitEntry]]:
         """Return every git URL with its profile's name; raises as ``entries`` does."""
-        return self.entries("git", parse.git)
+        return self.entries("git", git_urls)
 
     def docker_entries(self) -> list[tuple[str, DockerEntry]]:
         """Return every registry with its profile's name; raises as ``entries`` does."""
-        return self.entries("docker", parse.docker)
+        return self.entries("docker", docker_servers)
 
-    def entries(self, key: str, judge: Callable[[Written], tuple[Entry, ...]]) -> list[tuple[str, Entry]]:
+    def entries(self, key: str, parse: Callable[[Written], tuple[Entry, ...]]) -> list[tuple[str, Entry]]:
         """Return what all profiles list under a key, with their names.
 
         Raises ConfigurationError for an entry that is wrong, or that is listed twice.
@@ -182,7 +185,7 @@ class Configuration:
             if key not in written.value:
                 continue
             part = written.part(key, written.value[key])
-            for entry in judge(part):
+            for entry in parse(part):
                 url = _address(entry)
                 if url in lister:
                     other = "twice" if lister[url] == name else f"by profile {foreign(lister[url])}, too"
@@ -257,19 +260,19 @@ def choose_git(
     note: Note = silent,
 ) -> tuple[Chosen, GitEntry] | None:
     """Return the profile that lists what git asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("git", parse.git, _git_url(protocol, host, path), request, flags, environ, note)
+    return _choose_listed("git", git_urls, _git_url(protocol, host, path), request, flags, environ, note)
 
 
 def choose_docker(
     request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent
 ) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists what docker asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("docker", parse.docker, urls.parse_server(server), request, flags, environ, note)
+    return _choose_listed("docker", docker_servers, urls.parse_server(server), request, flags, environ, note)
 
 
 def _choose_listed(
     key: Literal["git", "docker"],
-    judge: Callable[[Written], tuple[Entry, ...]],
+    parse: Callable[[Written], tuple[Entry, ...]],
     asked: urls.Url | None,
     request: Request,
     flags: Mapping[str, object],
@@ -284,14 +287,14 @@ def _choose_listed(
         found = _longest([("", entry) for entry in getattr(chosen.profile, key)], asked, note)
         return None if found is None else (chosen, found[1])
     configuration = load(environ, note=note)
-    entries = configuration.entries(key, judge)
+    entries = configuration.entries(key, parse)
     if how == "profile":
         configuration.table(name, named_by)
         entries = [(lister, entry) for lister, entry in entries if lister == name]
     if key in flags:  # the list of the one profile that is named; without a name there is none to change
         if how == "default":
             raise UsageError(f"--{key} needs --profile or --issuer")
-        entries = [(name, entry) for entry in judge(settings.from_flags(flags, environ)[key])]
+        entries = [(name, entry) for entry in parse(settings.from_flags(flags, environ)[key])]
     found = _longest(entries, asked, note)
     if found is None:
         return None
@@ -306,7 +309,7 @@ def _selected(
 
     Raises UsageError, ProtocolError, ConfigurationError.
     """
-    flag, variable = Place(kind="flag"), Place(kind="variable")
+    flag, variable = Origin(kind="flag"), Origin(kind="variable")
     levels: tuple[dict[str, Written], ...] = (
         {} if request.profile is None else {"profile": _wish(request, "profile", request.profile)},
         {key: Written(flags[key], _spelled(key, flags), flag) for key in _NAMING if key in flags},
@@ -330,7 +333,7 @@ def _check_leftovers(configuration: Configuration, flags: Mapping[str, object], 
     """
     given = settings.from_flags(flags, environ)
     if "provider" in given:
-        settings.BY_NAME["provider"].judge(given["provider"])
+        settings.BY_NAME["provider"].parse(given["provider"])
     for written in _ad_hoc_only(given):
         raise UsageError(f"{written.where} needs --issuer, too", hint=settings.without_issuer("--provider"))
     if not configuration.names():
@@ -414,7 +417,7 @@ def _ad_hoc(request: Request, flags: Mapping[str, object], environ: Mapping[str,
         named = values.get("issuer", values.get("provider"))
         assert named is not None  # else nothing has made this profile
         sentence = f"{named.where} needs {setting.flag} {setting.metavar} (or {setting.variable}), too"
-        return UsageError(sentence) if named.place.kind == "flag" else ConfigurationError(sentence)
+        return UsageError(sentence) if named.origin.kind == "flag" else ConfigurationError(sentence)
 
     profile, errors = settings.assemble("", values, absent=absent, ad_hoc=True)
     for error in errors:
@@ -432,7 +435,7 @@ def _with_request(profile: Profile, request: Request) -> Profile:
     """Lay the request's audience, resource, scope and token over a profile. Raises ProtocolError."""
     wishes = {key: getattr(request, key) for key in ("audience", "resource", "scope", "token")}
     asked = {key: _wish(request, key, wish) for key, wish in wishes.items() if wish is not None}
-    laid_over = {key: settings.BY_NAME[key].judge(written) for key, written in asked.items()}
+    laid_over = {key: settings.BY_NAME[key].parse(written) for key, written in asked.items()}
     origins = dict(profile.origins) | {key: written.where for key, written in asked.items()}
     return msgspec.structs.replace(profile, **laid_over, origins=tuple(origins.items()))
 
@@ -441,7 +444,7 @@ def _wish(request: Request, key: str, value: object) -> Written:
     """Return what a request asks for; only kubectl's has a place that a person wrote it in."""
     where = f"spec.cluster.config.{key}" if request.tool == "kubectl" else f"the request's {key}"
     return Written(
-        list(value) if isinstance(value, tuple) else value, where, Place(kind="request", expand=lambda _: None)
+        list(value) if isinstance(value, tuple) else value, where, Origin(kind="request", expand=lambda _: None)
     )
 
 

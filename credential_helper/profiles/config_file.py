@@ -16,7 +16,7 @@ import msgspec
 
 from credential_helper import places
 from credential_helper.errors import ConfigurationError
-from credential_helper.profiles.parse import SINGLE_QUOTES, FileKind
+from credential_helper.profiles.written import SINGLE_QUOTES, FileKind
 from credential_helper.text import foreign
 
 LIMIT = 1 << 20  # bytes

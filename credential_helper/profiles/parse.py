@@ -1,6 +1,6 @@
 """What somebody wrote → what ``model.Profile`` holds; a value at a time, wherever it stands.
 
-A value comes as ``Written``: the value, where it stands, and what kind of place that is. The same judge serves the
+A value comes as ``Written``: the value, where it stands, and what kind of place that is. The same function serves the
 file, the flags, the variables and a request.
 
 - A flag or a request that cannot be understood is exit 64 or 65; a value that names something impossible is exit 78,
@@ -15,22 +15,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
-
-import msgspec
+from collections.abc import Callable, Mapping
 
 from credential_helper import urls
-from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
-from credential_helper.model import DockerEntry, GitEntry, Source
+from credential_helper.errors import CredentialHelperError
+from credential_helper.model import Source
+from credential_helper.profiles.written import SINGLE_QUOTES, Written, items_of, typed
 from credential_helper.text import foreign
-
-T = TypeVar("T")
-
-FileKind = Literal["system", "user", "named"]
-Kind = FileKind | Literal["flag", "variable", "request"]
-
-SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
 
 SECRET_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # of a secret in the keyring
 _WORDS = '"op", "read", "…"'
@@ -48,110 +39,7 @@ RESERVED_PARAMETERS = (
     *("response_type", "code_challenge", "code_challenge_method", "response_mode", "request", "request_uri"),
 )
 
-# --- what somebody wrote, and where -----------------------------------------------------------------------------------
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A file, the flags, the variables or a request: what its values may do and which error they raise."""
-
-    kind: Kind
-    expand: Callable[[str], str | None] = lambda _: None  # places.expand; a repr must not show the environment in it
-    folder: str | None = None  # what a relative path in a file is relative to
-    remark: Callable[[str], None] = lambda _: None  # takes what is only told: an unknown key in the system file
-
-    @property
-    def is_file(self) -> bool:
-        """Say whether this is a config file."""
-        return self.kind in ("system", "user", "named")
-
-
-class Written(msgspec.Struct, frozen=True):
-    """A value as it was written, and where: ``/etc/…/config.toml: profiles.prod.flow``, ``--flow``."""
-
-    value: Any
-    where: str
-    place: Place
-
-    def __repr__(self) -> str:
-        return f"<Written {self.where}>"  # the value may be a secret in the wrong place
-
-    def part(self, key: str | int, value: object) -> Written:
-        """Return what stands under a key, or at an index, of this table or list."""
-        if isinstance(key, int):
-            return Written(value, f"{self.where}[{key}]" if self.place.is_file else self.where, self.place)
-        return Written(value, f"{self.where}{' ' if self.where.endswith(':') else '.'}{foreign(key, 60)}", self.place)
-
-    def malformed(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
-        """Return the error for a value that cannot be understood."""
-        kinds: dict[str, type[CredentialHelperError]] = {"flag": UsageError, "request": ProtocolError}
-        return kinds.get(self.place.kind, ConfigurationError)(f"{self.where}: {sentence}", hint=hint)
-
-    def impossible(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
-        """Return the error for a value that is understood, and cannot be."""
-        error = ProtocolError if self.place.kind == "request" else ConfigurationError
-        return error(f"{self.where}: {sentence}", hint=hint)
-
-
-def found(value: object) -> str:
-    """Name the kind of a value from TOML, never the value."""
-    kinds = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "a table",
-    }
-    return kinds.get(type(value), "a date or time")
-
-
-def typed(written: Written, kind: type[T], expected: str) -> T:
-    """Return the value as the type it must have."""
-    try:
-        return msgspec.convert(written.value, kind)
-    except msgspec.ValidationError:
-        raise written.malformed(f"found {found(written.value)}, expected {expected}") from None
-
-
-def check_keys(written: Written, table: Mapping[str, object], known: Sequence[str]) -> list[CredentialHelperError]:
-    """Return an error for each key that is not known.
-
-    In the system file it is only remarked: a fleet runs several versions of this program under one such file.
-    """
-    errors: list[CredentialHelperError] = []
-    for key, value in table.items():
-        if key in known:
-            continue
-        meant = nearest(key, known)
-        part = written.part(key, value)
-        sentence = "unknown key" + (f"; did you mean {meant}?" if meant else f", expected one of {', '.join(known)}")
-        if written.place.kind == "system":
-            written.place.remark(f"{part.where}: {sentence}")
-        else:
-            errors.append(part.impossible(sentence, hint=_misplaced(part, meant)))
-    return errors
-
-
-def _misplaced(part: Written, meant: str | None) -> str | None:
-    """Return a hint for ``[prod]`` and for ``[profiles.prod.eu]``, which TOML takes for a table inside of prod."""
-    names = part.where.rpartition(" ")[2].split(".")
-    table = isinstance(part.value, dict)
-    if len(names) == 1 and meant is None:
-        return f"write [profiles.{names[0]}]" if table else "a profile's keys stand below [profiles.NAME]"
-    if len(names) == 3 and names[0] == "profiles" and table:
-        return f"a dot makes a table inside a table: write [profiles.{names[1]}-{names[2]}]"
-    return None
-
-
-def nearest(word: str, known: Sequence[str]) -> str | None:
-    """Return the known word that was probably meant."""
-    import difflib  # 2 ms, and only for a message
-
-    close = difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1)
-    return close[0] if close else None
-
-
-# --- judges: what was written → what a Profile holds ------------------------------------------------------------------
+# --- what was written → what a Profile holds --------------------------------------------------------------------------
 
 
 def text(written: Written) -> str:
@@ -166,33 +54,33 @@ def text(written: Written) -> str:
 
 def _clean(written: Written, value: str) -> str:
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in value):
-        raise written.malformed("has a control character in it", hint=SINGLE_QUOTES if written.place.is_file else None)
+        raise written.malformed("has a control character in it", hint=SINGLE_QUOTES if written.origin.is_file else None)
     if any(0xD800 <= ord(character) < 0xE000 for character in value):  # os.fsdecode of bytes that are not UTF-8
         raise written.malformed("is not UTF-8")
     return value
 
 
 def choice(*allowed: str, also: Mapping[str, str] | None = None) -> Callable[[Written], str]:
-    """Return a judge for one word of several; ``also`` spells some differently."""
+    """Return a parser for one word of several; ``also`` spells some differently."""
 
-    def judge(written: Written) -> str:
+    def parse(written: Written) -> str:
         value = typed(written, str, expected)
         word = value.replace("_", "-")
         word = (also or {}).get(word, word)
         if word not in allowed:
-            echo = written.place.is_file and len(value) <= 30
+            echo = written.origin.is_file and len(value) <= 30
             raise written.malformed(
                 f'found "{foreign(value)}", expected {expected}' if echo else f"expected {expected}"
             )
         return word
 
     expected = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
-    return judge
+    return parse
 
 
 def boolean(written: Written) -> bool:
     """Return true or false; a variable says it in words, or as 1 or 0."""
-    if written.place.kind != "variable":
+    if written.origin.kind != "variable":
         return typed(written, bool, "true or false")
     said = {"true": True, "1": True, "false": False, "0": False}.get(written.value.lower())
     if said is None:
@@ -206,11 +94,11 @@ def path(written: Written) -> str:
     git runs us inside other people's checkouts, so a flag or a variable never means the current directory.
     """
     value = text(written)
-    absolute = written.place.expand(value)
-    if absolute is None and written.place.folder is not None and not value.startswith("~"):
-        absolute = os.path.join(written.place.folder, value)
+    absolute = written.origin.expand(value)
+    if absolute is None and written.origin.folder is not None and not value.startswith("~"):
+        absolute = os.path.join(written.origin.folder, value)
     if absolute is None:
-        expected = "a path that does not begin with ~NAME" if written.place.is_file else "an absolute path or ~/…"
+        expected = "a path that does not begin with ~NAME" if written.origin.is_file else "an absolute path or ~/…"
         raise written.malformed(f"expected {expected}")
     return absolute
 
@@ -222,7 +110,8 @@ def _parsed(written: Written, expected: str) -> urls.Url:
         raise written.malformed(f"{error}, expected {expected}") from None
 
 
-def _url(written: Written) -> urls.Url:
+def http_url(written: Written) -> urls.Url:
+    """Return an https URL, or an http one on loopback."""
     url = _parsed(written, "https://HOST[:PORT][/PATH]")
     if url.scheme == "http" and not url.loopback:
         raise written.impossible("is http, which is for loopback (127.0.0.1, [::1], localhost) only; expected https://")
@@ -231,14 +120,14 @@ def _url(written: Written) -> urls.Url:
 
 def issuer(written: Written) -> str:
     """Return an issuer (RFC 8414 §2): https, or http on loopback, without query, fragment and user name."""
-    if _url(written).query is not None:
+    if http_url(written).query is not None:
         raise written.impossible("has a query (?…), expected https://HOST[:PORT][/PATH]")
     return endpoint(written)
 
 
 def endpoint(written: Written) -> str:
     """Return an endpoint's address (RFC 6749 §3.2: a query is allowed, a fragment is not)."""
-    _url(written)
+    http_url(written)
     if not _URL_CHARACTERS.fullmatch(written.value):
         raise written.malformed("has a character in it that a URL cannot have (write it as %XX)")
     return text(written)
@@ -284,14 +173,9 @@ def redirect_uri(written: Written) -> str:
     return endpoint(written)
 
 
-def items(written: Written, expected: str) -> list[Written]:
-    """Return the items of a list."""
-    return [written.part(index, item) for index, item in enumerate(typed(written, list[Any], expected))]
-
-
 def _one_or_more(written: Written) -> list[Written]:
     """Return the strings of a list, or the one string that stands in its place."""
-    several = items(written, "") if isinstance(written.value, list) else [written]
+    several = items_of(written, "") if isinstance(written.value, list) else [written]
     for item in several:
         typed(item, str, "a string or a list of strings")
     return several
@@ -344,7 +228,7 @@ def source_file(written: Written) -> Source:
 
 def source_command(written: Written) -> Source:
     """Return a command as the source of a secret; no shell reads its words."""
-    words = [text(item) for item in items(written, f"a list of words, as [{_WORDS}] (no shell reads them)")]
+    words = [text(item) for item in items_of(written, f"a list of words, as [{_WORDS}] (no shell reads them)")]
     if not words:
         raise written.malformed("found an empty list, expected a command and its words")
     if "/" in words[0] or os.sep in words[0]:
@@ -364,65 +248,3 @@ def write_instead(name: str) -> str:
     return (
         f'write {name} = {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }} or {{ command = [{_WORDS}] }}'
     )
-
-
-def listed_url(written: Written) -> str:
-    """Return the normal form of a URL whose requests are served."""
-    url = _url(written)
-    if url.query is not None:
-        raise written.impossible("has a query (?…), expected https://HOST[:PORT][/PATH]")
-    if url.loopback and not url.port_given:
-        raise written.impossible("is loopback, expected its port, too")
-    if "%" in url.path:
-        raise written.impossible("has a % in its path, expected the character itself: that is what git sends")
-    if urls.segments(url.path.removesuffix("/")) is None or url.path == "/":  # https://HOST// is not all of HOST
-        raise written.impossible("has an empty, . or .. segment in its path")
-    return url.normal
-
-
-def _server(written: Written) -> str:
-    value = text(written)
-    return listed_url(written if "://" in value else Written(f"https://{value}", written.where, written.place))
-
-
-def _entry(written: Written, key: str, judges: Mapping[str, Callable[[Written], object]]) -> dict[str, Any]:
-    """Judge one item of ``git`` or ``docker``: a string, or a table of which ``key`` is required."""
-    if isinstance(written.value, str):
-        return {key: judges[key](written)}
-    table = typed(written, dict[str, Any], f"a string or a table with {', '.join(judges)}")
-    for error in check_keys(written, table, tuple(judges)):
-        raise error
-    if key not in table:
-        raise written.malformed(f"{key} is missing")
-    return {name: judge(written.part(name, table[name])) for name, judge in judges.items() if name in table}
-
-
-GIT_KEYS: Mapping[str, Callable[[Written], object]] = {
-    "url": listed_url,
-    "username": text,
-    "scheme": choice("auto", "basic", "bearer"),
-    "audience": text,
-    "scope": scope,
-}
-DOCKER_KEYS: Mapping[str, Callable[[Written], object]] = {
-    "server": _server,
-    "username": text,
-    "audience": text,
-    "scope": scope,
-}
-
-
-def git(written: Written) -> tuple[GitEntry, ...]:
-    """Return the git URLs that a profile lists."""
-    return tuple(GitEntry(**_entry(item, "url", GIT_KEYS)) for item in items(written, "a list of URLs or tables"))
-
-
-def docker(written: Written) -> tuple[DockerEntry, ...]:
-    """Return the registries that a profile lists."""
-    several = items(written, "a list of servers or tables")
-    return tuple(DockerEntry(**_entry(item, "server", DOCKER_KEYS)) for item in several)
-
-
-def kubernetes(written: Written) -> tuple[str, ...]:
-    """Return the Kubernetes servers that a profile is restricted to."""
-    return tuple(listed_url(item) for item in items(written, "a list of URLs"))

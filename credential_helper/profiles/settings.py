@@ -1,4 +1,4 @@
-"""Every setting of a profile, in one table: its key, flag, variable, judge and help.
+"""Every setting of a profile, in one table: its key, flag, variable, parser and help.
 
 The table makes the command line's options, says which keys a file may have and which variables an ad-hoc profile reads,
 and puts a profile together from whatever was written; ``origins`` then tells where each setting came from.
@@ -19,7 +19,9 @@ from credential_helper import places, providers, urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 from credential_helper.profiles import parse
-from credential_helper.profiles.parse import Place, Written, choice, write_instead
+from credential_helper.profiles.entries import docker_servers, git_urls, kubernetes_servers
+from credential_helper.profiles.parse import choice, write_instead
+from credential_helper.profiles.written import Origin, Written, check_keys, typed
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +38,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting. A dot in its name is a key inside a table; the name is the flag's dest, too."""
 
     name: str
-    judge: Callable[[Written], object]
+    parse: Callable[[Written], object]
     metavar: str = ""
     help: str = ""
     flag: str | None = None
@@ -46,11 +48,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     fixed: bool = False  # a flag may not change it in a profile of the file
 
 
-def _setting(name: str, judge: Callable[[Written], object], metavar: str, help: str, **more: Any) -> Setting:  # noqa: A002
+def _setting(name: str, parser: Callable[[Written], object], metavar: str, help: str, **more: Any) -> Setting:  # noqa: A002
     """Return a setting whose flag and variable are named after it, where nothing else is said."""
     flag = more.setdefault("flag", "--" + name.replace("_", "-"))
     more.setdefault("variable", "CREDENTIAL_HELPER_" + flag[2:].replace("-", "_").upper())
-    return Setting(name=name, judge=judge, metavar=metavar, help=help, **more)
+    return Setting(name=name, parse=parser, metavar=metavar, help=help, **more)
 
 
 def _source(name: str, what: str) -> tuple[Setting, ...]:
@@ -69,8 +71,8 @@ def _source(name: str, what: str) -> tuple[Setting, ...]:
         _setting(
             f"{name}.file", parse.source_file, "PATH", f"read {what} from this file", flag=f"{flag}-file", fixed=True
         ),
-        Setting(name=f"{name}.command", judge=parse.source_command),
-        Setting(name=f"{name}.keyring", judge=parse.source_keyring),
+        Setting(name=f"{name}.command", parse=parse.source_command),
+        Setting(name=f"{name}.keyring", parse=parse.source_keyring),
     )
 
 
@@ -194,9 +196,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting("realm", parse.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
     *_source("password", "the password"),
-    _setting("git", parse.git, "URL", "serve git for this URL", repeat=True),
-    _setting("docker", parse.docker, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
-    _setting("kubernetes", parse.kubernetes, "URL", "serve only this Kubernetes server", repeat=True),
+    _setting("git", git_urls, "URL", "serve git for this URL", repeat=True),
+    _setting("docker", docker_servers, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
+    _setting("kubernetes", kubernetes_servers, "URL", "serve only this Kubernetes server", repeat=True),
 )
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -214,7 +216,7 @@ NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
 def names_an_issuer(provider: Written) -> bool:
     """Say whether a provider, as it was written, has one public service: its issuer need not be given."""
     try:
-        return providers.PROVIDERS[str(BY_NAME["provider"].judge(provider))].issuer is not None
+        return providers.PROVIDERS[str(BY_NAME["provider"].parse(provider))].issuer is not None
     except CredentialHelperError:
         return False
 
@@ -258,8 +260,8 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
 
 def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHelperError]]:
     """Take a profile's table apart into settings; its unknown keys and odd tables are the errors."""
-    table: dict[str, Any] = parse.typed(written, dict[str, Any], "a table")
-    errors = parse.check_keys(written, table, PROFILE_KEYS)
+    table: dict[str, Any] = typed(written, dict[str, Any], "a table")
+    errors = check_keys(written, table, PROFILE_KEYS)
     values: dict[str, Written] = {}
     for key, value in table.items():
         part = written.part(key, value)
@@ -267,7 +269,7 @@ def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHel
             if key in TABLE_KEYS or key == "parameters":
                 inner = _inner_table(key, part)
                 known = TABLE_KEYS.get(key, tuple(inner))
-                errors += parse.check_keys(part, inner, known)
+                errors += check_keys(part, inner, known)
                 values |= {f"{key}.{name}": part.part(name, inner[name]) for name in inner if name in known}
             elif key in PROFILE_KEYS:
                 values[key] = part
@@ -282,7 +284,7 @@ def _inner_table(key: str, part: Written) -> dict[str, Any]:
     if key in SECRETS and isinstance(part.value, str):
         itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
         raise part.malformed(f"found {itself}, expected where to read it", hint=hint)
-    inner: dict[str, Any] = parse.typed(part, dict[str, Any], "a table")
+    inner: dict[str, Any] = typed(part, dict[str, Any], "a table")
     if key in SECRETS and not inner:
         raise part.malformed("found an empty table, expected where to read it", hint=hint)
     return inner
@@ -290,22 +292,22 @@ def _inner_table(key: str, part: Written) -> dict[str, Any]:
 
 def from_flags(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Written]:
     """Return the settings that were given as flags, by setting name."""
-    place = Place(kind="flag", expand=lambda path: places.expand(path, environ))
-    given = {s.name: Written(flags[s.name], s.flag or s.name, place) for s in SETTINGS if s.name in flags}
+    origin = Origin(kind="flag", expand=lambda path: places.expand(path, environ))
+    given = {s.name: Written(flags[s.name], s.flag or s.name, origin) for s in SETTINGS if s.name in flags}
     return _parameters_apart(given)
 
 
 def from_variables(environ: Mapping[str, str]) -> dict[str, Written]:
     """Return the settings that CREDENTIAL_HELPER_… variables give to an ad-hoc profile; empty means unset."""
-    place = Place(kind="variable", expand=lambda path: places.expand(path, environ))
+    origin = Origin(kind="variable", expand=lambda path: places.expand(path, environ))
     given: dict[str, Written] = {}
     for setting in SETTINGS:
         value = environ.get(setting.variable, "") if setting.variable else ""
         if setting.variable and value:
-            given[setting.name] = Written(value.split() if setting.repeat else value, setting.variable, place)
+            given[setting.name] = Written(value.split() if setting.repeat else value, setting.variable, origin)
     for name, variable in SECRETS.items():
         if environ.get(variable):
-            given[f"{name}.env"] = Written(variable, variable, place)
+            given[f"{name}.env"] = Written(variable, variable, origin)
     return _parameters_apart(given)
 
 
@@ -317,7 +319,7 @@ def _parameters_apart(given: dict[str, Written]) -> dict[str, Written]:
             name, equals, value = word.partition("=")
             if not (name and equals):
                 raise words.malformed("expected NAME=VALUE")
-            given[f"parameters.{name}"] = Written(value, words.where, words.place)
+            given[f"parameters.{name}"] = Written(value, words.where, words.origin)
     return given
 
 
@@ -342,7 +344,7 @@ def assemble(
         try:
             if table == "parameters":
                 parse.check_parameter_name(written, inner)
-            judged[key] = by_key(key).judge(written)
+            judged[key] = by_key(key).parse(written)
         except CredentialHelperError as error:
             errors.append(error)
     known = providers.PROVIDERS.get(judged.get("provider", ""))
@@ -445,7 +447,7 @@ def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
 
 def _of_file(values: Mapping[str, Written]) -> bool:
     """Say whether this is a profile of the file, whatever is laid over it."""
-    return values["client_id"].place.is_file
+    return values["client_id"].origin.is_file
 
 
 def _of_the_flow(
@@ -461,7 +463,7 @@ def _of_the_flow(
     only = {**dict.fromkeys(("realm", *passwords), ("password",)), "redirect_uri": ("auto", "authorization-code")}
     for key, flows in only.items():
         # A flow that a flag chooses for once does not make the rest of the profile wrong.
-        beside = key in values and ("flow" not in values or values["flow"].place.kind == values[key].place.kind)
+        beside = key in values and ("flow" not in values or values["flow"].origin.kind == values[key].origin.kind)
         if beside and flow not in flows:
             yield values[key].impossible(f'does not go with flow = "{flow}"', hint=f'it is for flow = "{flows[-1]}"')
     if flow == "password" and passwords and "account" not in judged:

@@ -51,7 +51,7 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
         return _Index(names=tuple(sorted({*self.names} - {name})))
 
 
-def judge(name: str) -> None:
+def require_name(name: str) -> None:
     """Raise UsageError for what is no name, without repeating it: it may be a secret in the wrong place."""
     if not _NAME.fullmatch(name):
         raise UsageError("NAME is up to 100 letters, digits, -, _ and .", hint="credential-helper secret set NAME")
@@ -84,7 +84,7 @@ class NamedSecrets:
 
     def set(self, name: str, secret: Secret) -> bool:
         """Keep a secret; say whether another one was there. StoreError, LockTimeout: it is not kept."""
-        judge(name)
+        require_name(name)
         with self._locked():
             index = self._read()
             old = self.find(name)
@@ -107,7 +107,7 @@ class NamedSecrets:
 
     def delete(self, name: str) -> None:
         """Forget a secret. ConfigurationError: there is none of that name. StoreError, LockTimeout: it stays listed."""
-        judge(name)
+        require_name(name)
         with self._locked():
             index = self._read()
             if name not in index.names and self.find(name) is None:
