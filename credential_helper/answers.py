@@ -10,11 +10,12 @@ from credential_helper.broker import Obtained
 from credential_helper.context import Context
 from credential_helper.errors import StoreError
 from credential_helper.model import Credential, Request
-from credential_helper.profiles.choose import Chosen, choose, serves
+from credential_helper.profiles.choose import choose
+from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
+from credential_helper.profiles.matching import serves
 from credential_helper.protocols import generic
 
-Given = dict[str, object]  # the flags that were given, by setting name
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
 SOON = 5.0  # seconds; a kept answer ends that much before its token does

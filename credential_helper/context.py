@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 
 from credential_helper import PROGRAM, broker, places
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
-from credential_helper.profiles.choose import Chosen, read_secret
-from credential_helper.profiles.settings import hint_flags
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.hints import login_command
+from credential_helper.profiles.sources import read_secret
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
@@ -136,11 +136,6 @@ class Context:
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
         return broker.obtain(errand, self.tools(chosen.profile))
-
-
-def login_command(profile: Profile) -> str:
-    """Return the command that makes exactly this session, quoted for a POSIX shell."""
-    return shlex.join([PROGRAM, "login", *hint_flags(profile)])
 
 
 def _changed_at(stamp: str) -> float:

@@ -20,16 +20,10 @@ from credential_helper import PROGRAM, __version__, answers, broker, freshness, 
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
-from credential_helper.profiles.choose import (
-    Chosen,
-    Configuration,
-    choose,
-    choose_docker,
-    is_ad_hoc,
-    load,
-    match_docker,
-    password_storage,
-)
+from credential_helper.profiles.choose import choose, choose_docker, is_ad_hoc
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import Configuration, load, password_storage
+from credential_helper.profiles.matching import longest_match, match_docker
 from credential_helper.protocols import docker, generic
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
@@ -296,7 +290,7 @@ def _stored_servers(passwords: Passwords, entries: Sequence[DockerEntry]) -> dic
         if asked is None or (asked.host not in names and not docker.hub(server)):  # 500 servers are looked at
             return False
         spellings = [urls.parse_server(spelling) for spelling in docker.spellings(server)]
-        return any(url is not None and urls.longest_match(listed, url) is not None for url in spellings)
+        return any(url is not None and longest_match(listed, url) is not None for url in spellings)
 
     stored = passwords.listing("docker")
     return {record["server"]: record.get("username", "") for record in stored if not ours(record.get("server", ""))}

@@ -23,16 +23,12 @@ from credential_helper.broker import Obtained
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
-from credential_helper.profiles.choose import (
-    Chosen,
-    Configuration,
-    choose_git,
-    is_ad_hoc,
-    load,
-    match_git,
-    password_storage,
-)
+from credential_helper.profiles import settings
+from credential_helper.profiles.choose import choose_git, is_ad_hoc
+from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
+from credential_helper.profiles.configuration import Configuration, load, password_storage
+from credential_helper.profiles.matching import match_git
 from credential_helper.protocols import generic, git
 from credential_helper.stores.passwords import Passwords
 from credential_helper.system import children
@@ -53,7 +49,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 SILENCE = Reply()
 
 
-def answer(call: answers.Call, given: answers.Given) -> int:
+def answer(call: answers.Call, given: settings.Given) -> int:
     """Answer ``git-credential-helper [OPTION …] OPERATION``; an operation that we do not know is ignored, as git asks.
 
     Raises UsageError where there is no operation.
@@ -73,7 +69,7 @@ def answer(call: answers.Call, given: answers.Given) -> int:
     return answer_lines(call, given, call.read(), str(operation))
 
 
-def answer_lines(call: answers.Call, given: answers.Given, data: bytes, operation: str = "get") -> int:
+def answer_lines(call: answers.Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
     """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
     context = call.context
     try:

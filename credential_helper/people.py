@@ -9,11 +9,12 @@ from credential_helper import PROGRAM, broker, status
 from credential_helper.context import Context
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
-from credential_helper.profiles.choose import Chosen, choose, each_by_position, load
+from credential_helper.profiles.choose import choose, each_by_position
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import load
+from credential_helper.profiles.settings import Given
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
-
-Given = dict[str, object]
 
 
 def _chosen(given: Given, context: Context) -> Iterator[Chosen]:

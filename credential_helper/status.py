@@ -10,7 +10,9 @@ from credential_helper import PROGRAM, __version__, answers, freshness, places
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
-from credential_helper.profiles.choose import Chosen, Configuration, choose, each_by_position, is_ad_hoc, load
+from credential_helper.profiles.choose import choose, each_by_position, is_ad_hoc
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.stores.sessions import Failure, Sessions
 from credential_helper.text import foreign, host_of, rfc3339, span
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable
 
 from credential_helper import PROGRAM
-from credential_helper.answers import Call, Given, serve
+from credential_helper.answers import Call, serve
 from credential_helper.errors import UsageError
 from credential_helper.model import Request
 from credential_helper.profiles.choose import by_position
+from credential_helper.profiles.settings import Given
 from credential_helper.protocols import generic, kubectl
 
 

@@ -14,7 +14,6 @@ What a tool asked for is "not mine" (None) when it does not parse; what a config
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -132,20 +131,3 @@ def segments(path: str) -> tuple[str, ...] | None:
         return None
     parts = tuple(path.split("/"))
     return None if any(part in ("", ".", "..") for part in parts) else parts
-
-
-def longest_match(listed: Sequence[str], asked: Url) -> int | None:
-    """Return which of the normalised URLs serves a request: same scheme, host and port, the longest path before it.
-
-    An entry without a path serves every path of its host; an entry with one only a request that has it, too.
-    """
-    path = segments(asked.path)
-    best, depth = None, -1
-    for index, text in enumerate(listed):
-        url = parse_url(text)
-        wanted = segments(url.path)
-        if url.origin != asked.origin or wanted is None or (wanted and (path is None or path[: len(wanted)] != wanted)):
-            continue
-        if len(wanted) > depth:
-            best, depth = index, len(wanted)
-    return best

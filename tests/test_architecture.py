@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "oauth": {"providers", "system", "transport", "urls"},
     "people": {"__init__", "broker", "context", "profiles", "status", "stores"},
     "places": set(),
-    "profiles": {"places", "providers", "system", "urls"},
+    "profiles": {"__init__", "places", "providers", "system", "urls"},
     "protocols": set(),
     "providers": {"urls"},
     "refusals": {"stores", "system"},

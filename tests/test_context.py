@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from credential_helper import cli
-from credential_helper.context import Context, login_command
+from credential_helper.context import Context
 from credential_helper.model import Request, session_id
-from credential_helper.profiles.choose import Chosen, choose, each_by_position
+from credential_helper.profiles.choose import choose, each_by_position
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.hints import login_command
 from tests.conftest import FakeClock
 
 CONFIG = """

@@ -19,6 +19,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Credential, DockerEntry, Identity, Secret
+from credential_helper.profiles.matching import longest_match
 from credential_helper.protocols import docker
 
 HUB = [
@@ -251,7 +252,7 @@ def test_a_listed_server_has_the_key_by_which_docker_asks(listed: str, key: str)
     assert docker.key_of(entry(listed)) == key
     asked = urls.parse_server(key)  # and by that key it is found again
     assert asked is not None
-    assert docker.hub(key) or urls.longest_match([listed], asked) == 0
+    assert docker.hub(key) or longest_match([listed], asked) == 0
 
 
 # --- user names -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from credential_helper import __version__, docker_helper, places, replies
 from credential_helper.answers import Call
 from credential_helper.context import Context
 from credential_helper.model import Identity, Secret, Session, Token, session_id
-from credential_helper.profiles.choose import load
+from credential_helper.profiles.configuration import load
 from credential_helper.protocols import docker
 from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State

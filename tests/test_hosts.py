@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credential_helper import urls
+from credential_helper.profiles.matching import longest_match
 
 LISTED = "https://git.example.com:443"
 EQUAL = {"git.example.com", "git.example.com.", "git.example.com:443", "git.example.com.:443"}
@@ -15,7 +16,7 @@ def serves(host: str, *, scheme: str = "https", path: str = "", listed: str = LI
     if asked is None:
         return False
     with_path = urls.Url(scheme=asked.scheme, host=asked.host, port=asked.port, port_given=asked.port_given, path=path)
-    return urls.longest_match([listed], with_path) is not None
+    return longest_match([listed], with_path) is not None
 
 
 @pytest.mark.parametrize("host", [*EQUAL, "GIT.example.COM", "Git.Example.Com.:443"])
@@ -192,8 +193,8 @@ def test_an_entry_without_a_path_serves_every_path() -> None:
 def test_the_longest_path_wins_whatever_the_order() -> None:
     asked = urls.parse_url("https://git.example.com/a/b/c")
     listed = [LISTED, f"{LISTED}/a/b", f"{LISTED}/a", f"{LISTED}/a/b/c/d", "https://evil.example:443/a/b/c"]
-    assert urls.longest_match(listed, asked) == 1
-    assert urls.longest_match(listed[::-1], asked) == 3
+    assert longest_match(listed, asked) == 1
+    assert longest_match(listed[::-1], asked) == 3
 
 
 # --- docker's servers

@@ -19,20 +19,11 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Profile, Request, Source, session_id
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import (
-    Configuration,
-    __file__,
-    choose,
-    choose_docker,
-    choose_git,
-    is_ad_hoc,
-    load,
-    match_docker,
-    match_git,
-    read_secret,
-    serves,
-)
-from credential_helper.profiles.settings import hint_flags
+from credential_helper.profiles.choose import __file__, choose, choose_docker, choose_git, is_ad_hoc
+from credential_helper.profiles.configuration import Configuration, load
+from credential_helper.profiles.hints import hint_flags
+from credential_helper.profiles.matching import match_docker, match_git, serves
+from credential_helper.profiles.sources import read_secret
 
 Environ = dict[str, str]
 

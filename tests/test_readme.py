@@ -15,7 +15,7 @@ import pytest
 from credential_helper import cli, errors, model, places, providers
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import TOP_LEVEL, load
+from credential_helper.profiles.configuration import TOP_LEVEL, load
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.protocols import generic, kubectl
 from credential_helper.terminal.words import prompt_lines

@@ -10,6 +10,9 @@ from credential_helper import places, providers
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 from credential_helper.profiles import parse, settings
+from credential_helper.profiles.assembly import assemble
+from credential_helper.profiles.hints import hint_flags
+from credential_helper.profiles.inputs import from_flags, from_table, from_variables
 from credential_helper.profiles.written import FileKind, Origin, Written
 
 Environ = dict[str, str]
@@ -26,7 +29,7 @@ def as_written(table: dict[str, object], name: str = "prod", kind: FileKind = "u
 
 
 def assembled(values: dict[str, Written], *, ad_hoc: bool = False) -> Profile:
-    profile, errors = settings.assemble("prod", values, absent=missing, ad_hoc=ad_hoc)
+    profile, errors = assemble("prod", values, absent=missing, ad_hoc=ad_hoc)
     for error in errors:
         raise error
     assert profile is not None
@@ -38,7 +41,7 @@ def missing(setting: settings.Setting) -> CredentialHelperError:
 
 
 def from_file(**table: object) -> Profile:
-    values, errors = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"} | table))
+    values, errors = from_table(as_written({"issuer": "https://x", "client_id": "c"} | table))
     for error in errors:
         raise error
     return assembled(values)
@@ -349,8 +352,8 @@ def test_a_dotted_name_is_told_how_to_write_it() -> None:
 
 
 def test_all_that_is_wrong_is_found_at_once() -> None:
-    values, errors = settings.from_table(as_written({"isuer": "x", "flow": 1, "scope": 2, "password": ""}))
-    _, more = settings.assemble("prod", values, absent=missing)
+    values, errors = from_table(as_written({"isuer": "x", "flow": 1, "scope": 2, "password": ""}))
+    _, more = assemble("prod", values, absent=missing)
     assert [error.sentence.removeprefix("f.toml: profiles.prod.").partition(":")[0] for error in errors + more] == [
         *("isuer", "password", "flow", "scope", "issuer is missing", "client_id is missing")
     ]
@@ -383,17 +386,17 @@ def test_a_machine_may_have_a_key_instead_of_a_secret() -> None:
 
 def test_what_is_missing_is_told_as_it_can_be_given(environ: Environ) -> None:
     """A flag cannot give a secret to a profile of the file."""
-    flags = settings.from_flags(flags_of("--flow", "client-credentials"), environ)
-    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"}))
-    _, (error,) = settings.assemble("prod", values | flags, absent=missing)
+    flags = from_flags(flags_of("--flow", "client-credentials"), environ)
+    values, _ = from_table(as_written({"issuer": "https://x", "client_id": "c"}))
+    _, (error,) = assemble("prod", values | flags, absent=missing)
     assert error.hint == parse.write_instead("client_secret")
-    ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c"), environ)
-    _, (error,) = settings.assemble("", ad_hoc | flags, absent=missing, ad_hoc=True)
+    ad_hoc = from_flags(flags_of("--issuer=https://x", "--client-id=c"), environ)
+    _, (error,) = assemble("", ad_hoc | flags, absent=missing, ad_hoc=True)
     assert error.hint == (
         "give --client-secret-env NAME or --client-secret-file PATH, or set CREDENTIAL_HELPER_CLIENT_SECRET"
     )
-    key = settings.from_flags(flags_of("--client-authentication=private_key_jwt"), environ)
-    _, (error,) = settings.assemble("", ad_hoc | key, absent=missing, ad_hoc=True)
+    key = from_flags(flags_of("--client-authentication=private_key_jwt"), environ)
+    _, (error,) = assemble("", ad_hoc | key, absent=missing, ad_hoc=True)
     assert error.hint == "give --private-key-env NAME or --private-key-file PATH, or set CREDENTIAL_HELPER_PRIVATE_KEY"
 
 
@@ -504,20 +507,20 @@ def test_a_flow_that_a_flag_chooses_for_once_leaves_the_profile_right(environ: E
     password: dict[str, object] = LEGACY | {"realm": "x", "account": "ada", "password": {"env": "P"}}
     browser: dict[str, object] = {"flow": "authorization-code", "redirect_uri": "http://127.0.0.1/callback"}
     for table in (password, browser, {"redirect_uri": "http://127.0.0.1/callback"}):
-        values, errors = settings.from_table(as_written({"issuer": "https://x", "client_id": "c", **table}))
+        values, errors = from_table(as_written({"issuer": "https://x", "client_id": "c", **table}))
         assert not errors
-        flags = settings.from_flags(flags_of("--flow", "device"), environ)
+        flags = from_flags(flags_of("--flow", "device"), environ)
         assert assembled(values | flags).flow == "device"
 
 
 def test_a_flag_cannot_make_a_profile_of_the_file_use_passwords(environ: Environ) -> None:
-    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c"}))
-    flags = settings.from_flags(flags_of("--flow", "password"), environ)
-    _, (error,) = settings.assemble("prod", values | flags, absent=missing)
+    values, _ = from_table(as_written({"issuer": "https://x", "client_id": "c"}))
+    flags = from_flags(flags_of("--flow", "password"), environ)
+    _, (error,) = assemble("prod", values | flags, absent=missing)
     assert error.sentence.startswith("--flow: password shows this program the password")
     assert error.hint == "if no other flow can be used, write legacy = true"
-    ad_hoc = settings.from_flags(flags_of("--issuer=https://x", "--client-id=c", "--flow=password"), environ)
-    _, (error,) = settings.assemble("", ad_hoc, absent=missing, ad_hoc=True)
+    ad_hoc = from_flags(flags_of("--issuer=https://x", "--client-id=c", "--flow=password"), environ)
+    _, (error,) = assemble("", ad_hoc, absent=missing, ad_hoc=True)
     assert error.hint == "if no other flow can be used, give --legacy"
 
 
@@ -526,21 +529,21 @@ def test_a_flag_cannot_make_a_profile_of_the_file_use_passwords(environ: Environ
 
 def test_the_issuer_of_a_provider_s_one_service_may_be_left_out() -> None:
     for name, known in providers.PROVIDERS.items():
-        values, errors = settings.from_table(as_written({"provider": name, "client_id": "c"}))
-        profile, more = settings.assemble("prod", values, absent=missing)
+        values, errors = from_table(as_written({"provider": name, "client_id": "c"}))
+        profile, more = assemble("prod", values, absent=missing)
         assert not errors
         if known.issuer is None:
             assert [error.sentence for error in more] == ["issuer is missing"]
         else:
             assert profile is not None
             assert (profile.issuer, profile.provider) == (known.issuer, name)
-            assert settings.hint_flags(profile) == ["prod"]
+            assert hint_flags(profile) == ["prod"]
 
 
 def test_an_issuer_that_is_written_is_the_one_that_is_asked() -> None:
     assert from_file(provider="gitlab", issuer="https://gitlab.example.com").issuer == "https://gitlab.example.com"
-    values, _ = settings.from_table(as_written({"provider": "github", "client_id": "c", "issuer": 1}))
-    _, errors = settings.assemble("prod", values, absent=missing)
+    values, _ = from_table(as_written({"provider": "github", "client_id": "c", "issuer": 1}))
+    _, errors = assemble("prod", values, absent=missing)
     assert [error.sentence for error in errors] == ["f.toml: profiles.prod.issuer: found a number, expected a string"]
 
 
@@ -591,7 +594,7 @@ def test_flags_become_the_same_profile_as_a_file(environ: Environ) -> None:
         *("--resource", "https://r", "--resource", "https://s", "--parameter", "x=1=2", "--jwks-uri", "https://j"),
         *("--client-secret-env", "CI_SECRET", "--git", "https://g", "--docker", "d", "--kubernetes", "https://k"),
     )
-    profile = assembled(settings.from_flags(flags, environ), ad_hoc=True)
+    profile = assembled(from_flags(flags, environ), ad_hoc=True)
     assert (profile.flow, profile.scope, profile.resource) == (
         "client-credentials",
         ("a", "b", "c"),
@@ -621,7 +624,7 @@ def test_variables_become_the_same_profile_as_flags(environ: Environ) -> None:
         "LOGGING": "another tool's",
     }
     environ |= {f"CREDENTIAL_HELPER_{name}": value for name, value in variables.items()}
-    profile = assembled(settings.from_variables(environ), ad_hoc=True)
+    profile = assembled(from_variables(environ), ad_hoc=True)
     assert (profile.scope, profile.resource, profile.audience) == (("a", "b"), ("https://r", "https://s"), None)
     assert profile.parameters == (("x", "1"), ("y", "2"))
     assert profile.client_secret is not None
@@ -635,7 +638,7 @@ def test_variables_become_the_same_profile_as_flags(environ: Environ) -> None:
 @pytest.mark.parametrize(("secret", "variable"), settings.SECRETS.items())
 def test_a_secret_s_own_variable_is_a_source(environ: Environ, secret: str, variable: str) -> None:
     environ[variable] = "hunter2"
-    values = settings.from_variables(environ)
+    values = from_variables(environ)
     assert "hunter2" not in repr(values)
     source = values[f"{secret}.env"]
     assert (source.value, source.where) == (variable, variable)
@@ -644,7 +647,7 @@ def test_a_secret_s_own_variable_is_a_source(environ: Environ, secret: str, vari
 @pytest.mark.parametrize("word", ["organization", "=x", ""])
 def test_a_parameter_without_a_name_or_a_value_is_64(environ: Environ, word: str) -> None:
     with pytest.raises(UsageError) as caught:
-        settings.from_flags(flags_of("--parameter", word), environ)
+        from_flags(flags_of("--parameter", word), environ)
     assert caught.value.sentence == "--parameter: expected NAME=VALUE"
 
 
@@ -653,19 +656,19 @@ def test_a_parameter_without_a_name_or_a_value_is_64(environ: Environ, word: str
 
 def again(profile: Profile, environ: Environ) -> Profile:
     """Return the profile that the hint's flags make."""
-    return assembled(settings.from_flags(flags_of(*settings.hint_flags(profile)), environ), ad_hoc=True)
+    return assembled(from_flags(flags_of(*hint_flags(profile)), environ), ad_hoc=True)
 
 
 def test_a_profile_of_the_file_is_its_name() -> None:
     profile = from_file(audience="api", scope="a", parameters={"x": "1"}, endpoints={"token": "https://t"})
-    assert settings.hint_flags(profile) == ["prod"]
+    assert hint_flags(profile) == ["prod"]
 
 
 def test_what_was_laid_over_a_profile_of_the_file_follows_its_name(environ: Environ) -> None:
-    values, _ = settings.from_table(as_written({"issuer": "https://x", "client_id": "c", "parameters": {"x": "1"}}))
+    values, _ = from_table(as_written({"issuer": "https://x", "client_id": "c", "parameters": {"x": "1"}}))
     flags = flags_of("--scope", "a b", "--audience", "my api", "--parameter", "y=2", "--token", "id", "--account=-x")
-    profile = assembled(values | settings.from_flags(flags, environ))
-    assert settings.hint_flags(profile) == [
+    profile = assembled(values | from_flags(flags, environ))
+    assert hint_flags(profile) == [
         *("prod", "--audience", "my api", "--scope", "a b", "--account=-x", "--parameter", "y=2")
     ]
 
@@ -696,8 +699,8 @@ def test_an_ad_hoc_profile_is_its_whole_set_of_flags(environ: Environ) -> None:
         ),
         *("--client-authentication", "post", "--client-secret-file", "/secret"),
     ]
-    profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)
-    hint = settings.hint_flags(profile)
+    profile = assembled(from_flags(flags_of(*argv), environ), ad_hoc=True)
+    hint = hint_flags(profile)
     assert sorted(hint) == sorted(argv)
     assert again(profile, environ) == profile
 
@@ -710,8 +713,8 @@ def test_an_ad_hoc_profile_of_the_browser_flow_with_a_key_is_its_whole_set_of_fl
         *("--private-key-certificate", "/etc/cert.pem"),
         *("--private-key-audience", "https://x/token", "--client-authentication", "private_key_jwt"),
     ]
-    profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)
-    assert sorted(settings.hint_flags(profile)) == sorted(argv)
+    profile = assembled(from_flags(flags_of(*argv), environ), ad_hoc=True)
+    assert sorted(hint_flags(profile)) == sorted(argv)
     assert again(profile, environ) == profile
 
 
@@ -720,14 +723,14 @@ def test_an_ad_hoc_profile_of_the_password_flow_is_its_whole_set_of_flags(enviro
         *("--issuer", "https://x/", "--client-id", "c", "--flow", "password", "--legacy", "--realm", "Users"),
         *("--account", "ada", "--password-env", "CI_PASSWORD"),
     ]
-    profile = assembled(settings.from_flags(flags_of(*argv), environ), ad_hoc=True)
-    assert sorted(settings.hint_flags(profile)) == sorted(argv)
+    profile = assembled(from_flags(flags_of(*argv), environ), ad_hoc=True)
+    assert sorted(hint_flags(profile)) == sorted(argv)
     assert again(profile, environ) == profile
     environ |= {"CREDENTIAL_HELPER_ISSUER": "https://x", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
     for value, words in (("false", []), ("1", ["--legacy"])):
         environ["CREDENTIAL_HELPER_LEGACY"] = value
-        profile = assembled(settings.from_variables(environ), ad_hoc=True)
-        assert settings.hint_flags(profile)[4:] == words
+        profile = assembled(from_variables(environ), ad_hoc=True)
+        assert hint_flags(profile)[4:] == words
 
 
 def test_an_ad_hoc_profile_of_variables_is_told_in_flags(environ: Environ) -> None:
@@ -739,18 +742,16 @@ def test_an_ad_hoc_profile_of_variables_is_told_in_flags(environ: Environ) -> No
         "CREDENTIAL_HELPER_TOKEN": "id",
     }
     expected = ["--issuer", "https://x", "--client-id", "c", "--scope", "a b"]
-    profile = assembled(settings.from_variables(environ), ad_hoc=True)
-    assert settings.hint_flags(profile) == expected
+    profile = assembled(from_variables(environ), ad_hoc=True)
+    assert hint_flags(profile) == expected
     del environ["CREDENTIAL_HELPER_CLIENT_SECRET"]
     environ |= {"CREDENTIAL_HELPER_PRIVATE_KEY": "hunter2", "CREDENTIAL_HELPER_PRIVATE_KEY_KID": "k1"}
-    profile = assembled(settings.from_variables(environ), ad_hoc=True)
-    assert settings.hint_flags(profile) == [*expected, "--private-key-kid", "k1"]
+    profile = assembled(from_variables(environ), ad_hoc=True)
+    assert hint_flags(profile) == [*expected, "--private-key-kid", "k1"]
 
 
 def test_a_scope_that_is_given_and_empty_stays_so(environ: Environ) -> None:
-    profile = assembled(
-        settings.from_flags(flags_of("--issuer=https://x", "--client-id=c", "--scope="), environ), ad_hoc=True
-    )
+    profile = assembled(from_flags(flags_of("--issuer=https://x", "--client-id=c", "--scope="), environ), ad_hoc=True)
     assert profile.scope == ()
-    assert settings.hint_flags(profile)[-2:] == ["--scope", ""]
+    assert hint_flags(profile)[-2:] == ["--scope", ""]
     assert again(profile, environ).scope == ()

@@ -10,18 +10,17 @@ and puts a profile together from whatever was written; ``origins`` then tells wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from credential_helper import places, providers, urls
+from credential_helper import providers
 from credential_helper.errors import CredentialHelperError
-from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 from credential_helper.profiles import parse
 from credential_helper.profiles.entries import docker_servers, git_urls, kubernetes_servers
-from credential_helper.profiles.parse import choice, write_instead
-from credential_helper.profiles.written import Origin, Written, check_keys, typed
+from credential_helper.profiles.parse import choice
+from credential_helper.profiles.written import Written
 
 if TYPE_CHECKING:
     import argparse
@@ -209,10 +208,6 @@ def by_key(key: str) -> Setting:
     return BY_NAME["parameters" if key.startswith("parameters.") else key]
 
 
-# Settings that neither name a session nor change where it is kept.
-NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
-
-
 def names_an_issuer(provider: Written) -> bool:
     """Say whether a provider, as it was written, has one public service: its issuer need not be given."""
     try:
@@ -255,273 +250,7 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
             )
 
 
-# --- where values come from -------------------------------------------------------------------------------------------
-
-
-def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHelperError]]:
-    """Take a profile's table apart into settings; its unknown keys and odd tables are the errors."""
-    table: dict[str, Any] = typed(written, dict[str, Any], "a table")
-    errors = check_keys(written, table, PROFILE_KEYS)
-    values: dict[str, Written] = {}
-    for key, value in table.items():
-        part = written.part(key, value)
-        try:
-            if key in TABLE_KEYS or key == "parameters":
-                inner = _inner_table(key, part)
-                known = TABLE_KEYS.get(key, tuple(inner))
-                errors += check_keys(part, inner, known)
-                values |= {f"{key}.{name}": part.part(name, inner[name]) for name in inner if name in known}
-            elif key in PROFILE_KEYS:
-                values[key] = part
-        except CredentialHelperError as error:
-            errors.append(error)
-    return values, errors
-
-
-def _inner_table(key: str, part: Written) -> dict[str, Any]:
-    """Return a table in a profile's table; a secret that is written out, or nowhere, is told what to write instead."""
-    hint = write_instead(key)
-    if key in SECRETS and isinstance(part.value, str):
-        itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
-        raise part.malformed(f"found {itself}, expected where to read it", hint=hint)
-    inner: dict[str, Any] = typed(part, dict[str, Any], "a table")
-    if key in SECRETS and not inner:
-        raise part.malformed("found an empty table, expected where to read it", hint=hint)
-    return inner
-
-
-def from_flags(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Written]:
-    """Return the settings that were given as flags, by setting name."""
-    origin = Origin(kind="flag", expand=lambda path: places.expand(path, environ))
-    given = {s.name: Written(flags[s.name], s.flag or s.name, origin) for s in SETTINGS if s.name in flags}
-    return _parameters_apart(given)
-
-
-def from_variables(environ: Mapping[str, str]) -> dict[str, Written]:
-    """Return the settings that CREDENTIAL_HELPER_… variables give to an ad-hoc profile; empty means unset."""
-    origin = Origin(kind="variable", expand=lambda path: places.expand(path, environ))
-    given: dict[str, Written] = {}
-    for setting in SETTINGS:
-        value = environ.get(setting.variable, "") if setting.variable else ""
-        if setting.variable and value:
-            given[setting.name] = Written(value.split() if setting.repeat else value, setting.variable, origin)
-    for name, variable in SECRETS.items():
-        if environ.get(variable):
-            given[f"{name}.env"] = Written(variable, variable, origin)
-    return _parameters_apart(given)
-
-
-def _parameters_apart(given: dict[str, Written]) -> dict[str, Written]:
-    """Take ``NAME=VALUE`` words apart."""
-    if "parameters" in given:
-        words = given.pop("parameters")
-        for word in words.value:
-            name, equals, value = word.partition("=")
-            if not (name and equals):
-                raise words.malformed("expected NAME=VALUE")
-            given[f"parameters.{name}"] = Written(value, words.where, words.origin)
-    return given
-
-
-# --- a profile as a whole ---------------------------------------------------------------------------------------------
-
-
-def assemble(
-    name: str,
-    values: Mapping[str, Written],
-    *,
-    absent: Callable[[Setting], CredentialHelperError],
-    ad_hoc: bool = False,
-) -> tuple[Profile | None, list[CredentialHelperError]]:
-    """Judge every setting, then what they say about each other; no profile when anything is wrong.
-
-    ``absent`` makes the error for a setting that has to be there.
-    """
-    judged: dict[str, Any] = {}
-    errors: list[CredentialHelperError] = []
-    for key, written in values.items():
-        table, _, inner = key.partition(".")
-        try:
-            if table == "parameters":
-                parse.check_parameter_name(written, inner)
-            judged[key] = by_key(key).parse(written)
-        except CredentialHelperError as error:
-            errors.append(error)
-    known = providers.PROVIDERS.get(judged.get("provider", ""))
-    if known is not None and known.issuer is not None and "issuer" not in values:
-        judged["issuer"] = known.issuer
-    errors += [absent(BY_NAME[key]) for key in ("issuer", "client_id") if key not in values and key not in judged]
-    errors = errors or list(_contradictions(judged, values))
-    if errors:
-        return None, errors
-
-    profile = Profile(
-        name=name,
-        ad_hoc=ad_hoc,
-        **{key: value for key, value in judged.items() if "." not in key},
-        parameters=tuple(_table_of("parameters", judged).items()),
-        endpoints=Endpoints(**_table_of("endpoints", judged)),
-        client_secret=_source_of("client_secret", judged),
-        private_key=_private_key_of(judged),
-        password=_source_of("password", judged),
-        origins=tuple((key, written.where) for key, written in values.items()),
-    )
-    errors = list(_lacking(profile, values))
-    return (None if errors else profile), errors
-
-
-def _table_of(table: str, judged: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table's settings by their keys in it."""
-    return {key.partition(".")[2]: value for key, value in judged.items() if key.startswith(f"{table}.")}
-
-
-def _source_of(secret: str, judged: Mapping[str, Any]) -> Source | None:
-    return next((judged[key] for kind in KINDS if (key := f"{secret}.{kind}") in judged), None)
-
-
-def _private_key_of(judged: Mapping[str, Any]) -> PrivateKey | None:
-    source = _source_of("private_key", judged)
-    about = {key: value for key, value in _table_of("private_key", judged).items() if key not in KINDS}
-    return None if source is None else PrivateKey(source=source, **about)
-
-
-def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
-    """Yield what is wrong with settings that are fine one by one."""
-    sources = {name: [key for kind in KINDS if (key := f"{name}.{kind}") in judged] for name in SECRETS}
-    for several in sources.values():
-        if len(several) > 1:
-            yield values[several[1]].impossible(
-                f"{values[several[0]].where} is given, too", hint="give one source of a secret"
-            )
-    yield from _of_the_client(judged, values, sources["client_secret"], sources["private_key"])
-    yield from _of_the_flow(judged, values, sources["password"])
-
-    # http is for one loopback origin: a second one, or https beside it, would take a secret somewhere else.
-    endpoints = [key for key in judged if key.startswith("endpoints.")]
-    plain = [key for key in ("issuer", *endpoints) if judged[key].startswith("http:")]
-    if plain:
-        origin = urls.parse_url(judged[plain[0]]).origin
-        for key in endpoints:
-            if urls.parse_url(judged[key]).origin != origin:
-                yield values[key].impossible(f"expected an address on {origin}, as {values[plain[0]].where} is http")
-
-
-# What each client_authentication needs.
-_NEEDED = {"basic": "client_secret", "post": "client_secret", "private_key_jwt": "private_key"}
-
-
-def _of_the_client(
-    judged: Mapping[str, Any], values: Mapping[str, Written], secrets: Sequence[str], keys: Sequence[str]
-) -> Iterator[CredentialHelperError]:
-    """Yield what is wrong with how the client says who it is: with nothing, with a secret, or with a key."""
-    method = judged.get("client_authentication", "auto")
-    given = [*secrets, *keys]
-    unmet = _NEEDED.get(method, "") not in ("", *(key.partition(".")[0] for key in given))
-    if secrets and keys:
-        yield values[keys[0]].impossible(
-            f"{values[secrets[0]].where} is given, too", hint="give a client secret or a private key"
-        )
-    elif given and (unmet or (keys and method == "none")):
-        yield values["client_authentication"].impossible(f"{method} does not go with {values[given[0]].where}")
-    elif unmet:
-        what = _NEEDED[method].replace("_", " ")
-        yield values["client_authentication"].impossible(
-            f"{method} needs a {what}", hint=_how_to_give(_NEEDED[method], values)
-        )
-    elif judged.get("flow") == "client-credentials" and method != "none" and not given:
-        yield values["flow"].impossible(
-            "client-credentials needs a client secret or a private key", hint=_how_to_give("client_secret", values)
-        )
-    about = next((key for key in judged if key.startswith("private_key.")), None)
-    if about is not None and not keys:
-        yield values[about].impossible("there is no key", hint=_how_to_give("private_key", values))
-
-
-def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
-    """Say where a secret's source is written; a flag cannot give one to a profile of the file."""
-    if _of_file(values):
-        return write_instead(name)
-    flag = "--" + name.replace("_", "-")
-    return f"give {flag}-env NAME or {flag}-file PATH, or set {SECRETS[name]}"
-
-
-def _of_file(values: Mapping[str, Written]) -> bool:
-    """Say whether this is a profile of the file, whatever is laid over it."""
-    return values["client_id"].origin.is_file
-
-
-def _of_the_flow(
-    judged: Mapping[str, Any], values: Mapping[str, Written], passwords: Sequence[str]
-) -> Iterator[CredentialHelperError]:
-    """Yield what is wrong with settings that are for one way to sign in."""
-    flow = judged.get("flow", "auto")
-    if flow == "password" and not judged.get("legacy"):
-        yield values["flow"].impossible(
-            "password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
-            hint=f"if no other flow can be used, {'write legacy = true' if _of_file(values) else 'give --legacy'}",
-        )
-    only = {**dict.fromkeys(("realm", *passwords), ("password",)), "redirect_uri": ("auto", "authorization-code")}
-    for key, flows in only.items():
-        # A flow that a flag chooses for once does not make the rest of the profile wrong.
-        beside = key in values and ("flow" not in values or values["flow"].origin.kind == values[key].origin.kind)
-        if beside and flow not in flows:
-            yield values[key].impossible(f'does not go with flow = "{flow}"', hint=f'it is for flow = "{flows[-1]}"')
-    if flow == "password" and passwords and "account" not in judged:
-        yield values[passwords[0]].impossible(
-            "there is no account, whose password it is",
-            hint='write account = "NAME"' if _of_file(values) else "give --account NAME",
-        )
-
-
-def _lacking(profile: Profile, values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
-    """Yield what the provider cannot do."""
-    known = providers.of(profile)
-    if profile.flow != "auto" and profile.flow not in known.flows:
-        generic = 'provider = "generic"' if _of_file(values) else "--provider generic"
-        yield values["flow"].impossible(
-            f'{known.title} has no flow "{profile.flow}"',
-            hint=f"it has {', '.join(sorted(known.flows))}; {generic} tries it all the same",
-        )
-
-
 # --- back to the command line -----------------------------------------------------------------------------------------
 
 
-def hint_flags(profile: Profile) -> list[str]:
-    """Return the words after ``credential-helper login`` that make exactly this session; unquoted.
-
-    A profile of the file is its name and what was laid over it; an ad-hoc one is its whole set of flags. A secret that
-    a variable of ours holds is still read from there.
-    """
-    words: list[str] = [] if profile.ad_hoc else [profile.name]
-    for key, origin in profile.origins:
-        setting = by_key(key)
-        in_file = not profile.ad_hoc and origin.endswith(f": profiles.{profile.name}.{key}")
-        ours = origin in SECRETS.values()
-        if not setting.flag or in_file or ours or setting.name in NOT_OF_THE_SESSION:
-            continue
-        if setting.switch:
-            words += [setting.flag] if getattr(profile, key) else []
-        else:
-            for value in _as_written(profile, key):
-                words += [f"{setting.flag}={value}"] if value.startswith("-") else [setting.flag, value]
-    return words
-
-
-def _as_written(profile: Profile, key: str) -> Sequence[str]:
-    """Return a setting as the values of its flag."""
-    table, _, inner = key.partition(".")
-    value = getattr(profile, table)
-    if table == "parameters":
-        return [f"{inner}={dict(profile.parameters)[inner]}"]
-    if table == "endpoints":
-        return [getattr(value, inner)]
-    if table == "private_key" and inner in KINDS:
-        return list(value.source.value)
-    if table == "private_key":
-        return [getattr(value, inner)]
-    if table in SECRETS:
-        return list(value.value)
-    if table == "scope":
-        return [" ".join(value)]
-    return value if isinstance(value, tuple) else [value]
+Given = dict[str, object]  # the flags that were given, by setting name

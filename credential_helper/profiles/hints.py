@@ -1,0 +1,58 @@
+"""Back from a profile to the command line that makes exactly its session."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from credential_helper import PROGRAM
+from credential_helper.model import Profile
+from credential_helper.profiles.settings import KINDS, SECRETS, by_key
+
+# Settings that neither name a session nor change where it is kept.
+NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
+
+
+def hint_flags(profile: Profile) -> list[str]:
+    """Return the words after ``credential-helper login`` that make exactly this session; unquoted.
+
+    A profile of the file is its name and what was laid over it; an ad-hoc one is its whole set of flags. A secret that
+    a variable of ours holds is still read from there.
+    """
+    words: list[str] = [] if profile.ad_hoc else [profile.name]
+    for key, origin in profile.origins:
+        setting = by_key(key)
+        in_file = not profile.ad_hoc and origin.endswith(f": profiles.{profile.name}.{key}")
+        ours = origin in SECRETS.values()
+        if not setting.flag or in_file or ours or setting.name in NOT_OF_THE_SESSION:
+            continue
+        if setting.switch:
+            words += [setting.flag] if getattr(profile, key) else []
+        else:
+            for value in _as_written(profile, key):
+                words += [f"{setting.flag}={value}"] if value.startswith("-") else [setting.flag, value]
+    return words
+
+
+def _as_written(profile: Profile, key: str) -> Sequence[str]:
+    """Return a setting as the values of its flag."""
+    table, _, inner = key.partition(".")
+    value = getattr(profile, table)
+    if table == "parameters":
+        return [f"{inner}={dict(profile.parameters)[inner]}"]
+    if table == "endpoints":
+        return [getattr(value, inner)]
+    if table == "private_key" and inner in KINDS:
+        return list(value.source.value)
+    if table == "private_key":
+        return [getattr(value, inner)]
+    if table in SECRETS:
+        return list(value.value)
+    if table == "scope":
+        return [" ".join(value)]
+    return value if isinstance(value, tuple) else [value]
+
+
+def login_command(profile: Profile) -> str:
+    """Return the command that makes exactly this session, quoted for a POSIX shell."""
+    return shlex.join([PROGRAM, "login", *hint_flags(profile)])

@@ -1,0 +1,61 @@
+"""A secret's source, read when a request needs it and never before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from credential_helper import places
+from credential_helper.errors import ConfigurationError
+from credential_helper.model import Secret, Source
+from credential_helper.profiles import config_file
+from credential_helper.system import children
+from credential_helper.text import Note, foreign, silent
+
+SECRET_LIMIT = 1 << 16  # bytes, as for a command's stdout
+_DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem -inform DER"
+
+
+def read_secret(
+    source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = silent
+) -> Secret:
+    """Read a secret from its variable, file or command, now; one trailing newline of the last two is cut.
+
+    A keyring is a store, and read where the stores are. ``hidden`` are the variables that a command must not see.
+    Raises ConfigurationError, which never has the secret in it.
+    """
+    if source.kind == "env":
+        name = source.value[0]
+        value = environ.get(name, "")
+        if not value:  # in lower case it may be the secret itself, written where its variable's name belongs
+            shown = name if name.isupper() else "that it names"
+            raise ConfigurationError(f"{source.origin}: the variable {shown} is not set, or empty")
+        return Secret(value)
+    data = _file_secret(source, note) if source.kind == "file" else _command_secret(source, environ, hidden)
+    try:
+        value = data.decode()
+    except UnicodeDecodeError:
+        hint = _DER if data[:2] in (b"\x30\x81", b"\x30\x82") else None  # a SEQUENCE with its length (X.690 §8.1.3)
+        raise ConfigurationError(f"{source.origin}: the secret is not UTF-8", hint=hint) from None
+    value = value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
+    if not value:
+        raise ConfigurationError(f"{source.origin}: the secret is empty")
+    return Secret(value)
+
+
+def _file_secret(source: Source, note: Note) -> bytes:
+    path = source.value[0]
+    try:
+        data, status = config_file.read_bytes(path, SECRET_LIMIT)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{source.origin}: {foreign(path)} {config_file.reason(error)}") from None
+    if not places.WINDOWS and status.st_mode & 0o044:
+        note(f"{foreign(path)} holds a secret that others may read: chmod go-r {foreign(path)}")
+    return data
+
+
+def _command_secret(source: Source, environ: Mapping[str, str], hidden: Collection[str]) -> bytes:
+    assert source.kind == "command"  # else the name of a keyring's record would be run
+    try:
+        return children.run(source.value, environ=environ, hidden=hidden)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{source.origin}: {error.sentence}", hint=error.hint) from None
