@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from credential_helper import keeping, replies
+from credential_helper import replies
 from credential_helper.broker import Obtained
 from credential_helper.context import Context
 from credential_helper.errors import StoreError
@@ -15,6 +15,7 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
 from credential_helper.protocols import generic
+from credential_helper.replies.keep import keep
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
@@ -69,7 +70,7 @@ def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, ren
     answer = render(obtained.credential, context.clock.now())
     write(answer)
     if request.refused is None:
-        keep(call, tool_input, answer, obtained, chosen.files, until=fresh_until(obtained))
+        keep_answer(call, tool_input, answer, obtained, chosen.files, until=fresh_until(obtained))
     return 0
 
 
@@ -79,14 +80,14 @@ def fresh_until(obtained: Obtained) -> float:
     return float("inf") if until is None else until - SOON
 
 
-def keep(
+def keep_answer(
     call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, files: Sequence[ConfigFile], *, until: float
 ) -> None:
     """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk."""
     context = call.context
     key = replies.request_of(call.argv, context.environ, tool_input)
     if key is not None and obtained.stamp and not context.verbose:
-        keeping.keep(
+        keep(
             key,
             answer,
             until=until,

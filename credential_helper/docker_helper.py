@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, answers, broker, freshness, keeping, places, replies, urls
+from credential_helper import PROGRAM, __version__, answers, broker, freshness, places, replies, urls
 from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
@@ -25,6 +25,7 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.configuration import Configuration, load, password_storage
 from credential_helper.profiles.matching import longest_match, match_docker
 from credential_helper.protocols import docker, generic
+from credential_helper.replies.keep import keep
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
 
@@ -310,7 +311,7 @@ def _keep_list(
     context = call.context
     key = replies.request_of(call.argv, context.environ, b"")
     if key is not None and not context.verbose:
-        keeping.keep(
+        keep(
             key,
             answer,
             until=until,

@@ -157,7 +157,7 @@ def _settled_at(obtained: Obtained) -> float:
 def _keep(call: answers.Call, data: bytes, reply: Reply) -> None:
     """Keep a profile's answer for an identical request."""
     if reply.obtained is not None and reply.until > 0:
-        answers.keep(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
+        answers.keep_answer(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
 
 
 # --- store and erase ---

@@ -41,7 +41,7 @@ EVERYBODY = {"model", "errors", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli", "replies"},
-    "answers": {"broker", "context", "keeping", "profiles", "protocols", "replies"},
+    "answers": {"broker", "context", "profiles", "protocols", "replies"},
     "broker": {"freshness", "oauth", "places", "refusals", "sign_in", "stores", "system", "transport"},
     "cli": {
         "__init__",
@@ -62,7 +62,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "broker",
         "context",
         "freshness",
-        "keeping",
         "places",
         "profiles",
         "protocols",
@@ -73,7 +72,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "freshness": set(),
     "git_helper": {"answers", "broker", "context", "freshness", "profiles", "protocols", "replies", "stores", "system"},
-    "keeping": {"__init__", "places", "replies"},
     "model": set(),
     "oauth": {"providers", "system", "transport", "urls"},
     "people": {"__init__", "broker", "context", "profiles", "status", "stores"},
@@ -347,7 +345,7 @@ def test_wall_time_comes_from_the_clock() -> None:
     and their tests set files' times instead.
     """
     callers = {module.name for module in MODULES.values() for name, _ in module.calls() if name == "time.time"}
-    assert callers == {"system/clock", "keeping", "replies"}
+    assert callers == {"system/clock", "replies/keep", "replies"}
 
 
 def test_a_secret_is_unwrapped_in_these_modules_only() -> None:

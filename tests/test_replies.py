@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import __version__, keeping, places, replies
+from credential_helper import __version__, places, replies
+from credential_helper.replies.keep import keep
 
 ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
 INFO = b'{"kind":"ExecCredential"}'
@@ -51,7 +52,7 @@ class World:
         return only
 
     def keep(self, until: float = 600.0, **other: str) -> None:
-        keeping.keep(
+        keep(
             self.request,
             ANSWER,
             until=time.time() + until,
@@ -90,9 +91,7 @@ def test_an_absent_config_file_is_a_stamp_too(world: World) -> None:
 def test_a_reply_may_stand_on_several_files_and_on_one_that_is_not_there(world: World) -> None:
     index = world.state / "passwords" / "index.json"
     files = [(SESSION, places.stamp(world.session.stat())), ("passwords/index.json", places.ABSENT)]
-    keeping.keep(
-        world.request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=world.environ
-    )
+    keep(world.request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=world.environ)
     assert world.find() == ANSWER
     index.parent.mkdir()
     index.write_text("{}")
@@ -101,7 +100,7 @@ def test_a_reply_may_stand_on_several_files_and_on_one_that_is_not_there(world: 
 
 def test_without_config_stamps_the_files_are_looked_at_now(world: World) -> None:
     stamp = places.stamp(world.session.stat())
-    keeping.keep(
+    keep(
         world.request,
         ANSWER,
         until=time.time() + 60,
@@ -311,7 +310,7 @@ def _keep_for_module(world: World) -> None:
     argv = ("__main__.py", *ARGV[1:])
     request = replies.request_of(argv, world.environ, INFO)
     assert request is not None
-    keeping.keep(
+    keep(
         request,
         ANSWER,
         until=time.time() + 60,
