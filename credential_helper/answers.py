@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import replies
+from credential_helper.app import App, write
 from credential_helper.broker import Obtained
-from credential_helper.context import Context
-from credential_helper.errors import StoreError
 from credential_helper.model import Credential, Request
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
@@ -25,7 +23,7 @@ SOON = 5.0  # seconds; a kept answer ends that much before its token does
 class Call:
     """One call of ours by a tool; ``heard`` is what the hot path has read from stdin already."""
 
-    def __init__(self, *, argv: Sequence[str], heard: bytes | None, context: Context) -> None:
+    def __init__(self, *, argv: Sequence[str], heard: bytes | None, context: App) -> None:
         self.argv = argv
         self.context = context
         self._heard = heard
@@ -95,11 +93,3 @@ def keep_answer(
             config_stamps=[file.stamp for file in files] or None,
             environ=context.environ,
         )
-
-
-def write(answer: bytes) -> None:
-    """Write the whole answer to stdout. Raises StoreError."""
-    try:
-        replies.write_out(answer)
-    except OSError as error:
-        raise StoreError(f"the answer cannot be written to stdout: {os.strerror(error.errno or 0).lower()}") from None

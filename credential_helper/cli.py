@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from credential_helper import PROGRAM, __version__, answers, tools
-from credential_helper.context import Context
+from credential_helper.app import App, write
 from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.profiles import settings
 from credential_helper.system.caller import Abandoned
@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
         """Put help and version on stdout by the way that every answer takes: a full disk is told."""
-        answers.write(message.encode())
+        write(message.encode())
 
 
 def _without_values(words: list[str]) -> str:
@@ -137,7 +137,7 @@ def _parser(name: str = PROGRAM) -> _Parser:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
     """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already."""
-    context = Context(environ, clock=SystemClock(), verbose=False)
+    context = App(environ, clock=SystemClock(), verbose=False)
     try:
         context.interrupts.install()
         return _dispatch(argv, heard, context)
@@ -170,7 +170,7 @@ def _defect(error: Exception) -> CredentialHelperError:
     )
 
 
-def _dispatch(argv: Sequence[str], heard: bytes | None, context: Context) -> int:
+def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
     call = answers.Call(argv=argv, heard=heard, context=context)
     name = call.program
     words = [_NAMES[name], *argv[1:]] if name in _NAMES else list(argv[1:])

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from credential_helper import PROGRAM, __version__, answers, broker, freshness, places, replies, urls
-from credential_helper.context import Context
+from credential_helper.app import App, write
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
 from credential_helper.profiles.choose import choose, choose_docker, is_ad_hoc
@@ -52,7 +52,7 @@ def answer(call: answers.Call, words: Sequence[str]) -> int:
     except CredentialHelperError as error:
         return _declined(call, error, *docker.decline(error))
     except Exception:
-        answers.write(b"credential-helper: a defect of ours, which stderr names\n")
+        write(b"credential-helper: a defect of ours, which stderr names\n")
         raise
 
 
@@ -62,13 +62,13 @@ def _name(call: answers.Call) -> str:
 
 
 def _said(answer: bytes, code: int) -> int:
-    answers.write(answer)
+    write(answer)
     return code
 
 
 def _declined(call: answers.Call, error: CredentialHelperError, stdout: bytes, code: int) -> int:
     """Say docker's sentence on stdout, and to the person who may look at stderr what it is about."""
-    answers.write(stdout)
+    write(stdout)
     if error.sentence not in (docker.NO_SERVER, docker.NO_USERNAME):
         call.context.terminal.error(error)
     return code
@@ -95,7 +95,7 @@ def _get(call: answers.Call) -> int:
         raise
 
 
-def _get_stored(context: Context, server: str) -> int:
+def _get_stored(context: App, server: str) -> int:
     passwords = _passwords(context)
     for key in _stored_keys(passwords, server) if passwords is not None else ():
         found = passwords.get("docker", {"server": key}) if passwords is not None else None
@@ -156,7 +156,7 @@ def _list(call: answers.Call) -> int:
         except CredentialHelperError as error:  # of this server alone: its ``get`` says why
             context.note(f"{docker.key_of(entry)} is not listed: {error.sentence}")
     answer = docker.render_list(servers)
-    answers.write(answer)
+    write(answer)
     _keep_list(call, answer, until, seen, configuration)
     return 0
 
@@ -173,7 +173,7 @@ def _read_all(call: answers.Call) -> bytes:
 # --- servers that a profile lists -------------------------------------------------------------------------------------
 
 
-def _profile_of(context: Context, server: str) -> tuple[Chosen, DockerEntry] | None:
+def _profile_of(context: App, server: str) -> tuple[Chosen, DockerEntry] | None:
     """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
     request = Request(tool="docker", target=server)
     found: list[tuple[Chosen, DockerEntry]] = []
@@ -190,7 +190,7 @@ def _profile_of(context: Context, server: str) -> tuple[Chosen, DockerEntry] | N
     return found[0] if found else None
 
 
-def _another_profile(context: Context, server: str) -> str | None:
+def _another_profile(context: App, server: str) -> str | None:
     """Return the profile that would serve, did the environment not name another one: its token is no password."""
     configuration = _configuration(context) if context.environ.get("CREDENTIAL_HELPER_PROFILE") else None
     if configuration is None:
@@ -201,16 +201,14 @@ def _another_profile(context: Context, server: str) -> str | None:
     return None
 
 
-def _configuration(context: Context) -> Configuration | None:
+def _configuration(context: App) -> Configuration | None:
     """Return what the config files say; None: an issuer in the environment makes the profile, and no file is read."""
     if is_ad_hoc({}, context.environ):
         return None
     return load(context.environ, note=context.note)
 
 
-def _entries(
-    context: Context, configuration: Configuration | None
-) -> Iterator[tuple[Callable[[], Profile], DockerEntry]]:
+def _entries(context: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], DockerEntry]]:
     """Yield every server that is listed, and what judges and returns its profile."""
     if configuration is None:
         profile = choose(Request(tool="docker"), {}, context.environ, note=context.note).profile
@@ -231,7 +229,7 @@ def _with_entry(profile: Profile, entry: DockerEntry) -> Profile:
     )
 
 
-def _without_a_person(context: Context, profile: Profile, seen: dict[str, str]) -> tuple[Identity | None, float] | None:
+def _without_a_person(context: App, profile: Profile, seen: dict[str, str]) -> tuple[Identity | None, float] | None:
     """Return who is signed in, and until when it can be answered without a person; None: it cannot."""
     name = session_id(profile)
     try:
@@ -253,7 +251,7 @@ def _without_a_person(context: Context, profile: Profile, seen: dict[str, str]) 
     return session.identity, float("inf") if token.expires_at is None else token.expires_at
 
 
-def _drop_token(context: Context, profile: Profile) -> None:
+def _drop_token(context: App, profile: Profile) -> None:
     """Drop the cached token, however young it is, and keep the refresh token: a person typed ``docker logout``."""
     try:
         broker.drop(session_id(profile), None, context.tools(profile))
@@ -264,7 +262,7 @@ def _drop_token(context: Context, profile: Profile) -> None:
 # --- stored passwords -------------------------------------------------------------------------------------------------
 
 
-def _passwords(context: Context, configuration: Configuration | None = None) -> Passwords | None:
+def _passwords(context: App, configuration: Configuration | None = None) -> Passwords | None:
     """Return where passwords are kept; None: password_storage is off. For docker ``auto`` is the keyring."""
     storage = password_storage(configuration or _configuration(context), context.environ)
     if storage == "off":

@@ -19,8 +19,8 @@ from typing import Literal
 import msgspec
 
 from credential_helper import answers, broker, freshness, replies
+from credential_helper.app import App, write
 from credential_helper.broker import Obtained
-from credential_helper.context import Context
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
 from credential_helper.profiles import settings
@@ -61,7 +61,7 @@ def answer(call: answers.Call, given: settings.Given) -> int:
             hint="git config --global credential.https://HOST.helper helper",
         )
     if operation == "capability":
-        answers.write(git.CAPABILITIES)
+        write(git.CAPABILITIES)
         return 0
     if operation not in OPERATIONS:
         call.context.note("an operation that is not known is ignored, as git asks")
@@ -78,9 +78,9 @@ def answer_lines(call: answers.Call, given: settings.Given, data: bytes, operati
     except CredentialHelperError as error:
         context.terminal.error(error)
         stdout, code = git.decline(error) if operation == "get" else (b"", error.exit_code)
-        answers.write(stdout)
+        write(stdout)
         return code
-    answers.write(reply.stdout)
+    write(reply.stdout)
     _keep(call, data, reply)
     return reply.code
 
@@ -95,7 +95,7 @@ def _whole(data: bytes) -> bytes:
 # --- get ---
 
 
-def get(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+def get(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Return a profile's token, a stored password, or silence. Any error but UsageError may come: it is ours."""
     found = _choose(context, given, message)
     if found is None:
@@ -118,14 +118,14 @@ def get(context: Context, given: Mapping[str, object], message: git.Message) -> 
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
 
 
-def _choose(context: Context, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
+def _choose(context: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
     if not message.named:
         return None
     asked = message.protocol, message.host, message.path
     return choose_git(git.request(message), *asked, given, context.environ, note=context.note)
 
 
-def _git_version(context: Context, chosen: Chosen) -> git.Version | None:
+def _git_version(context: App, chosen: Chosen) -> git.Version | None:
     """Ask the git that called us: it puts its own directory first on our PATH."""
     hidden = context.hidden | chosen.hidden
     try:
@@ -163,7 +163,7 @@ def _keep(call: answers.Call, data: bytes, reply: Reply) -> None:
 # --- store and erase ---
 
 
-def store(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+def store(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
     attributes = git.to_keep(message)
     if attributes is None or git.expired(attributes, context.clock.now()) or _choose(context, given, message):
@@ -174,7 +174,7 @@ def store(context: Context, given: Mapping[str, object], message: git.Message) -
     return SILENCE
 
 
-def erase(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+def erase(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Drop the token that a server rejected, or forget another host's password."""
     found = _choose(context, given, message)
     if found is not None:
@@ -185,7 +185,7 @@ def erase(context: Context, given: Mapping[str, object], message: git.Message) -
     return SILENCE
 
 
-def _drop_rejected(context: Context, chosen: Chosen, message: git.Message) -> Reply:
+def _drop_rejected(context: App, chosen: Chosen, message: git.Message) -> Reply:
     """Drop the access token if it is the rejected one; where the session cannot be changed git goes on all the same."""
     rejected = message.rejected
     if rejected is None:
@@ -207,7 +207,7 @@ def _drop_rejected(context: Context, chosen: Chosen, message: git.Message) -> Re
 # --- other hosts' passwords ---
 
 
-def _get_stored(context: Context, given: Mapping[str, object], message: git.Message) -> Reply:
+def _get_stored(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
     try:
         passwords = _passwords(context, given, message)
@@ -218,7 +218,7 @@ def _get_stored(context: Context, given: Mapping[str, object], message: git.Mess
         return Reply(code=error.exit_code)
 
 
-def _passwords(context: Context, given: Mapping[str, object], message: git.Message) -> Passwords | None:
+def _passwords(context: App, given: Mapping[str, object], message: git.Message) -> Passwords | None:
     """Return the store for a host that no profile lists, not even one that this helper does not serve; None: no."""
     if not message.named:
         return None
@@ -232,7 +232,7 @@ def _passwords(context: Context, given: Mapping[str, object], message: git.Messa
 
 
 def _storage(
-    context: Context, given: Mapping[str, object]
+    context: App, given: Mapping[str, object]
 ) -> tuple[Literal["keyring", "file"] | None, Configuration | None]:
     """Say where passwords are kept, and what the config files say; an issuer by flag or variable reads none."""
     ad_hoc = is_ad_hoc(given, context.environ)
@@ -243,7 +243,7 @@ def _storage(
     return storage, configuration
 
 
-OPERATIONS: dict[str, Callable[[Context, Mapping[str, object], git.Message], Reply]] = {
+OPERATIONS: dict[str, Callable[[App, Mapping[str, object], git.Message], Reply]] = {
     "get": get,
     "store": store,
     "erase": erase,

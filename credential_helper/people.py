@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from credential_helper import PROGRAM, broker, status
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
 from credential_helper.profiles.choose import choose, each_by_position
@@ -17,13 +17,13 @@ from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
 
 
-def _chosen(given: Given, context: Context) -> Iterator[Chosen]:
+def _chosen(given: Given, context: App) -> Iterator[Chosen]:
     """Yield each profile that was named, or the one that is meant when none is."""
     for flags in each_by_position(given):
         yield choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
 
 
-def login(given: Given, context: Context) -> int:
+def login(given: Given, context: App) -> int:
     """Sign in anew, and say what that brought."""
     for chosen in list(_chosen(given, context)):
         obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="sign-in")
@@ -32,7 +32,7 @@ def login(given: Given, context: Context) -> int:
     return 0
 
 
-def refresh(given: Given, context: Context) -> int:
+def refresh(given: Given, context: App) -> int:
     """Renew now; nobody is asked."""
     for chosen in _chosen(given, context):
         obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="renew")
@@ -40,7 +40,7 @@ def refresh(given: Given, context: Context) -> int:
     return 0
 
 
-def _what(obtained: broker.Obtained, context: Context) -> str:
+def _what(obtained: broker.Obtained, context: App) -> str:
     credential = obtained.credential
     token = "the ID token" if credential.kind == "id" else "an access token"
     expires_at = credential.expires_at
@@ -52,7 +52,7 @@ def _what(obtained: broker.Obtained, context: Context) -> str:
 # --- logout -----------------------------------------------------------------------------------------------------------
 
 
-def logout(given: Given, context: Context) -> int:
+def logout(given: Given, context: App) -> int:
     """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
     sessions = context.sessions()
     if given.pop("all", False):
@@ -68,7 +68,7 @@ def logout(given: Given, context: Context) -> int:
     return next((code for code in codes if code), 0)
 
 
-def _sign_out(profile: Profile, sessions: Sessions, context: Context) -> list[int]:
+def _sign_out(profile: Profile, sessions: Sessions, context: App) -> list[int]:
     """End every session of a profile's issuer, client and account; return the exit codes of those there were."""
     ids = [session_id(profile)]
     ids += [one for one in sessions.ids("json", "prompt") if one not in ids and _same(sessions, one, profile)]
@@ -103,7 +103,7 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
     return Profile(name=session.profile, ad_hoc=True, issuer=session.issuer, client_id=session.client_id, flow=flow)
 
 
-def _forget(identifier: str, profile_of: Callable[[Session], Profile], context: Context) -> int | None:
+def _forget(identifier: str, profile_of: Callable[[Session], Profile], context: App) -> int | None:
     """End one session and say what stays; None: there was none."""
     try:
         farewell = broker.forget(identifier, profile_of, context.tools)
@@ -137,7 +137,7 @@ def _what_stays(farewell: broker.Farewell, now: float) -> Iterator[str]:
         yield f"the browser stays signed in at {farewell.host}"
 
 
-COMMANDS: dict[str, Callable[[Given, Context], int]] = {
+COMMANDS: dict[str, Callable[[Given, App], int]] = {
     "login": login,
     "refresh": refresh,
     "logout": logout,

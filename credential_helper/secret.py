@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from credential_helper import answers, replies
-from credential_helper.context import Context
+from credential_helper import replies
+from credential_helper.app import App, write
 from credential_helper.errors import InteractionRequired, StoreError, UsageError
 from credential_helper.model import Secret
 from credential_helper.stores import named_secrets
@@ -22,19 +22,19 @@ LARGEST = 64 * 1024  # bytes, as for every other source of a secret
 _KEYS = ("-----BEGIN ", "{")  # of a PEM (RFC 7468 §2), of a JWK (RFC 7517 §4)
 
 
-def run(given: dict[str, object], context: Context) -> int:
+def run(given: dict[str, object], context: App) -> int:
     """Set, delete or list, in the system's own keyring; a dialog of it may come up where a person types this."""
     person = os.isatty(2) and not in_ci(context.environ)
     return carry_out(given, context.named_secrets(person=person), context)
 
 
-def carry_out(given: dict[str, object], secrets: NamedSecrets, context: Context) -> int:
+def carry_out(given: dict[str, object], secrets: NamedSecrets, context: App) -> int:
     """Set, delete or list. Raises UsageError, InteractionRequired, StoreError, LockTimeout, ConfigurationError."""
     action, name = str(given["action"]), given.get("name")
     if action == "list":
         if name is not None:
             raise UsageError("secret list takes no NAME")
-        answers.write("".join(f"{one}\n" for one in secrets.names()).encode())
+        write("".join(f"{one}\n" for one in secrets.names()).encode())
         return 0
     if not isinstance(name, str):
         raise UsageError(f"secret {action} needs a NAME", hint=f"credential-helper secret {action} NAME")
@@ -47,7 +47,7 @@ def carry_out(given: dict[str, object], secrets: NamedSecrets, context: Context)
     return 0
 
 
-def _set(name: str, secrets: NamedSecrets, context: Context) -> None:
+def _set(name: str, secrets: NamedSecrets, context: App) -> None:
     if os.isatty(0):
         secrets.find(name)  # nobody types for a keyring that cannot be used
         secret = _typed(name, context)
@@ -62,7 +62,7 @@ def _set(name: str, secrets: NamedSecrets, context: Context) -> None:
     context.terminal.say(f'kept {name} in the keyring; write {setting} = {{ keyring = "{name}" }}')
 
 
-def _forget_refusals(context: Context) -> None:
+def _forget_refusals(context: App) -> None:
     """What was refused with the secret before need not wait: it is as if a config file had changed."""
     sessions = context.sessions()
     try:
@@ -90,7 +90,7 @@ def _from_a_file(name: str) -> str:
     return f"credential-helper secret set {name} < FILE"
 
 
-def _typed(name: str, context: Context) -> Secret:
+def _typed(name: str, context: App) -> Secret:
     """Ask twice, as passwd does: nobody sees what is typed."""
     hint = _from_a_file(name)
     if in_ci(context.environ):

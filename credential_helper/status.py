@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, answers, freshness, places
-from credential_helper.context import Context
+from credential_helper import PROGRAM, __version__, freshness, places
+from credential_helper.app import App, write
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
 from credential_helper.profiles.choose import choose, each_by_position, is_ad_hoc
@@ -32,7 +32,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_failure: str | None = None
 
 
-def configured(configuration: Configuration, context: Context) -> list[Profile]:
+def configured(configuration: Configuration, context: App) -> list[Profile]:
     """Return every profile of the config files that can be used."""
     usable = []
     for name in configuration.names():
@@ -43,7 +43,7 @@ def configured(configuration: Configuration, context: Context) -> list[Profile]:
     return usable
 
 
-def show(given: dict[str, object], context: Context) -> int:
+def show(given: dict[str, object], context: App) -> int:
     """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
@@ -63,9 +63,9 @@ def show(given: dict[str, object], context: Context) -> int:
     if not rows and not problems:
         _choose({}, context)  # says what the smallest configuration is
     if as_json:
-        answers.write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
+        write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
     elif rows:
-        answers.write(_table(rows).encode())
+        write(_table(rows).encode())
     if context.verbose:
         _tell_more(subjects, context)
     for problem in problems:
@@ -75,11 +75,11 @@ def show(given: dict[str, object], context: Context) -> int:
     return 0 if all(row.ready for row in rows) else InteractionRequired.exit_code
 
 
-def _choose(flags: Mapping[str, object], context: Context) -> Chosen:
+def _choose(flags: Mapping[str, object], context: App) -> Chosen:
     return choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
 
 
-def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: Context, *, others: bool) -> list[Row]:
+def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: App, *, others: bool) -> list[Row]:
     """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc.
 
     ``sessions`` is None where the state directory cannot be used. Raises StoreError.
@@ -115,7 +115,7 @@ def _others(sessions: Sessions, seen: set[str], names: set[str] | None) -> Itera
         )
 
 
-def _row(profile: Profile, identifier: str, sessions: Sessions | None, context: Context) -> Row:
+def _row(profile: Profile, identifier: str, sessions: Sessions | None, context: App) -> Row:
     now = context.clock.now()
     stored = sessions.read(identifier) if sessions is not None else None
     failure = sessions.failure(identifier) if sessions is not None else None
@@ -178,7 +178,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (foreign(row.profile, 60), foreign(row.issuer, 80), who, row.token or "-", left, row.refresh_token)
 
 
-def _tell_more(subjects: Iterable[Profile], context: Context) -> None:
+def _tell_more(subjects: Iterable[Profile], context: App) -> None:
     say = context.terminal.say
     say(f"version: {__version__}")
     configuration = load(context.environ)

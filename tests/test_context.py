@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from credential_helper import cli
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.model import Request, session_id
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
@@ -101,7 +101,7 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
     environ: dict[str, str], clock: FakeClock
 ) -> None:
     environ |= {"OTHER": "hunter2", "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter3"}
-    context = Context(environ, clock=clock, verbose=False)
+    context = App(environ, clock=clock, verbose=False)
     found = chosen(environ, ["token", "ci"])
     context.hidden |= found.hidden
     tools = context.tools(found.profile)
@@ -114,6 +114,6 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
 def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[str, str], clock: FakeClock) -> None:
     profile = chosen(environ, ["token"]).profile
     for interactive, seconds in (("never", 3.0), ("always", 15.0)):
-        context = Context(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
+        context = App(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
         assert context.keyring(profile)._deadline() == seconds
-    assert Context(environ, clock=clock, verbose=False).keyring()._deadline() == 3.0
+    assert App(environ, clock=clock, verbose=False).keyring()._deadline() == 3.0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from credential_helper import __version__, docker_helper, places, replies
 from credential_helper.answers import Call
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
 from credential_helper.protocols import docker
@@ -76,7 +76,7 @@ class House:
         self.config.chmod(0o600)
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
-        context = Context(self.environ, clock=self.clock, verbose=False)
+        context = App(self.environ, clock=self.clock, verbose=False)
         call = Call(argv=[*self.program, *words], heard=stdin, context=context)
         self.capfd.readouterr()
         code = docker_helper.answer(call, words)
@@ -429,7 +429,7 @@ def test_a_config_file_that_is_wrong_is_told_on_stdout(house: House) -> None:
 
 
 def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pytest.CaptureFixture[str]) -> None:
-    context = Context(house.environ, clock=house.clock, verbose=False)
+    context = App(house.environ, clock=house.clock, verbose=False)
     call = Call(argv=[NAME, "get"], heard="no bytes", context=context)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         docker_helper.answer(call, ["get"])
@@ -739,7 +739,7 @@ def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(house: Ho
 
 
 def test_what_git_stored_is_neither_listed_nor_answered(in_file: House) -> None:
-    context = Context(in_file.environ, clock=in_file.clock, verbose=False)
+    context = App(in_file.environ, clock=in_file.clock, verbose=False)
     passwords = docker_helper._passwords(context)
     assert passwords is not None
     git = {"protocol": "https", "host": "other.example.com", "server": "other.example.com", "password": "gits"}

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from credential_helper import answers, freshness, git_helper, places, replies
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
 from credential_helper.protocols import git
@@ -116,8 +116,8 @@ class World:
         return self.context.sessions(self.profile)
 
     @property
-    def context(self) -> Context:
-        return Context(self.environ, clock=self.clock, verbose=False)
+    def context(self) -> App:
+        return App(self.environ, clock=self.clock, verbose=False)
 
     def sign_in(self, token: str = "old-token", *, age: float = 120.0, refresh: bool = True, **other: Any) -> None:
         """Keep a session whose token came ``age`` seconds ago and lives an hour."""

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credential_helper import git_helper
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Secret
 from credential_helper.protocols import git
@@ -99,8 +99,8 @@ class Home:
         self.context().sessions(profile).save(session_id(profile), session)
         self.reply("store", b"protocol=https\nhost=" + VICTIM + b"\nusername=a\npassword=" + PASSWORD.encode() + b"\n")
 
-    def context(self) -> Context:
-        return Context(self.environ, clock=self.clock, verbose=False)
+    def context(self) -> App:
+        return App(self.environ, clock=self.clock, verbose=False)
 
     def reply(self, operation: str, data: bytes, given: Mapping[str, object] | None = None) -> bytes:
         """Return what goes to stdout; what is not a sentence of ours is a crash."""

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from credential_helper import people
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.errors import UsageError
 from credential_helper.model import Profile, Secret, Session, Token, session_id
 from integration.hostile_provider import HostileProvider, answer, html
@@ -59,7 +59,7 @@ class World:
         folder.mkdir(parents=True)
         self.file = folder / "config.toml"
         self.configure(f'profiles.prod = {{ issuer = "{provider.issuer}", client_id = "client" }}\n')
-        self.context = Context(environ, clock=clock, verbose=False)
+        self.context = App(environ, clock=clock, verbose=False)
 
     def configure(self, text: str) -> None:
         self.file.write_text(text)

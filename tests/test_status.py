@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from credential_helper import status
-from credential_helper.context import Context
+from credential_helper.app import App
 from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
 from credential_helper.stores.sessions import Failure
 from tests.conftest import FakeClock
@@ -36,8 +36,8 @@ class World:
         file.write_text(f'[profiles.prod]\nissuer = "https://idp.example.com"\nclient_id = "client"\n{more}')
         file.chmod(0o600)
 
-    def context(self) -> Context:
-        return Context(self.environ, clock=self.clock, verbose=False)
+    def context(self) -> App:
+        return App(self.environ, clock=self.clock, verbose=False)
 
     def token(self, *, left: float | None = 3600.0, **changes: Any) -> Token:
         now = self.clock.now()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
-from credential_helper import PROGRAM, broker, places
+from credential_helper import PROGRAM, broker, places, replies
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
@@ -24,7 +25,7 @@ _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
 
 
-class Context:
+class App:
     """One run."""
 
     def __init__(self, environ: Mapping[str, str], *, clock: Clock, verbose: bool) -> None:
@@ -142,3 +143,11 @@ def _changed_at(stamp: str) -> float:
     """Return when a file was last changed, from its stamp, in seconds since the epoch."""
     parts = stamp.split()
     return int(parts[2]) / 1e9 if len(parts) > 2 else 0.0
+
+
+def write(answer: bytes) -> None:
+    """Write the whole answer to stdout. Raises StoreError."""
+    try:
+        replies.write_out(answer)
+    except OSError as error:
+        raise StoreError(f"the answer cannot be written to stdout: {os.strerror(error.errno or 0).lower()}") from None
