@@ -195,9 +195,9 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
     if command in tools.COMMANDS:
         return tools.COMMANDS[command](call, given)
     if command == "secret":
-        from credential_helper import secret
+        from credential_helper.commands import secret
 
         return secret.run(given, context)
-    from credential_helper import people  # a tool's answer need not load what only people use
+    from credential_helper.commands import logout  # a tool's answer need not load what only people use
 
-    return people.COMMANDS[command](given, context)
+    return logout.COMMANDS[command](given, context)

@@ -16,7 +16,8 @@ from typing import Unpack
 
 import pytest
 
-from credential_helper import replies, secret
+from credential_helper import replies
+from credential_helper.commands import secret
 from integration.conftest import Launcher, Options, Result, Running
 
 ROOT = Path(__file__).resolve().parent.parent

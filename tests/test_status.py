@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper import status
 from credential_helper.app import App
+from credential_helper.commands import status
 from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
 from credential_helper.stores.sessions import Failure
 from tests.conftest import FakeClock

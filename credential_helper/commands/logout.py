@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from credential_helper import PROGRAM, broker, status
+from credential_helper import PROGRAM, broker
 from credential_helper.app import App
+from credential_helper.commands import status
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Request, Session, session_id
 from credential_helper.profiles.choose import choose, each_by_position

@@ -1,0 +1,1 @@
+"""What people type, one file per command. They talk on stderr; only status and secret have a stdout."""
