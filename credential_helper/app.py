@@ -36,17 +36,19 @@ class App:
         self.state = State(places.state_directory(environ))
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, Secret] = {}
-        self.configure(verbose=verbose)
+        self._flag = verbose  # --verbose was given
+        self.configure()
 
-    def configure(self, *, verbose: bool, login: bool = False, browser: bool = True) -> None:
-        """Take in what the command line said about talking to people."""
-        self.verbose = verbose or bool(self.environ.get("CREDENTIAL_HELPER_VERBOSE"))
+    def configure(self, *, verbose: bool | None = None, login: bool = False, browser: bool = True) -> None:
+        """Take in what the command line said about talking to people; ``verbose`` None: as before."""
+        self._flag = self._flag if verbose is None else verbose
+        self.verbose = self._flag or bool(self.environ.get("CREDENTIAL_HELPER_VERBOSE"))
         self.terminal = Terminal(
             self.environ,
             clock=self.clock,
             tool_is_login=login,
             browser=browser,
-            verbose=verbose,
+            verbose=self._flag,
             children_find=children.find,
             git_interactive=self._git_interactive,
             hidden=self.hidden,

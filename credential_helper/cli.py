@@ -1,7 +1,7 @@
 """The command line: argv (or argv[0]) to a command, and the one place that turns an error into words and a code.
 
 What a tool asks for ends on stdout, written once when it is whole; everything else that is said goes to stderr or to
-the terminal. A command for people is in ``people``.
+the terminal. A command for people is in ``commands``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from credential_helper import PROGRAM, __version__, answers, tools
 from credential_helper.app import App, write
+from credential_helper.commands import COMMANDS, Command
 from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.profiles import settings
 from credential_helper.system.caller import Abandoned
@@ -28,12 +29,6 @@ _EPILOG = """\
 exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 a defect,
 74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
 78 configuration, 130 interrupted"""
-
-_SECRET = """\
-Put a client secret, a key or a password into the OS keyring, where a profile's
-client_secret = { keyring = "NAME" }, private_key or password finds it.
-
-set reads it from stdin, or asks for it without an echo; list tells the names."""
 
 # The names under which this one executable is reached, beside its own, and the command that each is.
 _NAMES = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
@@ -110,29 +105,26 @@ def _parser(name: str = PROGRAM) -> _Parser:
     command("erase", "answer git's erase, with git's lines on stdin")
     one = command("token", "print a token and a newline, for curl and scripts")
     one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
-    one = command("login", "sign in anew")
-    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to sign in to")
-    one.add_argument("--no-browser", action="store_true", help="open no browser")
-    one = command("refresh", "renew now, without asking anybody")
-    one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
-    one = command("logout", "erase what is kept here, and revoke it at the provider")
-    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to sign out of")
-    one.add_argument("--all", action="store_true", help="every session in the state directory")
-    one = command("status", "say who is signed in, and until when")
-    one.add_argument("profiles", metavar="PROFILE", nargs="*", help="profiles to tell about (default: all)")
-    one.add_argument("--json", action="store_true", help="as JSON")
-    secret = commands.add_parser(
-        "secret",
-        help="put a client secret, a key or a password into the OS keyring",
-        description=_SECRET,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    for row in COMMANDS.values():
+        _add_command(commands, row, shared)
+    return parser
+
+
+def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
+    """Add a command for people, as its row says."""
+    one = commands.add_parser(
+        row.name,
+        help=row.summary,
+        description=row.description or row.summary[0].upper() + row.summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter if row.description else argparse.HelpFormatter,
         allow_abbrev=False,
         parents=[shared],
         argument_default=argparse.SUPPRESS,
     )
-    secret.add_argument("action", metavar="ACTION", choices=("set", "delete", "list"), help="set, delete or list")
-    secret.add_argument("name", metavar="NAME", nargs="?", help="letters, digits, -, _ and .")
-    return parser
+    if row.flags:
+        settings.add_flags(one)
+    for argument in row.arguments:
+        one.add_argument(argument.name, **argument.options)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
@@ -184,8 +176,8 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
         return int(done.code or 0)
     verbose = bool(given.pop("verbose", False))
     command = given.pop("command", None)
-    if verbose or command == "login":
-        context.configure(verbose=verbose, login=command == "login", browser=not given.pop("no_browser", False))
+    if verbose:
+        context.configure(verbose=True)
     if command is None:
         return tools.bare(call)
     if command in ("git", "store", "erase"):
@@ -194,10 +186,6 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
         return git_helper.answer(call, given if command == "git" else {**given, "operation": command})
     if command in tools.COMMANDS:
         return tools.COMMANDS[command](call, given)
-    if command == "secret":
-        from credential_helper.commands import secret
+    from importlib import import_module  # a tool's answer need not load what only people use
 
-        return secret.run(given, context)
-    from credential_helper.commands import logout  # a tool's answer need not load what only people use
-
-    return logout.COMMANDS[command](given, context)
+    return int(import_module(f"credential_helper.commands.{command}").run(given, context))

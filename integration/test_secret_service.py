@@ -26,7 +26,7 @@ PRELUDE = """
 import json, os, sys, time
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
-from credential_helper.stores.native import Keyring
+from credential_helper.stores.os_keyring import Keyring
 
 NAME, OTHER = "a" * 32, "b" * 32
 notes = []

@@ -93,7 +93,7 @@ def test_nobody_waits_when_the_reader_of_stdout_has_closed() -> None:
 
 CHILD = """
 import pathlib, sys, time
-from credential_helper.interrupts import Caller
+from credential_helper.system.caller import Caller
 caller = Caller()
 sys.stderr.write("ready\\n"); sys.stderr.flush()
 end = time.time() + 10

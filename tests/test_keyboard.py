@@ -30,9 +30,9 @@ CHECKOUT = Path(__file__).parent.parent
 READ = """\
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
-from credential_helper import keyboard
+from credential_helper.terminal import keyboard
 from credential_helper.errors import CredentialHelperError
-from credential_helper.interrupts import Interrupted, Interrupts
+from credential_helper.system.signals import Interrupted, Interrupts
 
 hidden, times, fails_at = json.loads(sys.argv[2])
 calls = 0
@@ -589,6 +589,8 @@ def test_a_label_is_harmless(pair: tuple[int, int]) -> None:
 
 
 def test_it_costs_nothing_to_load() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.keyboard; print(*sys.modules)"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.terminal.keyboard; print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", code, str(CHECKOUT)], capture_output=True, text=True, check=True)
     assert not {"termios", "select", "fcntl", "threading", "msvcrt"} & set(done.stdout.split())

@@ -17,9 +17,9 @@ from tests.conftest import FakeClock
 
 HOLDER = """
 import sys, time
-from credential_helper.clock import SystemClock
+from credential_helper.system.clock import SystemClock
 from credential_helper.stores import lock
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 with lock.held(State(sys.argv[1]), "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
     print("held" if mine else "not held", flush=True)
     time.sleep(30)

@@ -272,9 +272,9 @@ WORK = """\
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from credential_helper.clock import SystemClock
+from credential_helper.system.clock import SystemClock
 from credential_helper.model import Secret
-from credential_helper.stores.files import State
+from credential_helper.stores.private_files import State
 from credential_helper.stores.named_secrets import NamedSecrets
 from tests.test_named_secrets import FolderKeyring
 

@@ -300,7 +300,7 @@ def test_usable_chooses_the_keyring_that_is_used_from_then_on() -> None:
 
 def python(snippet: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     prelude = (
-        "import os, sys\nfrom credential_helper.stores.native import Keyring\nfrom tests.test_native import Noisy\n"
+        "import os, sys\nfrom credential_helper.stores.os_keyring import Keyring\nfrom tests.test_native import Noisy\n"
     )
     prelude = prelude if "Noisy" in snippet else prelude.rpartition("from tests")[0]
     return subprocess.run(

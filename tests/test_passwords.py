@@ -523,7 +523,7 @@ def test_secrets_are_in_no_repr_and_no_error(house: House, storage: Storage) -> 
 CHILD = """
 import sys
 from pathlib import Path
-from credential_helper.clock import SystemClock
+from credential_helper.system.clock import SystemClock
 from tests.test_passwords import House
 house = House(Path(sys.argv[1]), SystemClock())
 passwords = house.passwords(sys.argv[2])

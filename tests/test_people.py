@@ -102,7 +102,7 @@ def test_a_logout_ends_every_session_of_the_account_and_no_other(
 ) -> None:
     mine = [world.add(), world.add(audience="https://a.example.com"), world.add(audience="https://b.example.com")]
     others = [world.add(account="bob@example.com"), world.add(client_id="another")]
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.context) == 0
     assert world.left() == sorted(others)
     assert sorted(world.revoked()) == sorted(f"refresh-of-{one[:8]}" for one in mine)
     out, err = capfd.readouterr()
@@ -120,7 +120,7 @@ def test_everything_ends_with_all(world: World, capfd: pytest.CaptureFixture[str
         {"client_id": "another"},
     ):
         world.add(**changes)
-    assert logout.logout({"all": True}, world.context) == 0
+    assert logout.run({"all": True}, world.context) == 0
     assert world.left() == []
     assert len(world.revoked()) == 4
     assert capfd.readouterr().err.count("signed out of prod\n") == 4
@@ -129,20 +129,20 @@ def test_everything_ends_with_all(world: World, capfd: pytest.CaptureFixture[str
 def test_all_ends_what_no_profile_knows_any_more(world: World) -> None:
     world.add()
     world.configure("")
-    assert logout.logout({"all": True}, world.context) == 0
+    assert logout.run({"all": True}, world.context) == 0
     assert world.left() == []
     assert len(world.revoked()) == 1
 
 
 def test_all_and_a_profile_contradict_each_other(world: World) -> None:
     with pytest.raises(UsageError):
-        logout.logout({"all": True, "profiles": ["prod"]}, world.context)
+        logout.run({"all": True, "profiles": ["prod"]}, world.context)
 
 
 def test_what_is_erased_and_not_revoked_is_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.add()
     world.provider.script("/revoke", html(502))
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 69
+    assert logout.run({"profiles": ["prod"]}, world.context) == 69
     assert world.left() == []
     err = capfd.readouterr().err
     assert "signed out of prod\n" in err
@@ -154,7 +154,7 @@ def test_the_first_thing_that_went_wrong_is_the_exit_code_and_the_rest_is_done(w
     world.add()
     world.add(audience="https://a.example.com")
     world.provider.script("/revoke", html(502), answer(b""))
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 69
+    assert logout.run({"profiles": ["prod"]}, world.context) == 69
     assert world.left() == []
     assert len(world.revoked()) == 2
 
@@ -162,7 +162,7 @@ def test_the_first_thing_that_went_wrong_is_the_exit_code_and_the_rest_is_done(w
 def test_a_provider_that_revokes_nothing_is_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.provider.serve_metadata(revocation_endpoint=None)
     world.add()
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.context) == 0
     assert "revokes no tokens: the refresh token ends by itself" in capfd.readouterr().err
     assert world.left() == []
 
@@ -172,7 +172,7 @@ def test_an_access_token_that_is_over_is_not_said_to_be_accepted(
 ) -> None:
     world.add()
     clock.advance(7200)
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.context) == 0
     assert "the access token" not in capfd.readouterr().err
 
 
@@ -183,11 +183,11 @@ def test_a_failure_that_is_remembered_goes_too(world: World) -> None:
     now = world.clock.now()
     failure = Failure(sentence="declined", hint=None, exit_code=77, made=now, until=now + 60)
     world.context.sessions().remember(identifier, failure)
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.context) == 0
     assert world.left() == []
 
 
 def test_nobody_there_is_said_and_is_no_error(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    assert logout.logout({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.context) == 0
     assert capfd.readouterr().err == "nobody was signed in to prod\n"
     assert world.provider.requests == []

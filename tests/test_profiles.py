@@ -19,7 +19,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Profile, Request, Source, session_id
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import __file__, choose, choose_docker, choose_git, is_ad_hoc
+from credential_helper.profiles.choose import choose, choose_docker, choose_git, is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.profiles.hints import hint_flags
 from credential_helper.profiles.matching import match_docker, match_git, serves
@@ -181,10 +181,10 @@ def test_a_profile_s_name_has_letters_digits_hyphen_and_underscore(environ: Envi
 
 
 def test_what_is_heavy_is_imported_only_where_it_is_needed() -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.profiles; print(*sys.modules)"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.profiles.choose; print(*sys.modules)"
     command = [sys.executable, "-I", "-c", code, str(Path(__file__).parents[1])]
     loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-    assert "credential_helper.children" in loaded
+    assert "credential_helper.system.children" in loaded
     assert not loaded & {"tomllib", "difflib", "subprocess", "argparse", "json", "dataclasses", "pathlib"}
 
 

@@ -30,18 +30,18 @@ START = """\
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from credential_helper import secret
-from credential_helper.clock import SystemClock
-from credential_helper.context import Context
+from credential_helper.commands import secret
+from credential_helper.system.clock import SystemClock
+from credential_helper.app import App
 from credential_helper.errors import CredentialHelperError
-from credential_helper.interrupts import Interrupted
+from credential_helper.system.signals import Interrupted
 from credential_helper.stores.named_secrets import NamedSecrets
 from tests.test_named_secrets import LOCKED, FolderKeyring
 
 folder, refuses, *words = sys.argv[2:]
 keyring = FolderKeyring(Path(folder))
 keyring.refuses = {call: LOCKED for call in refuses.split()}
-context = Context(dict(os.environ), clock=SystemClock(), verbose=False)
+context = App(dict(os.environ), clock=SystemClock(), verbose=False)
 context.interrupts.install()
 secrets = NamedSecrets(context.state, keyring, clock=context.clock, note=context.note)
 try:

@@ -62,7 +62,7 @@ class World:
         )
 
     def show(self, **given: object) -> tuple[int, str, str]:
-        code = status.show(dict(given), self.context())
+        code = status.run(dict(given), self.context())
         out, err = self.capfd.readouterr()
         assert CANARY not in out + err
         return code, out, err

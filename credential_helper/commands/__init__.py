@@ -1,1 +1,83 @@
-"""What people type, one file per command. They talk on stderr; only status and secret have a stdout."""
+"""What people type: one row per command, one file per row, loaded by name.
+
+They talk on stderr; only status and secret have a stdout. From a row come the parser, the line in ``--help`` and the
+dispatch: ``commands/NAME.py`` has ``run(given, app)``, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """One argument of a command, in argparse's words."""
+
+    name: str  # with dashes: an option
+    options: dict[str, Any]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One command."""
+
+    name: str
+    summary: str  # the line in --help; lower case, no full stop
+    description: str | None = None  # of its own --help, where the summary is not enough
+    arguments: tuple[Argument, ...] = ()
+    flags: bool = True  # it takes the flags of a profile
+
+
+def _profiles(nargs: str, what: str) -> Argument:
+    return Argument("profiles", {"metavar": "PROFILE", "nargs": nargs, "help": what})
+
+
+def _switch(name: str, what: str) -> Argument:
+    return Argument(name, {"action": "store_true", "help": what})
+
+
+_SECRET = """\
+Put a client secret, a key or a password into the OS keyring, where a profile's
+client_secret = { keyring = "NAME" }, private_key or password finds it.
+
+set reads it from stdin, or asks for it without an echo; list tells the names."""
+
+_ROWS = (
+    Command(
+        name="login",
+        summary="sign in anew",
+        arguments=(_profiles("*", "profiles to sign in to"), _switch("--no-browser", "open no browser")),
+    ),
+    Command(
+        name="refresh",
+        summary="renew now, without asking anybody",
+        arguments=(_profiles("?", "the profile's name"),),
+    ),
+    Command(
+        name="logout",
+        summary="erase what is kept here, and revoke it at the provider",
+        arguments=(
+            _profiles("*", "profiles to sign out of"),
+            _switch("--all", "every session in the state directory"),
+        ),
+    ),
+    Command(
+        name="status",
+        summary="say who is signed in, and until when",
+        arguments=(_profiles("*", "profiles to tell about (default: all)"), _switch("--json", "as JSON")),
+    ),
+    Command(
+        name="secret",
+        summary="put a client secret, a key or a password into the OS keyring",
+        description=_SECRET,
+        arguments=(
+            Argument(
+                "action", {"metavar": "ACTION", "choices": ("set", "delete", "list"), "help": "set, delete or list"}
+            ),
+            Argument("name", {"metavar": "NAME", "nargs": "?", "help": "letters, digits, -, _ and ."}),
+        ),
+        flags=False,
+    ),
+)
+
+COMMANDS = {row.name: row for row in _ROWS}

@@ -5,55 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from credential_helper import PROGRAM, broker
+from credential_helper import broker
 from credential_helper.app import App
 from credential_helper.commands import status
+from credential_helper.commands.selection import selected
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
-from credential_helper.model import Profile, Request, Session, session_id
-from credential_helper.profiles.choose import choose, each_by_position
-from credential_helper.profiles.chosen import Chosen
+from credential_helper.model import Profile, Session, session_id
 from credential_helper.profiles.configuration import load
 from credential_helper.profiles.settings import Given
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
 
-
-def _chosen(given: Given, context: App) -> Iterator[Chosen]:
-    """Yield each profile that was named, or the one that is meant when none is."""
-    for flags in each_by_position(given):
-        yield choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
-
-
-def login(given: Given, context: App) -> int:
-    """Sign in anew, and say what that brought."""
-    for chosen in list(_chosen(given, context)):
-        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="sign-in")
-        if chosen.profile.session_kind == "client":
-            context.terminal.say(f"got {_what(obtained, context)}")
-    return 0
-
-
-def refresh(given: Given, context: App) -> int:
-    """Renew now; nobody is asked."""
-    for chosen in _chosen(given, context):
-        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="renew")
-        context.terminal.say(f"renewed {_what(obtained, context)}")
-    return 0
-
-
-def _what(obtained: broker.Obtained, context: App) -> str:
-    credential = obtained.credential
-    token = "the ID token" if credential.kind == "id" else "an access token"
-    expires_at = credential.expires_at
-    until = moment(expires_at, context.clock.now()) if expires_at is not None else None
-    end = f"until {until}" if until else "for as long as the provider lets it"
-    return f"{token} for {foreign(credential.profile)} {end}"
-
-
 # --- logout -----------------------------------------------------------------------------------------------------------
 
 
-def logout(given: Given, context: App) -> int:
+def run(given: Given, context: App) -> int:
     """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
     sessions = context.sessions()
     if given.pop("all", False):
@@ -65,7 +31,7 @@ def logout(given: Given, context: App) -> int:
         if not ids:
             context.terminal.say("nobody is signed in")
         return next((code for code in codes if code), 0)
-    codes = [code for chosen in list(_chosen(given, context)) for code in _sign_out(chosen.profile, sessions, context)]
+    codes = [code for chosen in list(selected(given, context)) for code in _sign_out(chosen.profile, sessions, context)]
     return next((code for code in codes if code), 0)
 
 
@@ -136,11 +102,3 @@ def _what_stays(farewell: broker.Farewell, now: float) -> Iterator[str]:
         yield f"the access token is accepted until {until}" if until else "the access token may still be accepted"
     if farewell.kind == "person":
         yield f"the browser stays signed in at {farewell.host}"
-
-
-COMMANDS: dict[str, Callable[[Given, App], int]] = {
-    "login": login,
-    "refresh": refresh,
-    "logout": logout,
-    "status": status.show,
-}

@@ -43,7 +43,7 @@ def configured(configuration: Configuration, context: App) -> list[Profile]:
     return usable
 
 
-def show(given: dict[str, object], context: App) -> int:
+def run(given: dict[str, object], context: App) -> int:
     """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
