@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from credential_helper import PROGRAM, __version__, answers, tools
+from credential_helper import PROGRAM, __version__
+from credential_helper.answers import plain, scripts
 from credential_helper.app import App, write
 from credential_helper.commands import COMMANDS, Command
 from credential_helper.errors import CredentialHelperError, UsageError
@@ -163,13 +164,13 @@ def _defect(error: Exception) -> CredentialHelperError:
 
 
 def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
-    call = answers.Call(argv=argv, heard=heard, context=context)
+    call = plain.Call(argv=argv, heard=heard, context=context)
     name = call.program
     words = [_NAMES[name], *argv[1:]] if name in _NAMES else list(argv[1:])
     if words[:1] == ["docker"]:
-        from credential_helper import docker_helper  # one word, and answers of its own for everything else
+        from credential_helper.answers import docker  # one word, and answers of its own for everything else
 
-        return docker_helper.answer(call, words[1:])
+        return docker.answer(call, words[1:])
     try:
         given = vars(_parser(name if name in _NAMES else PROGRAM).parse_args(words))
     except SystemExit as done:  # --help and --version
@@ -179,13 +180,13 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
     if verbose:
         context.configure(verbose=True)
     if command is None:
-        return tools.bare(call)
+        return scripts.bare(call)
     if command in ("git", "store", "erase"):
-        from credential_helper import git_helper
+        from credential_helper.answers import git
 
-        return git_helper.answer(call, given if command == "git" else {**given, "operation": command})
-    if command in tools.COMMANDS:
-        return tools.COMMANDS[command](call, given)
+        return git.answer(call, given if command == "git" else {**given, "operation": command})
+    if command in scripts.COMMANDS:
+        return scripts.COMMANDS[command](call, given)
     from importlib import import_module  # a tool's answer need not load what only people use
 
     return int(import_module(f"credential_helper.commands.{command}").run(given, context))

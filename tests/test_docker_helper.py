@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from credential_helper import __version__, docker_helper, places, replies
-from credential_helper.answers import Call
+from credential_helper import __version__, places, replies
+from credential_helper.answers import docker as docker_answers
+from credential_helper.answers.plain import Call
 from credential_helper.app import App
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
@@ -79,7 +80,7 @@ class House:
         context = App(self.environ, clock=self.clock, verbose=False)
         call = Call(argv=[*self.program, *words], heard=stdin, context=context)
         self.capfd.readouterr()
-        code = docker_helper.answer(call, words)
+        code = docker_answers.answer(call, words)
         out, err = self.capfd.readouterr()
         return Said(code, out.encode(errors="surrogateescape"), err)
 
@@ -432,7 +433,7 @@ def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pyte
     context = App(house.environ, clock=house.clock, verbose=False)
     call = Call(argv=[NAME, "get"], heard="no bytes", context=context)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        docker_helper.answer(call, ["get"])
+        docker_answers.answer(call, ["get"])
     assert capfd.readouterr().out == "credential-helper: a defect of ours, which stderr names\n"
 
 
@@ -740,7 +741,7 @@ def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(house: Ho
 
 def test_what_git_stored_is_neither_listed_nor_answered(in_file: House) -> None:
     context = App(in_file.environ, clock=in_file.clock, verbose=False)
-    passwords = docker_helper._passwords(context)
+    passwords = docker_answers._passwords(context)
     assert passwords is not None
     git = {"protocol": "https", "host": "other.example.com", "server": "other.example.com", "password": "gits"}
     passwords.store("git", git)

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper import answers, freshness, git_helper, places, replies
+from credential_helper import freshness, places, replies
+from credential_helper.answers import git as git_answers
+from credential_helper.answers import plain
 from credential_helper.app import App
 from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
@@ -170,10 +172,10 @@ class World:
         data = b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines)
         context = self.context
         words = ("/usr/bin/git-credential-helper", *argv, operation)
-        call = answers.Call(argv=words, heard=data, context=context)
+        call = plain.Call(argv=words, heard=data, context=context)
         self._capture.readouterr()
         try:
-            code = git_helper.answer(call, {**(given or {}), "operation": operation})
+            code = git_answers.answer(call, {**(given or {}), "operation": operation})
         finally:
             context.terminal.finish()
         stdout, stderr = self._capture.readouterr()
@@ -601,18 +603,18 @@ def test_the_capabilities_are_told_to_whoever_asks(world: World) -> None:
 
 
 def test_no_operation_is_a_usage_error(world: World) -> None:
-    call = answers.Call(argv=("git-credential-helper",), heard=b"", context=world.context)
+    call = plain.Call(argv=("git-credential-helper",), heard=b"", context=world.context)
     with pytest.raises(UsageError, match="no operation"):
-        git_helper.answer(call, {})
+        git_answers.answer(call, {})
 
 
 def test_lines_on_stdin_are_answered_without_the_word_git(world: World, capfdbinary: Any) -> None:
     world.sign_in()
     data = f"protocol=https\nhost={HOST}\n".encode()
-    call = answers.Call(argv=("credential-helper", "get"), heard=data, context=world.context)
-    assert git_helper.answer_lines(call, {}, call.read()) == 0
+    call = plain.Call(argv=("credential-helper", "get"), heard=data, context=world.context)
+    assert git_answers.answer_lines(call, {}, call.read()) == 0
     assert b"\npassword=old-token\n" in capfdbinary.readouterr().out
-    assert git_helper.answer_lines(call, {}, data + b"password=old-token\n", "erase") == 0
+    assert git_answers.answer_lines(call, {}, data + b"password=old-token\n", "erase") == 0
     assert world.token is None
 
 
@@ -820,7 +822,7 @@ def test_an_answer_for_a_git_that_never_comes_again_is_kept_while_it_is_fresh(wo
     world.get()
     fresh_until = freshness.until(world.session, "access", Request(tool="git"))
     assert fresh_until is not None
-    assert kept_until(world) == fresh_until - answers.SOON
+    assert kept_until(world) == fresh_until - plain.SOON
 
 
 @pytest.mark.parametrize(

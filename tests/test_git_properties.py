@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credential_helper import git_helper
+from credential_helper.answers import git as git_answers
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Secret
@@ -105,7 +105,7 @@ class Home:
     def reply(self, operation: str, data: bytes, given: Mapping[str, object] | None = None) -> bytes:
         """Return what goes to stdout; what is not a sentence of ours is a crash."""
         try:
-            return git_helper.OPERATIONS[operation](self.context(), given or {}, git.read(data)).stdout
+            return git_answers.OPERATIONS[operation](self.context(), given or {}, git.read(data)).stdout
         except CredentialHelperError as error:
             return git.decline(error)[0]
 

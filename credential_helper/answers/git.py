@@ -18,7 +18,8 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import answers, broker, freshness, replies
+from credential_helper import broker, freshness, replies
+from credential_helper.answers import plain
 from credential_helper.app import App, write
 from credential_helper.broker import Obtained
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
@@ -49,7 +50,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 SILENCE = Reply()
 
 
-def answer(call: answers.Call, given: settings.Given) -> int:
+def answer(call: plain.Call, given: settings.Given) -> int:
     """Answer ``git-credential-helper [OPTION …] OPERATION``; an operation that we do not know is ignored, as git asks.
 
     Raises UsageError where there is no operation.
@@ -69,7 +70,7 @@ def answer(call: answers.Call, given: settings.Given) -> int:
     return answer_lines(call, given, call.read(), str(operation))
 
 
-def answer_lines(call: answers.Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
+def answer_lines(call: plain.Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
     """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
     context = call.context
     try:
@@ -112,7 +113,7 @@ def get(context: App, given: Mapping[str, object], message: git.Message) -> Repl
     except CredentialHelperError as error:
         error.profile = error.profile or chosen.profile.name
         raise
-    until = (math.inf if credential.fresh_until is None else credential.fresh_until) - answers.SOON
+    until = (math.inf if credential.fresh_until is None else credential.fresh_until) - plain.SOON
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
@@ -154,10 +155,10 @@ def _settled_at(obtained: Obtained) -> float:
     return max(obtained.session.forced_at or 0.0, obtained.credential.received_at) + freshness.FORCED_PAUSE
 
 
-def _keep(call: answers.Call, data: bytes, reply: Reply) -> None:
+def _keep(call: plain.Call, data: bytes, reply: Reply) -> None:
     """Keep a profile's answer for an identical request."""
     if reply.obtained is not None and reply.until > 0:
-        answers.keep_answer(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
+        plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
 
 
 # --- store and erase ---

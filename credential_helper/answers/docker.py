@@ -16,7 +16,8 @@ from typing import Literal
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, answers, broker, freshness, places, replies, urls
+from credential_helper import PROGRAM, __version__, broker, freshness, places, replies, urls
+from credential_helper.answers import plain
 from credential_helper.app import App, write
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, Secret, session_id
@@ -32,10 +33,10 @@ from credential_helper.text import foreign
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 
 
-Action = Callable[[answers.Call], int]
+Action = Callable[[plain.Call], int]
 
 
-def answer(call: answers.Call, words: Sequence[str]) -> int:
+def answer(call: plain.Call, words: Sequence[str]) -> int:
     """Answer one call; ``words`` is what follows our name. Every failure has a sentence on stdout."""
     name = _name(call)
     if len(words) != 1:
@@ -56,7 +57,7 @@ def answer(call: answers.Call, words: Sequence[str]) -> int:
         raise
 
 
-def _name(call: answers.Call) -> str:
+def _name(call: plain.Call) -> str:
     """Return the name that we were called by: docker-credential-helper, or credential-helper docker."""
     return f"{PROGRAM} docker" if call.program == PROGRAM else call.program
 
@@ -66,7 +67,7 @@ def _said(answer: bytes, code: int) -> int:
     return code
 
 
-def _declined(call: answers.Call, error: CredentialHelperError, stdout: bytes, code: int) -> int:
+def _declined(call: plain.Call, error: CredentialHelperError, stdout: bytes, code: int) -> int:
     """Say docker's sentence on stdout, and to the person who may look at stderr what it is about."""
     write(stdout)
     if error.sentence not in (docker.NO_SERVER, docker.NO_USERNAME):
@@ -77,7 +78,7 @@ def _declined(call: answers.Call, error: CredentialHelperError, stdout: bytes, c
 # --- the four actions -------------------------------------------------------------------------------------------------
 
 
-def _get(call: answers.Call) -> int:
+def _get(call: plain.Call) -> int:
     data = call.read()
     server = docker.read_server(data)
     found = _profile_of(call.context, server)
@@ -86,7 +87,7 @@ def _get(call: answers.Call) -> int:
     chosen, entry = found
     request = Request(tool="docker", target=server)
     try:
-        return answers.deliver(
+        return plain.deliver(
             call, data, chosen, request, lambda credential, _now: docker.render_token(server, entry, credential)
         )
     except CredentialHelperError as error:
@@ -105,7 +106,7 @@ def _get_stored(context: App, server: str) -> int:
     return _said(*docker.decline(None))
 
 
-def _store(call: answers.Call) -> int:
+def _store(call: plain.Call) -> int:
     given = docker.read_store(_read_all(call))
     context = call.context
     found = _profile_of(context, given.server)
@@ -125,7 +126,7 @@ def _store(call: answers.Call) -> int:
     return 0
 
 
-def _erase(call: answers.Call) -> int:
+def _erase(call: plain.Call) -> int:
     server = docker.read_server(call.read())
     context = call.context
     found = _profile_of(context, server)
@@ -138,7 +139,7 @@ def _erase(call: answers.Call) -> int:
     return 0
 
 
-def _list(call: answers.Call) -> int:
+def _list(call: plain.Call) -> int:
     """Answer user names by server; stdin is docker's word "unused", and is not read."""
     context = call.context
     configuration = _configuration(context)
@@ -164,7 +165,7 @@ def _list(call: answers.Call) -> int:
 ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "list": _list}
 
 
-def _read_all(call: answers.Call) -> bytes:
+def _read_all(call: plain.Call) -> bytes:
     """Return all of stdin, beyond what a request of ours may be long."""
     data = call.read()
     return data + replies.read_input(LARGEST) if len(data) > generic.LIMIT else data
@@ -299,7 +300,7 @@ def _stored_servers(passwords: Passwords, entries: Sequence[DockerEntry]) -> dic
 
 
 def _keep_list(
-    call: answers.Call,
+    call: plain.Call,
     answer: bytes,
     until: float,
     seen: dict[str, str],

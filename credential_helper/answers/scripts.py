@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from credential_helper import PROGRAM
-from credential_helper.answers import Call, serve
+from credential_helper.answers.plain import Call, serve
 from credential_helper.errors import UsageError
 from credential_helper.model import Request
 from credential_helper.profiles.choose import by_position
@@ -37,9 +37,9 @@ def answer_get(call: Call, given: Given) -> int:
     if found in ("json", "empty"):
         return serve(call, data, generic.read(data), given, lambda credential, _now: generic.render(credential))
     if found == "git":
-        from credential_helper import git_helper  # which needs this module
+        from credential_helper.answers import git  # which needs this module
 
-        return git_helper.answer_lines(call, given, data)
+        return git.answer_lines(call, given, data)
     raise generic.unanswerable(found)
 
 

@@ -1,0 +1,1 @@
+"""How a call by a tool is answered."""
