@@ -48,10 +48,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "freshness",
         "places",
         "profiles",
-        "protocols",
         "replies",
         "stores",
         "system",
+        "tools",
         "urls",
     },
     "app": {"__init__", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
@@ -75,7 +75,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "oauth": {"providers", "system", "transport", "urls"},
     "places": set(),
     "profiles": {"__init__", "places", "providers", "system", "urls"},
-    "protocols": set(),
     "providers": {"urls"},
     "refusals": {"stores", "system"},
     "replies": {"__init__", "places"},
@@ -84,6 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "system": {"places"},
     "terminal": {"__init__", "system", "urls"},
     "text": set(),
+    "tools": set(),
     "transport": {"__init__", "system", "urls"},
     "urls": set(),
 }
@@ -121,8 +121,8 @@ REVEALS = {
     "oauth/grants/refresh_token": "the refresh token goes into a request",
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
-    "protocols/docker": "the answer",
-    "protocols/generic": "the answer",
+    "tools/docker": "the answer",
+    "tools/own_json": "the answer",
     "commands/secret": "a key is told from a client secret",
     "stores/os_keyring": "the keyring",
     "stores/passwords": "the index, where it holds the passwords",
@@ -229,13 +229,13 @@ def test_every_permission_is_used() -> None:
     assert not unused, "take these out of the table"
 
 
-@pytest.mark.parametrize("group", ["protocols", "oauth", "stores", "terminal", "profiles"])
+@pytest.mark.parametrize("group", ["tools", "oauth", "stores", "terminal", "profiles"])
 def test_those_who_never_see_each_other_do_not_by_a_detour_either(group: str) -> None:
     seen, more = set[str](), {group}
     while more:
         seen |= more
         more = {name for one in more for name in MAY_IMPORT[one]} - seen
-    assert not seen & {"protocols", "oauth", "stores", "terminal", "profiles", "broker", "context", "cli"} - {group}
+    assert not seen & {"tools", "oauth", "stores", "terminal", "profiles", "broker", "context", "cli"} - {group}
 
 
 @BY_NAME

@@ -20,7 +20,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Credential, DockerEntry, Identity, Secret
 from credential_helper.profiles.matching import longest_match
-from credential_helper.protocols import docker
+from credential_helper.tools import docker
 
 HUB = [
     f"{scheme}{name}{slash}"

@@ -21,10 +21,10 @@ from credential_helper.answers.plain import Call
 from credential_helper.app import App
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
-from credential_helper.protocols import docker
 from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
+from credential_helper.tools import docker
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.conftest import FakeClock
 from tests.test_sessions import MemoryKeyring

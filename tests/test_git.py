@@ -19,7 +19,7 @@ from credential_helper.errors import (
     TokenResponseError,
 )
 from credential_helper.model import Identity, Request, Secret
-from credential_helper.protocols import git
+from credential_helper.tools import git
 from tests.test_generic import NOW, credential
 
 HOST = b"protocol=https\nhost=git.example.com\n"

@@ -18,9 +18,9 @@ from credential_helper.answers import plain
 from credential_helper.app import App
 from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
-from credential_helper.protocols import git
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
+from credential_helper.tools import git
 from integration.hostile_provider import (
     Behaviour,
     HostileProvider,

@@ -17,7 +17,7 @@ from credential_helper.answers import git as git_answers
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Secret
-from credential_helper.protocols import git
+from credential_helper.tools import git
 from tests.conftest import FakeClock
 from tests.test_generic import credential, patient
 

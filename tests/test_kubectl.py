@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from credential_helper.errors import InteractionRequired, ProtocolError, TokenResponseError, UsageError
 from credential_helper.model import Credential, Request, Secret
-from credential_helper.protocols import kubectl
+from credential_helper.tools import kubectl
 from tests.test_generic import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
 
 # Recorded from kubectl 1.33 [reference: provideClusterInfo: true, an extension with an audience].

@@ -17,8 +17,8 @@ from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import TOP_LEVEL, load
 from credential_helper.profiles.written import Origin, Written
-from credential_helper.protocols import generic, kubectl
 from credential_helper.terminal.words import prompt_lines
+from credential_helper.tools import kubectl, own_json
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -370,7 +370,7 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
     text = section("Scripts, curl and other tools")
     told = re.search(r"The request may hold (.*?) \(the SHA-256", text, re.DOTALL)
     assert told
-    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(generic._KEYS)
+    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(own_json._KEYS)
     [answer] = re.findall(r'`(\{"version":1,"token_type".*?\})`', text)
     credential = model.Credential(
         profile="prod",
@@ -382,10 +382,10 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
         fresh_until=None,
         scope=("a",),
     )
-    mine = generic.render(credential).decode().replace('"x"', '"…"').replace('"a"', '"…"')
+    mine = own_json.render(credential).decode().replace('"x"', '"…"').replace('"a"', '"…"')
     assert mine == answer + "\n"
     for block in re.findall(r"echo '(.*?)'", text):
-        assert generic.read(block.encode()).profile == "prod"
+        assert own_json.read(block.encode()).profile == "prod"
 
 
 @pytest.mark.parametrize("words", ["unlock the keyring", "this machine's clock is"])

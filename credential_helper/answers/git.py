@@ -30,9 +30,9 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.configuration import Configuration, load, password_storage
 from credential_helper.profiles.matching import match_git
-from credential_helper.protocols import generic, git
 from credential_helper.stores.passwords import Passwords
 from credential_helper.system import children
+from credential_helper.tools import git, own_json
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
 
@@ -88,7 +88,7 @@ def answer_lines(call: plain.Call, given: settings.Given, data: bytes, operation
 
 def _whole(data: bytes) -> bytes:
     """Read on where a request is longer than our own may be: one that is cut short could name another host."""
-    if len(data) > generic.LIMIT:
+    if len(data) > own_json.LIMIT:
         data += replies.read_input(git.LIMIT - len(data))
     return data
 

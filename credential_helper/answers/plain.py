@@ -12,8 +12,8 @@ from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
-from credential_helper.protocols import generic
 from credential_helper.replies.keep import keep
+from credential_helper.tools import own_json
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
@@ -41,9 +41,9 @@ class Call:
     def read(self) -> bytes:
         """Return all of stdin, up to what a request may be long; a terminal is never read."""
         if self._heard is None:
-            self._heard = replies.read_input(generic.LIMIT)
+            self._heard = replies.read_input(own_json.LIMIT)
         elif len(self._heard) > replies.LARGEST:
-            self._heard += replies.read_input(generic.LIMIT - len(self._heard))
+            self._heard += replies.read_input(own_json.LIMIT - len(self._heard))
         return self._heard
 
 

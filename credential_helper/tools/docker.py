@@ -27,9 +27,9 @@ from credential_helper.errors import (
     ProtocolError,
 )
 from credential_helper.model import Credential, DockerEntry, Identity, Secret
-from credential_helper.protocols.generic import token_text
-from credential_helper.protocols.git import username
 from credential_helper.text import foreign
+from credential_helper.tools.git import username
+from credential_helper.tools.own_json import token_text
 
 NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER = "no credentials server URL"

@@ -28,8 +28,8 @@ from typing import Literal
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Request, Secret
-from credential_helper.protocols.generic import token_text
 from credential_helper.text import foreign
+from credential_helper.tools.own_json import token_text
 
 Form = Literal["password", "basic", "bearer"]
 Scheme = Literal["auto", "basic", "bearer"]
