@@ -122,7 +122,7 @@ REVEALS = {
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
     "tools/docker": "the answer",
-    "tools/own_json": "the answer",
+    "tools/wire": "the answer",
     "commands/secret": "a key is told from a client secret",
     "stores/os_keyring": "the keyring",
     "stores/passwords": "the index, where it holds the passwords",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from credential_helper.errors import AuthorizationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Request, Secret
 from credential_helper.text import rfc3339
-from credential_helper.tools import own_json
+from credential_helper.tools import detect, own_json, wire
 
 NOW = 1_900_000_000.0
 REFUSED = hashlib.sha256(b"an old token").hexdigest()
@@ -161,7 +161,7 @@ def test_a_value_that_does_not_fit_is_refused_with_what_was_expected(key: str, v
         ("{}{}", "stdin is not one JSON object: extra data (line 1, column 3)"),
         ('{\n"token": ', "stdin is not one JSON object: expecting value (line 2, column 10)"),
         ("[" * 200_000, "stdin is nested too deeply"),
-        ('{"audience": "' + "x" * own_json.LIMIT + '"}', "stdin is larger than 1 MiB"),
+        ('{"audience": "' + "x" * wire.LIMIT + '"}', "stdin is larger than 1 MiB"),
     ],
 )
 def test_what_is_not_one_plain_json_object_is_refused(data: str, sentence: str) -> None:
@@ -218,7 +218,7 @@ def answer_or_refusal(ask: Callable[[], T]) -> T | None:
 @given(st.binary(max_size=300))
 def test_bytes_are_a_request_or_a_refusal(data: bytes) -> None:
     answer_or_refusal(lambda: own_json.read(data))
-    own_json.detect(data)
+    detect.detect(data)
 
 
 json_values = st.recursive(
@@ -275,14 +275,14 @@ def test_an_object_of_anything_is_a_request_or_a_refusal(found: dict[str, Any]) 
     ],
 )
 def test_the_protocol_is_recognised(data: bytes, protocol: str | None) -> None:
-    assert own_json.detect(data) == protocol
+    assert detect.detect(data) == protocol
 
 
 def test_a_request_that_nobody_answers_is_refused_in_words() -> None:
-    assert own_json.unanswerable("uri").sentence == 'a request by "uri" on stdin is not supported yet'
-    assert own_json.unanswerable(None).exit_code == 65
-    assert "neither" in own_json.unanswerable(None).sentence
-    assert own_json.unanswerable("empty").sentence == "stdin is empty"
+    assert detect.unanswerable("uri").sentence == 'a request by "uri" on stdin is not supported yet'
+    assert detect.unanswerable(None).exit_code == 65
+    assert "neither" in detect.unanswerable(None).sentence
+    assert detect.unanswerable("empty").sentence == "stdin is empty"
 
 
 # --- answering --------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from credential_helper.errors import (
     TokenResponseError,
 )
 from credential_helper.model import Identity, Request, Secret
-from credential_helper.tools import git
+from credential_helper.tools import git, wire
 from tests.test_generic import NOW, credential
 
 HOST = b"protocol=https\nhost=git.example.com\n"
@@ -342,25 +342,25 @@ def test_the_version_is_read_from_what_git_says(output: bytes, version: git.Vers
     ],
 )
 def test_the_user_name_is_literal_or_a_claim(template: str, name: str) -> None:
-    assert git.username(template, ADA) == name
+    assert wire.username(template, ADA) == name
 
 
 def test_a_claim_that_is_not_there_says_which_are() -> None:
     with pytest.raises(
         ConfigurationError, match=r'^username = "\{nickname\}": the ID token has no such claim$'
     ) as caught:
-        git.username("{nickname}", ADA)
+        wire.username("{nickname}", ADA)
     assert caught.value.hint == "it has email, preferred_username"
     with pytest.raises(ConfigurationError, match="there is no ID token"):
-        git.username("{email}", None)
-    assert git.username("oauth2", None) == "oauth2"
+        wire.username("{email}", None)
+    assert wire.username("oauth2", None) == "oauth2"
 
 
 @pytest.mark.parametrize("value", ["a\nhost=evil", "a\rb", "a\0b", "a:b", "a\x1b[31m", "\ud800"])
 def test_a_claim_that_would_break_out_is_refused(value: str) -> None:
     """CVE-2020-5260, the other way round: what the provider says may not make lines of an answer."""
     with pytest.raises(ConfigurationError, match="makes a name with a colon or a control character"):
-        git.username("{name}", Identity(subject="x", claims=(("name", value),)))
+        wire.username("{name}", Identity(subject="x", claims=(("name", value),)))
 
 
 # --- an answer --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from credential_helper.answers import git as git_answers
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Secret
-from credential_helper.tools import git
+from credential_helper.tools import git, wire
 from tests.conftest import FakeClock
 from tests.test_generic import credential, patient
 
@@ -188,7 +188,7 @@ def test_whatever_the_provider_says_an_answer_is_whole_or_none(
     one: Credential = msgspec.structs.replace(credential, token=Secret(token), expires_at=expires_at)
     identity = Identity(subject="x", claims=(("name", claim),))
     try:
-        answer = git.render(one, form=form, username=git.username(template, identity), state=state)
+        answer = git.render(one, form=form, username=wire.username(template, identity), state=state)
     except (TokenResponseError, ConfigurationError):
         return
     lists = [line for line in answer.split(b"\n") if line.partition(b"=")[0].endswith(b"[]")]

@@ -18,7 +18,7 @@ from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import TOP_LEVEL, load
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
-from credential_helper.tools import kubectl, own_json
+from credential_helper.tools import kubectl, own_json, wire
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -370,7 +370,7 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
     text = section("Scripts, curl and other tools")
     told = re.search(r"The request may hold (.*?) \(the SHA-256", text, re.DOTALL)
     assert told
-    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(own_json._KEYS)
+    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(wire.KEYS)
     [answer] = re.findall(r'`(\{"version":1,"token_type".*?\})`', text)
     credential = model.Credential(
         profile="prod",

@@ -28,7 +28,7 @@ from credential_helper.profiles.matching import longest_match, match_docker
 from credential_helper.replies.keep import keep
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
-from credential_helper.tools import docker, own_json
+from credential_helper.tools import docker, wire
 
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 
@@ -168,7 +168,7 @@ ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "li
 def _read_all(call: plain.Call) -> bytes:
     """Return all of stdin, beyond what a request of ours may be long."""
     data = call.read()
-    return data + replies.read_input(LARGEST) if len(data) > own_json.LIMIT else data
+    return data + replies.read_input(LARGEST) if len(data) > wire.LIMIT else data
 
 
 # --- servers that a profile lists -------------------------------------------------------------------------------------

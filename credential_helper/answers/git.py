@@ -32,7 +32,7 @@ from credential_helper.profiles.configuration import Configuration, load, passwo
 from credential_helper.profiles.matching import match_git
 from credential_helper.stores.passwords import Passwords
 from credential_helper.system import children
-from credential_helper.tools import git, own_json
+from credential_helper.tools import git, wire
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
 
@@ -88,7 +88,7 @@ def answer_lines(call: plain.Call, given: settings.Given, data: bytes, operation
 
 def _whole(data: bytes) -> bytes:
     """Read on where a request is longer than our own may be: one that is cut short could name another host."""
-    if len(data) > own_json.LIMIT:
+    if len(data) > wire.LIMIT:
         data += replies.read_input(git.LIMIT - len(data))
     return data
 
@@ -108,7 +108,7 @@ def get(context: App, given: Mapping[str, object], message: git.Message) -> Repl
         obtained = context.obtain(chosen, request)
         credential = obtained.credential
         state = _state(message, obtained, context.clock.now())
-        name = "" if form == "bearer" else git.username(entry.username, credential.identity)
+        name = "" if form == "bearer" else wire.username(entry.username, credential.identity)
         stdout = git.render(credential, form=form, username=name, state=state)
     except CredentialHelperError as error:
         error.profile = error.profile or chosen.profile.name

@@ -13,7 +13,7 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
 from credential_helper.replies.keep import keep
-from credential_helper.tools import own_json
+from credential_helper.tools import wire
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
@@ -41,9 +41,9 @@ class Call:
     def read(self) -> bytes:
         """Return all of stdin, up to what a request may be long; a terminal is never read."""
         if self._heard is None:
-            self._heard = replies.read_input(own_json.LIMIT)
+            self._heard = replies.read_input(wire.LIMIT)
         elif len(self._heard) > replies.LARGEST:
-            self._heard += replies.read_input(own_json.LIMIT - len(self._heard))
+            self._heard += replies.read_input(wire.LIMIT - len(self._heard))
         return self._heard
 
 

@@ -11,7 +11,7 @@ from credential_helper.errors import UsageError
 from credential_helper.model import Request
 from credential_helper.profiles.choose import by_position
 from credential_helper.profiles.settings import Given
-from credential_helper.tools import kubectl, own_json
+from credential_helper.tools import detect, kubectl, own_json, wire
 
 
 def answer_kubectl(call: Call, given: Given) -> int:
@@ -31,7 +31,7 @@ def answer_get(call: Call, given: Given) -> int:
     if call.exec_info is not None:
         return answer_kubectl(call, given)
     data = call.read()
-    found = own_json.detect(data)
+    found = detect.detect(data)
     if found == "exec-credential":
         return _serve_kubectl(call, data, kubectl.read(data, where="stdin"), given)
     if found in ("json", "empty"):
@@ -40,12 +40,12 @@ def answer_get(call: Call, given: Given) -> int:
         from credential_helper.answers import git  # which needs this module
 
         return git.answer_lines(call, given, data)
-    raise own_json.unanswerable(found)
+    raise detect.unanswerable(found)
 
 
 def bare(call: Call) -> int:
     """Answer in the protocol that is read; with nothing to read, say how we are used."""
-    if call.exec_info is None and own_json.detect(call.read()) == "empty":
+    if call.exec_info is None and detect.detect(call.read()) == "empty":
         raise UsageError("no command, and nothing on stdin", hint=f"{PROGRAM} --help")
     return answer_get(call, {})
 
@@ -54,7 +54,7 @@ def answer_token(call: Call, given: Given) -> int:
     """Print the token, for curl and scripts."""
     if name := given.pop("profiles", None):
         given = by_position(given, str(name))
-    return serve(call, b"", Request(tool=PROGRAM), given, lambda c, _now: own_json.token_text(c).encode() + b"\n")
+    return serve(call, b"", Request(tool=PROGRAM), given, lambda c, _now: wire.token_text(c).encode() + b"\n")
 
 
 COMMANDS: dict[str, Callable[[Call, Given], int]] = {

@@ -28,8 +28,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Credential, DockerEntry, Identity, Secret
 from credential_helper.text import foreign
-from credential_helper.tools.git import username
-from credential_helper.tools.own_json import token_text
+from credential_helper.tools.wire import token_text, username
 
 NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER = "no credentials server URL"

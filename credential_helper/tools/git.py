@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
-from credential_helper.model import Credential, Identity, Request, Secret
+from credential_helper.model import Credential, Request, Secret
 from credential_helper.text import foreign
-from credential_helper.tools.own_json import token_text
+from credential_helper.tools.wire import token_text
 
 Form = Literal["password", "basic", "bearer"]
 Scheme = Literal["auto", "basic", "bearer"]
@@ -205,31 +205,6 @@ def version_of(output: bytes) -> Version | None:
     """Return the first two numbers of what ``git version`` says; None for anything else."""
     found = re.match(rb"git version (\d{1,4})\.(\d{1,4})(?!\d)", output)
     return (int(found[1]), int(found[2])) if found else None
-
-
-def username(template: str, identity: Identity | None) -> str:
-    """Return a user name: as it is written, its ``{claim}`` replaced by that claim of the ID token.
-
-    Raises ConfigurationError where there is no such claim, or where Basic cannot carry the name (RFC 7617 §2).
-    """
-    claims = dict(identity.claims) if identity is not None else {}
-
-    def claim(found: re.Match[str]) -> str:
-        if found[1] not in claims:
-            what = "the ID token has no such claim" if claims else "there is no ID token"
-            raise ConfigurationError(
-                f'username = "{foreign(template, 60)}": {what}',
-                hint=f"it has {foreign(', '.join(claims))}" if claims else 'write the name itself, or "oauth2"',
-            )
-        return claims[found[1]]
-
-    name = re.sub(r"\{([^{}]+)\}", claim, template)
-    if ":" in name or not name.isprintable():
-        raise ConfigurationError(
-            f'username = "{foreign(template, 60)}" makes a name with a colon or a control character in it',
-            hint="write another name, or another claim",
-        )
-    return name
 
 
 def render(credential: Credential, *, form: Form, username: str, state: str | None) -> bytes:

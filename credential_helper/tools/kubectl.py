@@ -20,7 +20,7 @@ import msgspec
 from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import Credential, Request
 from credential_helper.text import foreign, rfc3339
-from credential_helper.tools.own_json import json_object, read_keys, token_text
+from credential_helper.tools.wire import json_object, read_keys, token_text
 
 GROUP = "client.authentication.k8s.io"
 V1 = f"{GROUP}/v1"
