@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from credential_helper import PROGRAM, __version__
-from credential_helper.answers import plain, scripts
+from credential_helper.answers import get, scripts
+from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.commands import COMMANDS, Command
 from credential_helper.errors import CredentialHelperError, UsageError
@@ -130,22 +131,22 @@ def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
     """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already."""
-    context = App(environ, clock=SystemClock(), verbose=False)
+    app = App(environ, clock=SystemClock(), verbose=False)
     try:
-        context.interrupts.install()
-        return _dispatch(argv, heard, context)
+        app.interrupts.install()
+        return _dispatch(argv, heard, app)
     except CredentialHelperError as error:
-        context.terminal.error(error)
+        app.terminal.error(error)
         return error.exit_code
     except (Interrupted, Abandoned) as stop:
         return stop.exit_code
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        context.terminal.error(_defect(error))
+        app.terminal.error(_defect(error))
         return CredentialHelperError.exit_code
     finally:
-        context.terminal.finish()
+        app.terminal.finish()
 
 
 def _defect(error: Exception) -> CredentialHelperError:
@@ -163,8 +164,8 @@ def _defect(error: Exception) -> CredentialHelperError:
     )
 
 
-def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
-    call = plain.Call(argv=argv, heard=heard, context=context)
+def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
+    call = Call(argv=argv, heard=heard, app=app)
     name = call.program
     words = [_NAMES[name], *argv[1:]] if name in _NAMES else list(argv[1:])
     if words[:1] == ["docker"]:
@@ -178,9 +179,9 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
     verbose = bool(given.pop("verbose", False))
     command = given.pop("command", None)
     if verbose:
-        context.configure(verbose=True)
+        app.configure(verbose=True)
     if command is None:
-        return scripts.bare(call)
+        return get.bare(call)
     if command in ("git", "store", "erase"):
         from credential_helper.answers import git
 
@@ -189,4 +190,4 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, context: App) -> int:
         return scripts.COMMANDS[command](call, given)
     from importlib import import_module  # a tool's answer need not load what only people use
 
-    return int(import_module(f"credential_helper.commands.{command}").run(given, context))
+    return int(import_module(f"credential_helper.commands.{command}").run(given, app))

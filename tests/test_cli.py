@@ -19,7 +19,7 @@ from typing import IO, Any
 import pytest
 
 from credential_helper import __version__, cli
-from credential_helper.answers import plain
+from credential_helper.answers.call import program_name
 from credential_helper.errors import CredentialHelperError
 from integration.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 from integration.hostile_provider import HostileProvider, answer, closed_port
@@ -114,7 +114,7 @@ def test_a_defect_is_told_without_its_text(environ: dict[str, str]) -> None:
 
 def test_a_defect_names_the_innermost_line_of_ours() -> None:
     try:
-        plain.program_name(None)  # type: ignore[arg-type]
+        program_name(None)  # type: ignore[arg-type]
     except AttributeError as error:
         told = cli._defect(error)
     assert isinstance(told, CredentialHelperError)
@@ -139,7 +139,7 @@ def test_a_defect_names_the_innermost_line_of_ours() -> None:
     ],
 )
 def test_the_program_s_name_has_no_folder_no_exe_and_no_case(path: str, name: str) -> None:
-    assert plain.program_name(path) == name
+    assert program_name(path) == name
 
 
 @pytest.mark.parametrize("words", [(b"token", b"pr\xff"), (b"get", b"--profile", b"\xff"), (b"\xff",), (b"--\xff",)])

@@ -101,10 +101,10 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
     environ: dict[str, str], clock: FakeClock
 ) -> None:
     environ |= {"OTHER": "hunter2", "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter3"}
-    context = App(environ, clock=clock, verbose=False)
+    app = App(environ, clock=clock, verbose=False)
     found = chosen(environ, ["token", "ci"])
-    context.hidden |= found.hidden
-    tools = context.tools(found.profile)
+    app.hidden |= found.hidden
+    tools = app.tools(found.profile)
     assert found.profile.client_secret is not None
     secrets = {tools.read_secret(found.profile.client_secret).reveal() for _ in range(3)}
     assert secrets == {"the-secret"}
@@ -114,6 +114,6 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
 def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[str, str], clock: FakeClock) -> None:
     profile = chosen(environ, ["token"]).profile
     for interactive, seconds in (("never", 3.0), ("always", 15.0)):
-        context = App(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
-        assert context.keyring(profile)._deadline() == seconds
+        app = App(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
+        assert app.keyring(profile)._deadline() == seconds
     assert App(environ, clock=clock, verbose=False).keyring()._deadline() == 3.0

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from credential_helper import __version__, places, replies
 from credential_helper.answers import docker as docker_answers
-from credential_helper.answers.plain import Call
+from credential_helper.answers import stored_passwords
+from credential_helper.answers.call import Call
 from credential_helper.app import App
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
@@ -77,8 +78,8 @@ class House:
         self.config.chmod(0o600)
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Said:
-        context = App(self.environ, clock=self.clock, verbose=False)
-        call = Call(argv=[*self.program, *words], heard=stdin, context=context)
+        app = App(self.environ, clock=self.clock, verbose=False)
+        call = Call(argv=[*self.program, *words], heard=stdin, app=app)
         self.capfd.readouterr()
         code = docker_answers.answer(call, words)
         out, err = self.capfd.readouterr()
@@ -430,8 +431,8 @@ def test_a_config_file_that_is_wrong_is_told_on_stdout(house: House) -> None:
 
 
 def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pytest.CaptureFixture[str]) -> None:
-    context = App(house.environ, clock=house.clock, verbose=False)
-    call = Call(argv=[NAME, "get"], heard="no bytes", context=context)  # type: ignore[arg-type]
+    app = App(house.environ, clock=house.clock, verbose=False)
+    call = Call(argv=[NAME, "get"], heard="no bytes", app=app)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         docker_answers.answer(call, ["get"])
     assert capfd.readouterr().out == "credential-helper: a defect of ours, which stderr names\n"
@@ -740,8 +741,8 @@ def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(house: Ho
 
 
 def test_what_git_stored_is_neither_listed_nor_answered(in_file: House) -> None:
-    context = App(in_file.environ, clock=in_file.clock, verbose=False)
-    passwords = docker_answers._passwords(context)
+    app = App(in_file.environ, clock=in_file.clock, verbose=False)
+    passwords = stored_passwords.docker_passwords(app)
     assert passwords is not None
     git = {"protocol": "https", "host": "other.example.com", "server": "other.example.com", "password": "gits"}
     passwords.store("git", git)

@@ -15,6 +15,7 @@ import pytest
 from credential_helper import freshness, places, replies
 from credential_helper.answers import git as git_answers
 from credential_helper.answers import plain
+from credential_helper.answers.call import Call
 from credential_helper.app import App
 from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
@@ -115,10 +116,10 @@ class World:
 
     @property
     def sessions(self) -> Sessions:
-        return self.context.sessions(self.profile)
+        return self.app.sessions(self.profile)
 
     @property
-    def context(self) -> App:
+    def app(self) -> App:
         return App(self.environ, clock=self.clock, verbose=False)
 
     def sign_in(self, token: str = "old-token", *, age: float = 120.0, refresh: bool = True, **other: Any) -> None:
@@ -170,14 +171,14 @@ class World:
     ) -> Answer:
         """Answer one call in a process of its own, as it were."""
         data = b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines)
-        context = self.context
+        app = self.app
         words = ("/usr/bin/git-credential-helper", *argv, operation)
-        call = plain.Call(argv=words, heard=data, context=context)
+        call = Call(argv=words, heard=data, app=app)
         self._capture.readouterr()
         try:
             code = git_answers.answer(call, {**(given or {}), "operation": operation})
         finally:
-            context.terminal.finish()
+            app.terminal.finish()
         stdout, stderr = self._capture.readouterr()
         return Answer(code, stdout, stderr.decode())
 
@@ -603,7 +604,7 @@ def test_the_capabilities_are_told_to_whoever_asks(world: World) -> None:
 
 
 def test_no_operation_is_a_usage_error(world: World) -> None:
-    call = plain.Call(argv=("git-credential-helper",), heard=b"", context=world.context)
+    call = Call(argv=("git-credential-helper",), heard=b"", app=world.app)
     with pytest.raises(UsageError, match="no operation"):
         git_answers.answer(call, {})
 
@@ -611,7 +612,7 @@ def test_no_operation_is_a_usage_error(world: World) -> None:
 def test_lines_on_stdin_are_answered_without_the_word_git(world: World, capfdbinary: Any) -> None:
     world.sign_in()
     data = f"protocol=https\nhost={HOST}\n".encode()
-    call = plain.Call(argv=("credential-helper", "get"), heard=data, context=world.context)
+    call = Call(argv=("credential-helper", "get"), heard=data, app=world.app)
     assert git_answers.answer_lines(call, {}, call.read()) == 0
     assert b"\npassword=old-token\n" in capfdbinary.readouterr().out
     assert git_answers.answer_lines(call, {}, data + b"password=old-token\n", "erase") == 0
@@ -761,7 +762,7 @@ def test_erase_leaves_nothing_behind_where_nobody_ever_signed_in(world: World) -
 def test_erase_waits_for_no_sign_in_and_says_nothing(world: World) -> None:
     world.sign_in()
     name = world.sessions.lock_name(session_id(world.profile))
-    with lock.held(world.context.state, name, clock=world.clock, waiting=lambda _: False) as mine:
+    with lock.held(world.app.state, name, clock=world.clock, waiting=lambda _: False) as mine:
         assert mine
         erased = world.erase("password=old-token")
     assert (erased.code, erased.stdout, erased.stderr) == (75, b"", "")
@@ -1016,10 +1017,8 @@ def test_a_host_that_another_profile_lists_is_never_stored(storage: World) -> No
 def test_docker_s_passwords_are_not_git_s(storage: World) -> None:
     from credential_helper.stores.passwords import Passwords
 
-    context = storage.context
-    passwords = Passwords(
-        context.state, context.keyring(), storage="file", clock=storage.clock, note=lambda _line: None
-    )
+    app = storage.app
+    passwords = Passwords(app.state, app.keyring(), storage="file", clock=storage.clock, note=lambda _line: None)
     passwords.store("docker", {"server": "https://elsewhere.example", "username": "a", "password": "b"})
     assert found(storage) == []
     storage.store("username=c", "password=d")

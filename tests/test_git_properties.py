@@ -96,16 +96,16 @@ class Home:
         now = self.clock.now()
         token = Token(value=Secret(TOKEN), received_at=now - 90, expires_at=now + 360_000)
         session = Session(profile="prod", issuer=issuer, client_id="c", kind="person", access=token)
-        self.context().sessions(profile).save(session_id(profile), session)
+        self.app().sessions(profile).save(session_id(profile), session)
         self.reply("store", b"protocol=https\nhost=" + VICTIM + b"\nusername=a\npassword=" + PASSWORD.encode() + b"\n")
 
-    def context(self) -> App:
+    def app(self) -> App:
         return App(self.environ, clock=self.clock, verbose=False)
 
     def reply(self, operation: str, data: bytes, given: Mapping[str, object] | None = None) -> bytes:
         """Return what goes to stdout; what is not a sentence of ours is a crash."""
         try:
-            return git_answers.OPERATIONS[operation](self.context(), given or {}, git.read(data)).stdout
+            return git_answers.OPERATIONS[operation](self.app(), given or {}, git.read(data)).stdout
         except CredentialHelperError as error:
             return git.decline(error)[0]
 

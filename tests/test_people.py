@@ -59,7 +59,7 @@ class World:
         folder.mkdir(parents=True)
         self.file = folder / "config.toml"
         self.configure(f'profiles.prod = {{ issuer = "{provider.issuer}", client_id = "client" }}\n')
-        self.context = App(environ, clock=clock, verbose=False)
+        self.app = App(environ, clock=clock, verbose=False)
 
     def configure(self, text: str) -> None:
         self.file.write_text(text)
@@ -79,13 +79,13 @@ class World:
             access=Token(value=Secret("the-access-token"), received_at=now, expires_at=now + 3600),
         )
         session = msgspec.structs.replace(session, **changes)
-        self.context.sessions().save(
+        self.app.sessions().save(
             identifier, session, store="file", refresh_token=Secret(f"refresh-of-{identifier[:8]}")
         )
         return identifier
 
     def left(self) -> list[str]:
-        return self.context.sessions().ids("json", "failure", "prompt")
+        return self.app.sessions().ids("json", "failure", "prompt")
 
     def revoked(self) -> list[str]:
         return [dict(request.fields)["token"] for request in self.provider.to("/revoke")]
@@ -102,7 +102,7 @@ def test_a_logout_ends_every_session_of_the_account_and_no_other(
 ) -> None:
     mine = [world.add(), world.add(audience="https://a.example.com"), world.add(audience="https://b.example.com")]
     others = [world.add(account="bob@example.com"), world.add(client_id="another")]
-    assert logout.run({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert world.left() == sorted(others)
     assert sorted(world.revoked()) == sorted(f"refresh-of-{one[:8]}" for one in mine)
     out, err = capfd.readouterr()
@@ -120,7 +120,7 @@ def test_everything_ends_with_all(world: World, capfd: pytest.CaptureFixture[str
         {"client_id": "another"},
     ):
         world.add(**changes)
-    assert logout.run({"all": True}, world.context) == 0
+    assert logout.run({"all": True}, world.app) == 0
     assert world.left() == []
     assert len(world.revoked()) == 4
     assert capfd.readouterr().err.count("signed out of prod\n") == 4
@@ -129,20 +129,20 @@ def test_everything_ends_with_all(world: World, capfd: pytest.CaptureFixture[str
 def test_all_ends_what_no_profile_knows_any_more(world: World) -> None:
     world.add()
     world.configure("")
-    assert logout.run({"all": True}, world.context) == 0
+    assert logout.run({"all": True}, world.app) == 0
     assert world.left() == []
     assert len(world.revoked()) == 1
 
 
 def test_all_and_a_profile_contradict_each_other(world: World) -> None:
     with pytest.raises(UsageError):
-        logout.run({"all": True, "profiles": ["prod"]}, world.context)
+        logout.run({"all": True, "profiles": ["prod"]}, world.app)
 
 
 def test_what_is_erased_and_not_revoked_is_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.add()
     world.provider.script("/revoke", html(502))
-    assert logout.run({"profiles": ["prod"]}, world.context) == 69
+    assert logout.run({"profiles": ["prod"]}, world.app) == 69
     assert world.left() == []
     err = capfd.readouterr().err
     assert "signed out of prod\n" in err
@@ -154,7 +154,7 @@ def test_the_first_thing_that_went_wrong_is_the_exit_code_and_the_rest_is_done(w
     world.add()
     world.add(audience="https://a.example.com")
     world.provider.script("/revoke", html(502), answer(b""))
-    assert logout.run({"profiles": ["prod"]}, world.context) == 69
+    assert logout.run({"profiles": ["prod"]}, world.app) == 69
     assert world.left() == []
     assert len(world.revoked()) == 2
 
@@ -162,7 +162,7 @@ def test_the_first_thing_that_went_wrong_is_the_exit_code_and_the_rest_is_done(w
 def test_a_provider_that_revokes_nothing_is_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     world.provider.serve_metadata(revocation_endpoint=None)
     world.add()
-    assert logout.run({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert "revokes no tokens: the refresh token ends by itself" in capfd.readouterr().err
     assert world.left() == []
 
@@ -172,7 +172,7 @@ def test_an_access_token_that_is_over_is_not_said_to_be_accepted(
 ) -> None:
     world.add()
     clock.advance(7200)
-    assert logout.run({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert "the access token" not in capfd.readouterr().err
 
 
@@ -182,12 +182,12 @@ def test_a_failure_that_is_remembered_goes_too(world: World) -> None:
     identifier = world.add()
     now = world.clock.now()
     failure = Failure(sentence="declined", hint=None, exit_code=77, made=now, until=now + 60)
-    world.context.sessions().remember(identifier, failure)
-    assert logout.run({"profiles": ["prod"]}, world.context) == 0
+    world.app.sessions().remember(identifier, failure)
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert world.left() == []
 
 
 def test_nobody_there_is_said_and_is_no_error(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    assert logout.run({"profiles": ["prod"]}, world.context) == 0
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert capfd.readouterr().err == "nobody was signed in to prod\n"
     assert world.provider.requests == []

@@ -41,17 +41,17 @@ from tests.test_named_secrets import LOCKED, FolderKeyring
 folder, refuses, *words = sys.argv[2:]
 keyring = FolderKeyring(Path(folder))
 keyring.refuses = {call: LOCKED for call in refuses.split()}
-context = App(dict(os.environ), clock=SystemClock(), verbose=False)
-context.interrupts.install()
-secrets = NamedSecrets(context.state, keyring, clock=context.clock, note=context.note)
+app = App(dict(os.environ), clock=SystemClock(), verbose=False)
+app.interrupts.install()
+secrets = NamedSecrets(app.state, keyring, clock=app.clock, note=app.note)
 try:
-    code = secret.carry_out(dict(zip(("action", "name"), words)), secrets, context)
+    code = secret.carry_out(dict(zip(("action", "name"), words)), secrets, app)
 except CredentialHelperError as error:
-    context.terminal.error(error)
+    app.terminal.error(error)
     code = error.exit_code
 except Interrupted as stop:
     code = stop.exit_code
-context.terminal.finish()
+app.terminal.finish()
 os._exit(code)
 """
 

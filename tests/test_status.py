@@ -36,7 +36,7 @@ class World:
         file.write_text(f'[profiles.prod]\nissuer = "https://idp.example.com"\nclient_id = "client"\n{more}')
         file.chmod(0o600)
 
-    def context(self) -> App:
+    def app(self) -> App:
         return App(self.environ, clock=self.clock, verbose=False)
 
     def token(self, *, left: float | None = 3600.0, **changes: Any) -> Token:
@@ -54,7 +54,7 @@ class World:
             access=self.token(),
             identity=Identity(subject="ada", name="ada@example.com"),
         )
-        self.context().sessions().save(
+        self.app().sessions().save(
             session_id(profile),
             msgspec.structs.replace(session, **changes),
             store="file",
@@ -62,7 +62,7 @@ class World:
         )
 
     def show(self, **given: object) -> tuple[int, str, str]:
-        code = status.run(dict(given), self.context())
+        code = status.run(dict(given), self.app())
         out, err = self.capfd.readouterr()
         assert CANARY not in out + err
         return code, out, err
@@ -175,12 +175,12 @@ def test_one_profile_that_is_named_brings_its_own_sessions_only(world: World) ->
 def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -> None:
     now = clock.now()
     failure = Failure(sentence="declined at idp.example.com", hint=None, exit_code=77, made=now, until=now + 60)
-    world.context().sessions().remember(session_id(PROD), failure)
+    world.app().sessions().remember(session_id(PROD), failure)
     clock.advance(12)
     assert "12 s" in world.row()["last_failure"]
     _, table, _ = world.show()
     assert "declined at idp.example.com" in table.splitlines()[2]
-    world.context().sessions().remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
+    world.app().sessions().remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
     assert "last_failure" not in world.row()
 
 
@@ -222,7 +222,7 @@ def test_a_bad_profile_is_told_and_the_good_ones_are_shown(world: World) -> None
 
 def test_an_unsafe_state_directory_is_told_and_nothing_is_read_from_it(world: World) -> None:
     world.keep()
-    state = world.context().state.path
+    state = world.app().state.path
     assert state is not None
     os.chmod(state, 0o777)
     code, out, err = world.show()
@@ -234,6 +234,6 @@ def test_an_unsafe_state_directory_is_told_and_nothing_is_read_from_it(world: Wo
 
 def test_a_damaged_session_is_absent(world: World) -> None:
     world.keep()
-    path = Path(world.context().state.locate(f"sessions/{session_id(PROD)}.json"))
+    path = Path(world.app().state.locate(f"sessions/{session_id(PROD)}.json"))
     path.write_bytes(path.read_bytes()[:-20])
     assert not world.row()["ready"]

@@ -14,23 +14,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import msgspec
 
 from credential_helper import broker, freshness, replies
 from credential_helper.answers import plain
+from credential_helper.answers.call import Call
+from credential_helper.answers.stored_passwords import git_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import Obtained
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import choose_git, is_ad_hoc
+from credential_helper.profiles.choose import choose_git
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
-from credential_helper.profiles.configuration import Configuration, load, password_storage
-from credential_helper.profiles.matching import match_git
-from credential_helper.stores.passwords import Passwords
 from credential_helper.system import children
 from credential_helper.tools import git, wire
 
@@ -50,7 +48,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 SILENCE = Reply()
 
 
-def answer(call: plain.Call, given: settings.Given) -> int:
+def answer(call: Call, given: settings.Given) -> int:
     """Answer ``git-credential-helper [OPTION …] OPERATION``; an operation that we do not know is ignored, as git asks.
 
     Raises UsageError where there is no operation.
@@ -65,19 +63,19 @@ def answer(call: plain.Call, given: settings.Given) -> int:
         write(git.CAPABILITIES)
         return 0
     if operation not in OPERATIONS:
-        call.context.note("an operation that is not known is ignored, as git asks")
+        call.app.note("an operation that is not known is ignored, as git asks")
         return 0
     return answer_lines(call, given, call.read(), str(operation))
 
 
-def answer_lines(call: plain.Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
+def answer_lines(call: Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
     """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
-    context = call.context
+    app = call.app
     try:
         data = _whole(data)
-        reply = OPERATIONS[operation](context, given, git.read(data))
+        reply = OPERATIONS[operation](app, given, git.read(data))
     except CredentialHelperError as error:
-        context.terminal.error(error)
+        app.terminal.error(error)
         stdout, code = git.decline(error) if operation == "get" else (b"", error.exit_code)
         write(stdout)
         return code
@@ -96,18 +94,18 @@ def _whole(data: bytes) -> bytes:
 # --- get ---
 
 
-def get(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
+def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Return a profile's token, a stored password, or silence. Any error but UsageError may come: it is ours."""
-    found = _choose(context, given, message)
+    found = _choose(app, given, message)
     if found is None:
-        return _get_stored(context, given, message)
+        return _get_stored(app, given, message)
     chosen, entry = found
     try:
-        form = git.form(message, entry.scheme, lambda: _git_version(context, chosen))
+        form = git.form(message, entry.scheme, lambda: _git_version(app, chosen))
         request = git.request(message)
-        obtained = context.obtain(chosen, request)
+        obtained = app.obtain(chosen, request)
         credential = obtained.credential
-        state = _state(message, obtained, context.clock.now())
+        state = _state(message, obtained, app.clock.now())
         name = "" if form == "bearer" else wire.username(entry.username, credential.identity)
         stdout = git.render(credential, form=form, username=name, state=state)
     except CredentialHelperError as error:
@@ -119,20 +117,20 @@ def get(context: App, given: Mapping[str, object], message: git.Message) -> Repl
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
 
 
-def _choose(context: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
+def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
     if not message.named:
         return None
     asked = message.protocol, message.host, message.path
-    return choose_git(git.request(message), *asked, given, context.environ, note=context.note)
+    return choose_git(git.request(message), *asked, given, app.environ, note=app.note)
 
 
-def _git_version(context: App, chosen: Chosen) -> git.Version | None:
+def _git_version(app: App, chosen: Chosen) -> git.Version | None:
     """Ask the git that called us: it puts its own directory first on our PATH."""
-    hidden = context.hidden | chosen.hidden
+    hidden = app.hidden | chosen.hidden
     try:
-        said = children.run(["git", "version"], environ=context.environ, hidden=hidden, deadline=_VERSION_DEADLINE)
+        said = children.run(["git", "version"], environ=app.environ, hidden=hidden, deadline=_VERSION_DEADLINE)
     except ConfigurationError as error:
-        context.note(f"git's version is not known: {error.sentence}")
+        app.note(f"git's version is not known: {error.sentence}")
         return None
     return git.version_of(said)
 
@@ -155,7 +153,7 @@ def _settled_at(obtained: Obtained) -> float:
     return max(obtained.session.forced_at or 0.0, obtained.credential.received_at) + freshness.FORCED_PAUSE
 
 
-def _keep(call: plain.Call, data: bytes, reply: Reply) -> None:
+def _keep(call: Call, data: bytes, reply: Reply) -> None:
     """Keep a profile's answer for an identical request."""
     if reply.obtained is not None and reply.until > 0:
         plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
@@ -164,84 +162,57 @@ def _keep(call: plain.Call, data: bytes, reply: Reply) -> None:
 # --- store and erase ---
 
 
-def store(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
+def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
     attributes = git.to_keep(message)
-    if attributes is None or git.expired(attributes, context.clock.now()) or _choose(context, given, message):
+    if attributes is None or git.expired(attributes, app.clock.now()) or _choose(app, given, message):
         return SILENCE
-    passwords = _passwords(context, given, message)
+    passwords = git_passwords(app, given, message)
     if passwords is not None:
         passwords.store("git", attributes)
     return SILENCE
 
 
-def erase(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
+def erase(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Drop the token that a server rejected, or forget another host's password."""
-    found = _choose(context, given, message)
+    found = _choose(app, given, message)
     if found is not None:
-        return _drop_rejected(context, found[0], message)
-    passwords = _passwords(context, given, message)
+        return _drop_rejected(app, found[0], message)
+    passwords = git_passwords(app, given, message)
     if passwords is not None:
         passwords.erase("git", git.pattern(message, secrets=True))
     return SILENCE
 
 
-def _drop_rejected(context: App, chosen: Chosen, message: git.Message) -> Reply:
+def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
     """Drop the access token if it is the rejected one; where the session cannot be changed git goes on all the same."""
     rejected = message.rejected
     if rejected is None:
-        context.note("git names no token that was rejected, so none is dropped")
+        app.note("git names no token that was rejected, so none is dropped")
         return SILENCE
-    work = context.tools(chosen.profile)
+    work = app.tools(chosen.profile)
     identifier = session_id(chosen.profile)
     try:
         dropped = broker.drop(identifier, rejected, work)
     except (StoreError, LockTimeout) as error:
-        context.note(f"the rejected token stays: {error.sentence}")
+        app.note(f"the rejected token stays: {error.sentence}")
         return Reply(code=error.exit_code)
-    context.note(
-        "the rejected token is dropped" if dropped else "the rejected token is not ours any more, or too young"
-    )
+    app.note("the rejected token is dropped" if dropped else "the rejected token is not ours any more, or too young")
     return SILENCE
 
 
 # --- other hosts' passwords ---
 
 
-def _get_stored(context: App, given: Mapping[str, object], message: git.Message) -> Reply:
+def _get_stored(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
     try:
-        passwords = _passwords(context, given, message)
+        passwords = git_passwords(app, given, message)
         attributes = passwords.get("git", git.pattern(message)) if passwords is not None else None
         return Reply(stdout=git.stored(attributes, message)) if attributes is not None else SILENCE
     except CredentialHelperError as error:
-        context.terminal.error(error)
+        app.terminal.error(error)
         return Reply(code=error.exit_code)
-
-
-def _passwords(context: App, given: Mapping[str, object], message: git.Message) -> Passwords | None:
-    """Return the store for a host that no profile lists, not even one that this helper does not serve; None: no."""
-    if not message.named:
-        return None
-    storage, configuration = _storage(context, given)
-    if storage is None:
-        return None
-    if configuration is not None and match_git(configuration, message.protocol, message.host, message.path):
-        context.note("another profile lists this host, so its password is not stored")
-        return None
-    return Passwords(context.state, context.keyring(), storage=storage, clock=context.clock, note=context.note)
-
-
-def _storage(
-    context: App, given: Mapping[str, object]
-) -> tuple[Literal["keyring", "file"] | None, Configuration | None]:
-    """Say where passwords are kept, and what the config files say; an issuer by flag or variable reads none."""
-    ad_hoc = is_ad_hoc(given, context.environ)
-    configuration = None if ad_hoc else load(context.environ, note=context.note)
-    storage = password_storage(configuration, context.environ)
-    if storage == "auto" or storage == "off":
-        return None, configuration
-    return storage, configuration
 
 
 OPERATIONS: dict[str, Callable[[App, Mapping[str, object], git.Message], Reply]] = {

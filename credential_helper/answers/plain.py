@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import replies
-from credential_helper.app import App, write
+from credential_helper.answers.call import Call
+from credential_helper.app import write
 from credential_helper.broker import Obtained
 from credential_helper.model import Credential, Request
 from credential_helper.profiles.choose import choose
@@ -13,49 +14,16 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
 from credential_helper.replies.keep import keep
-from credential_helper.tools import wire
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
 SOON = 5.0  # seconds; a kept answer ends that much before its token does
 
 
-class Call:
-    """One call of ours by a tool; ``heard`` is what the hot path has read from stdin already."""
-
-    def __init__(self, *, argv: Sequence[str], heard: bytes | None, context: App) -> None:
-        self.argv = argv
-        self.context = context
-        self._heard = heard
-
-    @property
-    def program(self) -> str:
-        """Return the name that we were called by."""
-        return program_name(self.argv[0])
-
-    @property
-    def exec_info(self) -> str | None:
-        """Return what kubectl says, None where it is not kubectl."""
-        return self.context.environ.get("KUBERNETES_EXEC_INFO")
-
-    def read(self) -> bytes:
-        """Return all of stdin, up to what a request may be long; a terminal is never read."""
-        if self._heard is None:
-            self._heard = replies.read_input(wire.LIMIT)
-        elif len(self._heard) > replies.LARGEST:
-            self._heard += replies.read_input(wire.LIMIT - len(self._heard))
-        return self._heard
-
-
-def program_name(path: str) -> str:
-    """Return argv[0] without its directory, its ``.exe`` and its case."""
-    return path.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
-
-
 def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, object], render: Render) -> int:
     """Choose a profile, obtain its credential and answer with it."""
-    context = call.context
-    chosen = choose(request, flags, context.environ, note=context.note)
+    app = call.app
+    chosen = choose(request, flags, app.environ, note=app.note)
     if request.tool == "kubectl":
         serves(chosen.profile, request.target)
     return deliver(call, tool_input, chosen, request, render)
@@ -63,9 +31,9 @@ def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, o
 
 def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, render: Render) -> int:
     """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
-    context = call.context
-    obtained = context.obtain(chosen, request)
-    answer = render(obtained.credential, context.clock.now())
+    app = call.app
+    obtained = app.obtain(chosen, request)
+    answer = render(obtained.credential, app.clock.now())
     write(answer)
     if request.refused is None:
         keep_answer(call, tool_input, answer, obtained, chosen.files, until=fresh_until(obtained))
@@ -82,14 +50,14 @@ def keep_answer(
     call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, files: Sequence[ConfigFile], *, until: float
 ) -> None:
     """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk."""
-    context = call.context
-    key = replies.request_of(call.argv, context.environ, tool_input)
-    if key is not None and obtained.stamp and not context.verbose:
+    app = call.app
+    key = replies.request_of(call.argv, app.environ, tool_input)
+    if key is not None and obtained.stamp and not app.verbose:
         keep(
             key,
             answer,
             until=until,
             state_files=[(f"sessions/{obtained.session_id}.json", obtained.stamp)],
             config_stamps=[file.stamp for file in files] or None,
-            environ=context.environ,
+            environ=app.environ,
         )

@@ -10,11 +10,11 @@ from credential_helper.model import Request
 from credential_helper.profiles.settings import Given
 
 
-def run(given: Given, context: App) -> int:
+def run(given: Given, app: App) -> int:
     """Sign in anew, and say what that brought."""
-    context.configure(login=True, browser=not given.pop("no_browser", False))
-    for chosen in list(selected(given, context)):
-        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="sign-in")
+    app.configure(login=True, browser=not given.pop("no_browser", False))
+    for chosen in list(selected(given, app)):
+        obtained = app.obtain(chosen, Request(tool=PROGRAM), mode="sign-in")
         if chosen.profile.session_kind == "client":
-            context.terminal.say(f"got {what_came(obtained, context)}")
+            app.terminal.say(f"got {what_came(obtained, app)}")
     return 0

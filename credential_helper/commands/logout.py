@@ -19,30 +19,30 @@ from credential_helper.text import foreign, moment
 # --- logout -----------------------------------------------------------------------------------------------------------
 
 
-def run(given: Given, context: App) -> int:
+def run(given: Given, app: App) -> int:
     """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
-    sessions = context.sessions()
+    sessions = app.sessions()
     if given.pop("all", False):
         if given:
             raise UsageError("--all takes neither profiles nor their flags")
-        known = status.configured(load(context.environ, note=context.note), context)
+        known = status.configured(load(app.environ, note=app.note), app)
         ids = sessions.ids("json", "prompt", "failure")
-        codes = [_forget(one, lambda session: _profile_of(session, known), context) or 0 for one in ids]
+        codes = [_forget(one, lambda session: _profile_of(session, known), app) or 0 for one in ids]
         if not ids:
-            context.terminal.say("nobody is signed in")
+            app.terminal.say("nobody is signed in")
         return next((code for code in codes if code), 0)
-    codes = [code for chosen in list(selected(given, context)) for code in _sign_out(chosen.profile, sessions, context)]
+    codes = [code for chosen in list(selected(given, app)) for code in _sign_out(chosen.profile, sessions, app)]
     return next((code for code in codes if code), 0)
 
 
-def _sign_out(profile: Profile, sessions: Sessions, context: App) -> list[int]:
+def _sign_out(profile: Profile, sessions: Sessions, app: App) -> list[int]:
     """End every session of a profile's issuer, client and account; return the exit codes of those there were."""
     ids = [session_id(profile)]
     ids += [one for one in sessions.ids("json", "prompt") if one not in ids and _same(sessions, one, profile)]
-    ended = [_forget(one, lambda _session: profile, context) for one in ids]
+    ended = [_forget(one, lambda _session: profile, app) for one in ids]
     codes = [code for code in ended if code is not None]
     if not codes:
-        context.terminal.say(f"nobody was signed in to {foreign(profile.name)}")
+        app.terminal.say(f"nobody was signed in to {foreign(profile.name)}")
     return codes
 
 
@@ -70,24 +70,24 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
     return Profile(name=session.profile, ad_hoc=True, issuer=session.issuer, client_id=session.client_id, flow=flow)
 
 
-def _forget(identifier: str, profile_of: Callable[[Session], Profile], context: App) -> int | None:
+def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App) -> int | None:
     """End one session and say what stays; None: there was none."""
     try:
-        farewell = broker.forget(identifier, profile_of, context.tools)
+        farewell = broker.forget(identifier, profile_of, app.tools)
     except CredentialHelperError as error:
-        context.terminal.error(error)
+        app.terminal.error(error)
         return error.exit_code
     if farewell is None:
         return None
     who = f" ({foreign(farewell.identity.name or farewell.identity.subject, 100)})" if farewell.identity else ""
-    context.terminal.say(f"signed out of {foreign(farewell.profile)}{who}")
-    stays = list(_what_stays(farewell, context.clock.now()))
+    app.terminal.say(f"signed out of {foreign(farewell.profile)}{who}")
+    stays = list(_what_stays(farewell, app.clock.now()))
     if stays:
-        context.terminal.say("; ".join(stays))
+        app.terminal.say("; ".join(stays))
     if farewell.error is not None:
         farewell.error.profile = farewell.profile
         farewell.error.sentence = f"the refresh token was erased here but not revoked: {farewell.error.sentence}"
-        context.terminal.error(farewell.error)
+        app.terminal.error(farewell.error)
         return TransportError.exit_code
     return 0
 

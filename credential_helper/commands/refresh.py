@@ -10,19 +10,19 @@ from credential_helper.profiles.settings import Given
 from credential_helper.text import foreign, moment
 
 
-def run(given: Given, context: App) -> int:
+def run(given: Given, app: App) -> int:
     """Renew now; nobody is asked."""
-    for chosen in selected(given, context):
-        obtained = context.obtain(chosen, Request(tool=PROGRAM), mode="renew")
-        context.terminal.say(f"renewed {what_came(obtained, context)}")
+    for chosen in selected(given, app):
+        obtained = app.obtain(chosen, Request(tool=PROGRAM), mode="renew")
+        app.terminal.say(f"renewed {what_came(obtained, app)}")
     return 0
 
 
-def what_came(obtained: broker.Obtained, context: App) -> str:
+def what_came(obtained: broker.Obtained, app: App) -> str:
     """Say which token came, for which profile, and until when it is good."""
     credential = obtained.credential
     token = "the ID token" if credential.kind == "id" else "an access token"
     expires_at = credential.expires_at
-    until = moment(expires_at, context.clock.now()) if expires_at is not None else None
+    until = moment(expires_at, app.clock.now()) if expires_at is not None else None
     end = f"until {until}" if until else "for as long as the provider lets it"
     return f"{token} for {foreign(credential.profile)} {end}"

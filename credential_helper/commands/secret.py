@@ -22,13 +22,13 @@ LARGEST = 64 * 1024  # bytes, as for every other source of a secret
 _KEYS = ("-----BEGIN ", "{")  # of a PEM (RFC 7468 §2), of a JWK (RFC 7517 §4)
 
 
-def run(given: dict[str, object], context: App) -> int:
+def run(given: dict[str, object], app: App) -> int:
     """Set, delete or list, in the system's own keyring; a dialog of it may come up where a person types this."""
-    person = os.isatty(2) and not in_ci(context.environ)
-    return carry_out(given, context.named_secrets(person=person), context)
+    person = os.isatty(2) and not in_ci(app.environ)
+    return carry_out(given, app.named_secrets(person=person), app)
 
 
-def carry_out(given: dict[str, object], secrets: NamedSecrets, context: App) -> int:
+def carry_out(given: dict[str, object], secrets: NamedSecrets, app: App) -> int:
     """Set, delete or list. Raises UsageError, InteractionRequired, StoreError, LockTimeout, ConfigurationError."""
     action, name = str(given["action"]), given.get("name")
     if action == "list":
@@ -41,35 +41,35 @@ def carry_out(given: dict[str, object], secrets: NamedSecrets, context: App) -> 
     named_secrets.require_name(name)
     if action == "delete":
         secrets.delete(name)
-        context.terminal.say(f"deleted {name} from the keyring")
+        app.terminal.say(f"deleted {name} from the keyring")
     else:
-        _set(name, secrets, context)
+        _set(name, secrets, app)
     return 0
 
 
-def _set(name: str, secrets: NamedSecrets, context: App) -> None:
+def _set(name: str, secrets: NamedSecrets, app: App) -> None:
     if os.isatty(0):
         secrets.find(name)  # nobody types for a keyring that cannot be used
-        secret = _typed(name, context)
+        secret = _typed(name, app)
     else:
         secret = _heard(name, replies.read_input(LARGEST))
     replaced = secrets.set(name, secret)
-    _forget_refusals(context)
+    _forget_refusals(app)
     if replaced:
-        context.terminal.say(f"replaced {name} in the keyring")
+        app.terminal.say(f"replaced {name} in the keyring")
         return
     setting = "private_key" if secret.reveal().startswith(_KEYS) else "client_secret"
-    context.terminal.say(f'kept {name} in the keyring; write {setting} = {{ keyring = "{name}" }}')
+    app.terminal.say(f'kept {name} in the keyring; write {setting} = {{ keyring = "{name}" }}')
 
 
-def _forget_refusals(context: App) -> None:
+def _forget_refusals(app: App) -> None:
     """What was refused with the secret before need not wait: it is as if a config file had changed."""
-    sessions = context.sessions()
+    sessions = app.sessions()
     try:
         for identifier in sessions.ids("failure"):
             sessions.clear_failure(identifier)
     except StoreError as error:
-        context.note(f"an old refusal stays remembered: {error.sentence}")
+        app.note(f"an old refusal stays remembered: {error.sentence}")
 
 
 def _heard(name: str, data: bytes) -> Secret:
@@ -90,19 +90,19 @@ def _from_a_file(name: str) -> str:
     return f"credential-helper secret set {name} < FILE"
 
 
-def _typed(name: str, context: App) -> Secret:
+def _typed(name: str, app: App) -> Secret:
     """Ask twice, as passwd does: nobody sees what is typed."""
     hint = _from_a_file(name)
-    if in_ci(context.environ):
+    if in_ci(app.environ):
         raise InteractionRequired("CI is set: nobody is asked to type a secret", hint=hint)
 
     def go_on() -> None:
-        if not context.caller.waits():
+        if not app.caller.waits():
             raise Abandoned
 
-    secret = context.terminal.type(f"secret for {name}:", hidden=True, go_on=go_on)
+    secret = app.terminal.type(f"secret for {name}:", hidden=True, go_on=go_on)
     if not secret:
         raise UsageError("the secret is empty: nothing is kept", hint=hint)
-    if context.terminal.type("the same again:", hidden=True, go_on=go_on) != secret:
+    if app.terminal.type("the same again:", hidden=True, go_on=go_on) != secret:
         raise UsageError("the two are not the same: nothing is kept", hint="try again")
     return secret

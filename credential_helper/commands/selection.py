@@ -12,7 +12,7 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
 
 
-def selected(given: Given, context: App) -> Iterator[Chosen]:
+def selected(given: Given, app: App) -> Iterator[Chosen]:
     """Yield each profile that was named, or the one that is meant when none is."""
     for flags in each_by_position(given):
-        yield choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+        yield choose(Request(tool=PROGRAM), flags, app.environ, note=app.note)

@@ -32,54 +32,54 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_failure: str | None = None
 
 
-def configured(configuration: Configuration, context: App) -> list[Profile]:
+def configured(configuration: Configuration, app: App) -> list[Profile]:
     """Return every profile of the config files that can be used."""
     usable = []
     for name in configuration.names():
         try:
             usable.append(configuration.profile(name))
         except ConfigurationError as error:
-            context.note(error.sentence)
+            app.note(error.sentence)
     return usable
 
 
-def run(given: dict[str, object], context: App) -> int:
+def run(given: dict[str, object], app: App) -> int:
     """Print the table, or JSON; 0 when each profile answers without a person, 66 when not, 78 for a bad file."""
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
-    if given or is_ad_hoc({}, context.environ):
-        subjects = [_choose(flags, context).profile for flags in each_by_position(given)]
+    if given or is_ad_hoc({}, app.environ):
+        subjects = [_choose(flags, app).profile for flags in each_by_position(given)]
         others = False
     else:
-        configuration = load(context.environ, note=context.note)
+        configuration = load(app.environ, note=app.note)
         problems = configuration.problems()
-        subjects, others = configured(configuration, context), True
-    sessions = context.sessions()
+        subjects, others = configured(configuration, app), True
+    sessions = app.sessions()
     try:
-        rows = _rows(subjects, sessions, context, others=others)
+        rows = _rows(subjects, sessions, app, others=others)
     except StoreError as error:
-        context.terminal.warn(f"nothing is known of any sign-in: {error.sentence}", hint=error.hint)
-        rows = _rows(subjects, None, context, others=False)
+        app.terminal.warn(f"nothing is known of any sign-in: {error.sentence}", hint=error.hint)
+        rows = _rows(subjects, None, app, others=False)
     if not rows and not problems:
-        _choose({}, context)  # says what the smallest configuration is
+        _choose({}, app)  # says what the smallest configuration is
     if as_json:
         write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
     elif rows:
         write(_table(rows).encode())
-    if context.verbose:
-        _tell_more(subjects, context)
+    if app.verbose:
+        _tell_more(subjects, app)
     for problem in problems:
-        context.terminal.error(problem)
+        app.terminal.error(problem)
     if problems:
         return ConfigurationError.exit_code
     return 0 if all(row.ready for row in rows) else InteractionRequired.exit_code
 
 
-def _choose(flags: Mapping[str, object], context: App) -> Chosen:
-    return choose(Request(tool=PROGRAM), flags, context.environ, note=context.note)
+def _choose(flags: Mapping[str, object], app: App) -> Chosen:
+    return choose(Request(tool=PROGRAM), flags, app.environ, note=app.note)
 
 
-def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: App, *, others: bool) -> list[Row]:
+def _rows(subjects: Iterable[Profile], sessions: Sessions | None, app: App, *, others: bool) -> list[Row]:
     """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc.
 
     ``sessions`` is None where the state directory cannot be used. Raises StoreError.
@@ -89,10 +89,10 @@ def _rows(subjects: Iterable[Profile], sessions: Sessions | None, context: App, 
         identifier = session_id(profile)
         if identifier not in seen:
             seen.add(identifier)
-            rows.append(_row(profile, identifier, sessions, context))
+            rows.append(_row(profile, identifier, sessions, app))
     if sessions is not None:
         names = None if others else {row.profile for row in rows}
-        rows += [_row(profile, one, sessions, context) for one, profile in _others(sessions, seen, names)]
+        rows += [_row(profile, one, sessions, app) for one, profile in _others(sessions, seen, names)]
     return rows
 
 
@@ -115,8 +115,8 @@ def _others(sessions: Sessions, seen: set[str], names: set[str] | None) -> Itera
         )
 
 
-def _row(profile: Profile, identifier: str, sessions: Sessions | None, context: App) -> Row:
-    now = context.clock.now()
+def _row(profile: Profile, identifier: str, sessions: Sessions | None, app: App) -> Row:
+    now = app.clock.now()
     stored = sessions.read(identifier) if sessions is not None else None
     failure = sessions.failure(identifier) if sessions is not None else None
     machine = profile.session_kind == "client"
@@ -178,16 +178,16 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (foreign(row.profile, 60), foreign(row.issuer, 80), who, row.token or "-", left, row.refresh_token)
 
 
-def _tell_more(subjects: Iterable[Profile], context: App) -> None:
-    say = context.terminal.say
+def _tell_more(subjects: Iterable[Profile], app: App) -> None:
+    say = app.terminal.say
     say(f"version: {__version__}")
-    configuration = load(context.environ)
+    configuration = load(app.environ)
     for file in configuration.files:
         say(f"{file.place} config file: {file.path}{' (not there)' if file.stamp == places.ABSENT else ''}")
     for remark in configuration.remarks:
         say(f"  {remark}")
-    say(f"state directory: {context.state.path or 'none'}")
-    say(f"keyring: {context.keyring().backend()}")
+    say(f"state directory: {app.state.path or 'none'}")
+    say(f"keyring: {app.keyring().backend()}")
     for profile in subjects:
         for setting, origin in profile.origins:
             say(f"{profile.name}: {setting} from {origin}")

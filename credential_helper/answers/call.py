@@ -1,0 +1,41 @@
+"""One call by a tool: argv, stdin, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from credential_helper import replies
+from credential_helper.app import App
+from credential_helper.tools import wire
+
+
+class Call:
+    """One call of ours by a tool; ``heard`` is what the hot path has read from stdin already."""
+
+    def __init__(self, *, argv: Sequence[str], heard: bytes | None, app: App) -> None:
+        self.argv = argv
+        self.app = app
+        self._heard = heard
+
+    @property
+    def program(self) -> str:
+        """Return the name that we were called by."""
+        return program_name(self.argv[0])
+
+    @property
+    def exec_info(self) -> str | None:
+        """Return what kubectl says, None where it is not kubectl."""
+        return self.app.environ.get("KUBERNETES_EXEC_INFO")
+
+    def read(self) -> bytes:
+        """Return all of stdin, up to what a request may be long; a terminal is never read."""
+        if self._heard is None:
+            self._heard = replies.read_input(wire.LIMIT)
+        elif len(self._heard) > replies.LARGEST:
+            self._heard += replies.read_input(wire.LIMIT - len(self._heard))
+        return self._heard
+
+
+def program_name(path: str) -> str:
+    """Return argv[0] without its directory, its ``.exe`` and its case."""
+    return path.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")

@@ -1,0 +1,124 @@
+"""docker's ``list``: who signs in where, without a person and without a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import msgspec
+
+from credential_helper import broker, freshness, places, replies, urls
+from credential_helper.answers.call import Call
+from credential_helper.answers.stored_passwords import docker_configuration, docker_passwords
+from credential_helper.app import App, write
+from credential_helper.errors import CredentialHelperError, StoreError
+from credential_helper.model import DockerEntry, Identity, Profile, Request, session_id
+from credential_helper.profiles.choose import choose
+from credential_helper.profiles.configuration import Configuration
+from credential_helper.profiles.matching import longest_match
+from credential_helper.replies.keep import keep
+from credential_helper.stores.passwords import INDEX, Passwords
+from credential_helper.tools import docker
+
+
+def answer_list(call: Call) -> int:
+    """Answer user names by server; stdin is docker's word "unused", and is not read."""
+    app = call.app
+    configuration = docker_configuration(app)
+    passwords = docker_passwords(app, configuration)
+    entries = list(_entries(app, configuration))
+    servers = _stored_servers(passwords, [entry for _, entry in entries]) if passwords is not None else {}
+    seen = {INDEX: passwords.seen} if passwords is not None else {}  # the stamps of all that is read
+    until = float("inf")
+    for find_profile, entry in entries:
+        try:
+            reached = _without_a_person(app, _with_entry(find_profile(), entry), seen)
+            if reached is not None:
+                servers[docker.key_of(entry)] = docker.username_of(entry, reached[0])
+                until = min(until, reached[1])
+        except CredentialHelperError as error:  # of this server alone: its ``get`` says why
+            app.note(f"{docker.key_of(entry)} is not listed: {error.sentence}")
+    answer = docker.render_list(servers)
+    write(answer)
+    _keep_list(call, answer, until, seen, configuration)
+    return 0
+
+
+def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], DockerEntry]]:
+    """Yield every server that is listed, and what judges and returns its profile."""
+    if configuration is None:
+        profile = choose(Request(tool="docker"), {}, app.environ, note=app.note).profile
+        yield from ((lambda: profile, entry) for entry in profile.docker)
+        return
+    only = app.environ.get("CREDENTIAL_HELPER_PROFILE") or None
+    if only is not None:
+        configuration.table(only, "CREDENTIAL_HELPER_PROFILE")
+    for name, entry in configuration.docker_entries():
+        if only in (None, name):
+            yield partial(configuration.profile, name), entry
+
+
+def _with_entry(profile: Profile, entry: DockerEntry) -> Profile:
+    """Return the profile with the audience and the scope that a server asks for instead of its own."""
+    return msgspec.structs.replace(
+        profile, audience=entry.audience or profile.audience, scope=entry.scope or profile.scope
+    )
+
+
+def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple[Identity | None, float] | None:
+    """Return who is signed in, and until when it can be answered without a person; None: it cannot."""
+    name = session_id(profile)
+    try:
+        stored = app.sessions().read(name)
+    except StoreError as error:
+        app.note(error.sentence)
+        stored = None
+    seen[f"sessions/{name}.json"] = stored.stamp if stored is not None else places.ABSENT
+    session = stored.session if stored is not None else None
+    if session is None:
+        return (None, float("inf")) if profile.session_kind == "client" else None
+    if profile.session_kind == "client" or session.refreshable:
+        return session.identity, float("inf")
+    request = Request(tool="docker")
+    kind = broker.Errand(profile=profile, request=request).kind
+    token = freshness.token_of(session, kind)
+    if token is None or not freshness.valid(session, kind, request, app.clock.now()):
+        return None
+    return session.identity, float("inf") if token.expires_at is None else token.expires_at
+
+
+def _stored_servers(passwords: Passwords, entries: Sequence[DockerEntry]) -> dict[str, str]:
+    """Return the user names of all that is stored, without the servers that a profile lists: theirs is not answered."""
+    listed = [entry.server for entry in entries]
+    names = {urls.parse_url(server).host for server in listed}
+
+    def ours(server: str) -> bool:
+        asked = urls.parse_server(server)
+        if asked is None or (asked.host not in names and not docker.hub(server)):  # 500 servers are looked at
+            return False
+        spellings = [urls.parse_server(spelling) for spelling in docker.spellings(server)]
+        return any(url is not None and longest_match(listed, url) is not None for url in spellings)
+
+    stored = passwords.listing("docker")
+    return {record["server"]: record.get("username", "") for record in stored if not ours(record.get("server", ""))}
+
+
+def _keep_list(
+    call: Call,
+    answer: bytes,
+    until: float,
+    seen: dict[str, str],
+    configuration: Configuration | None,
+) -> None:
+    """Keep a list for the next identical call; its reasons are the config files, the index and sessions."""
+    app = call.app
+    key = replies.request_of(call.argv, app.environ, b"")
+    if key is not None and not app.verbose:
+        keep(
+            key,
+            answer,
+            until=until,
+            state_files=list(seen.items()),
+            config_stamps=[file.stamp for file in configuration.files] if configuration is not None else None,
+            environ=app.environ,
+        )
