@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from credential_helper import PROGRAM, broker, places, replies
+from credential_helper import PROGRAM, places, replies
+from credential_helper.broker.obtain import Errand, Mode, Obtained, Tools, obtain
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
@@ -97,9 +98,9 @@ class App:
         """Return the sessions, with the keyring that a profile means."""
         return Sessions(self.state, self.keyring(profile), note=self.note)
 
-    def tools(self, profile: Profile | None) -> broker.Tools:
+    def tools(self, profile: Profile | None) -> Tools:
         """Return what the broker works with."""
-        return broker.Tools(
+        return Tools(
             sessions=self.sessions(profile),
             person=self.terminal,
             interrupts=self.interrupts,
@@ -128,17 +129,17 @@ class App:
             error.sentence = f"{source.origin}: {error.sentence}"
             raise
 
-    def obtain(self, chosen: Chosen, request: Request, *, mode: broker.Mode = "any") -> broker.Obtained:
+    def obtain(self, chosen: Chosen, request: Request, *, mode: Mode = "any") -> Obtained:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
-        errand = broker.Errand(
+        errand = Errand(
             profile=chosen.profile,
             request=request,
             mode=mode,
             login=login_command(chosen.profile),
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
-        return broker.obtain(errand, self.tools(chosen.profile))
+        return obtain(errand, self.tools(chosen.profile))
 
 
 def _changed_at(stamp: str) -> float:

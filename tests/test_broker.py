@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper import broker
-from credential_helper.broker import Errand, Obtained, Tools, obtain
+from credential_helper.broker.obtain import Errand, Farewell, Mode, Obtained, Tools, drop, forget, obtain
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
@@ -179,7 +178,7 @@ class World:
             read_secret=lambda _: Secret("the-client-secret"),
         )
 
-    def obtain(self, mode: broker.Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:
+    def obtain(self, mode: Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:
         errand = Errand(
             profile=self.profile,
             request=Request(tool=tool, **request),
@@ -188,7 +187,7 @@ class World:
         )
         return obtain(errand, self.tools)
 
-    def token(self, mode: broker.Mode = "any", **request: Any) -> str:
+    def token(self, mode: Mode = "any", **request: Any) -> str:
         return self.obtain(mode, **request).credential.token.reveal()
 
     def stored(self) -> Stored | None:
@@ -868,23 +867,23 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
 # --- a token that a server rejected ---
 
 
-def drop(world: World, token: str) -> bool:
-    return broker.drop(session_id(world.profile), Secret(token), world.tools)
+def drop_token(world: World, token: str) -> bool:
+    return drop(session_id(world.profile), Secret(token), world.tools)
 
 
 def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: World) -> None:
     world.signed_in()
     world.clock.advance(100)
-    assert not drop(world, "access-0")
-    assert drop(world, "access-1")
+    assert not drop_token(world, "access-0")
+    assert drop_token(world, "access-1")
     assert world.session.access is None
-    assert not drop(world, "access-1")
+    assert not drop_token(world, "access-1")
     world.provider.script(TOKEN, answer(world.tokens()))
     assert world.token() == "access-2"
     world.clock.advance(30)
-    assert not drop(world, "access-2")  # a minute has not passed
+    assert not drop_token(world, "access-2")  # a minute has not passed
     assert world.token() == "access-2"
-    assert broker.drop(session_id(world.profile), None, world.tools)
+    assert drop(session_id(world.profile), None, world.tools)
     assert world.session.access is None
     assert world.session.refreshable
 
@@ -967,27 +966,27 @@ def test_nobody_waits_behind_a_lock_for_a_caller_that_is_gone(world: World) -> N
 # --- back to nothing ---
 
 
-def forget(world: World) -> broker.Farewell | None:
-    return broker.forget(session_id(world.profile), lambda _: world.profile, lambda _: world.tools)
+def sign_out(world: World) -> Farewell | None:
+    return forget(session_id(world.profile), lambda _: world.profile, lambda _: world.tools)
 
 
 def test_logout_erases_here_and_revokes_there(world: World) -> None:
     world.signed_in()
     world.provider.script("/revoke", answer({}))
-    farewell = forget(world)
+    farewell = sign_out(world)
     assert farewell is not None
     assert farewell.revoked
     assert farewell.had_access
     assert [one.field("token") for one in world.provider.to("/revoke")] == ["refresh-1"]
     assert world.stored() is None
     assert world.keyring.records == {}
-    assert forget(world) is None
+    assert sign_out(world) is None
 
 
 def test_logout_erases_even_where_revoking_fails(world: World) -> None:
     world.signed_in()
     world.provider.script("/revoke", html(503))
-    farewell = forget(world)
+    farewell = sign_out(world)
     assert farewell is not None
     assert isinstance(farewell.error, TransportError)
     assert world.stored() is None
@@ -997,12 +996,12 @@ def test_logout_with_a_locked_keyring_forgets_the_tokens_and_says_so(world: Worl
     world.signed_in()
     world.keyring.works = False
     with pytest.raises(StoreError):
-        forget(world)
+        sign_out(world)
     assert world.session.access is None
     assert not world.session.refreshable
     world.keyring.works = True
     world.provider.script("/revoke", answer({}))
-    farewell = forget(world)
+    farewell = sign_out(world)
     assert farewell is not None
     assert farewell.revoked
 

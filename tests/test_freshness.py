@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from credential_helper import freshness
+from credential_helper.broker import freshness
 from credential_helper.model import Request, Secret, Session, Token
 
 NOW = 1_900_000_000.0

@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper import freshness, places, replies
+from credential_helper import places, replies
 from credential_helper.answers import git as git_answers
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.app import App
+from credential_helper.broker import freshness
 from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
 from credential_helper.stores import lock

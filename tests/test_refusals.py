@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import (
     AuthorizationError,
     ConfigurationError,
@@ -19,7 +20,6 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.refusals import Refusals
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Failure, Sessions
 from tests.conftest import FakeClock

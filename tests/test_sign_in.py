@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from credential_helper.broker.interaction import OTHERS_PROMPT, SignIn, current_prompt, under_way
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.sign_in import OTHERS_PROMPT, SignIn, current_prompt, under_way
 from credential_helper.stores.private_files import Reservation, State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned

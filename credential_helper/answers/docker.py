@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from credential_helper import PROGRAM, __version__, broker, replies
+from credential_helper import PROGRAM, __version__, replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
 from credential_helper.answers.stored_passwords import another_profile, docker_passwords
 from credential_helper.app import App, write
+from credential_helper.broker.obtain import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Profile, Request, Secret, session_id
 from credential_helper.profiles.choose import choose_docker
@@ -167,7 +168,7 @@ def _profile_of(app: App, server: str) -> tuple[Chosen, DockerEntry] | None:
 def _drop_token(app: App, profile: Profile) -> None:
     """Drop the cached token, however young it is, and keep the refresh token: a person typed ``docker logout``."""
     try:
-        broker.drop(session_id(profile), None, app.tools(profile))
+        drop(session_id(profile), None, app.tools(profile))
     except StoreError as error:
         app.note(f"nothing is cached: {error.sentence}")
 

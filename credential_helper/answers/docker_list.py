@@ -7,10 +7,12 @@ from functools import partial
 
 import msgspec
 
-from credential_helper import broker, freshness, places, replies, urls
+from credential_helper import places, replies, urls
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import docker_configuration, docker_passwords
 from credential_helper.app import App, write
+from credential_helper.broker import freshness
+from credential_helper.broker.obtain import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, session_id
 from credential_helper.profiles.choose import choose
@@ -80,7 +82,7 @@ def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple
     if profile.session_kind == "client" or session.refreshable:
         return session.identity, float("inf")
     request = Request(tool="docker")
-    kind = broker.Errand(profile=profile, request=request).kind
+    kind = Errand(profile=profile, request=request).kind
     token = freshness.token_of(session, kind)
     if token is None or not freshness.valid(session, kind, request, app.clock.now()):
         return None

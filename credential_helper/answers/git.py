@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from credential_helper import broker, freshness, replies
+from credential_helper import replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import git_passwords
 from credential_helper.app import App, write
-from credential_helper.broker import Obtained
+from credential_helper.broker import freshness
+from credential_helper.broker.obtain import Obtained, drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
 from credential_helper.profiles import settings
@@ -193,7 +194,7 @@ def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
     work = app.tools(chosen.profile)
     identifier = session_id(chosen.profile)
     try:
-        dropped = broker.drop(identifier, rejected, work)
+        dropped = drop(identifier, rejected, work)
     except (StoreError, LockTimeout) as error:
         app.note(f"the rejected token stays: {error.sentence}")
         return Reply(code=error.exit_code)

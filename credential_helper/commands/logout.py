@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-from credential_helper import broker
 from credential_helper.app import App
+from credential_helper.broker.obtain import Farewell, forget
 from credential_helper.commands import status
 from credential_helper.commands.selection import selected
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
@@ -73,7 +73,7 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
 def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App) -> int | None:
     """End one session and say what stays; None: there was none."""
     try:
-        farewell = broker.forget(identifier, profile_of, app.tools)
+        farewell = forget(identifier, profile_of, app.tools)
     except CredentialHelperError as error:
         app.terminal.error(error)
         return error.exit_code
@@ -92,7 +92,7 @@ def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App)
     return 0
 
 
-def _what_stays(farewell: broker.Farewell, now: float) -> Iterator[str]:
+def _what_stays(farewell: Farewell, now: float) -> Iterator[str]:
     if farewell.revoked:
         yield "the refresh token is revoked"
     elif farewell.revoked is False:

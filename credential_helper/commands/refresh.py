@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from credential_helper import PROGRAM, broker
+from credential_helper import PROGRAM
 from credential_helper.app import App
+from credential_helper.broker.obtain import Obtained
 from credential_helper.commands.selection import selected
 from credential_helper.model import Request
 from credential_helper.profiles.settings import Given
@@ -18,7 +19,7 @@ def run(given: Given, app: App) -> int:
     return 0
 
 
-def what_came(obtained: broker.Obtained, app: App) -> str:
+def what_came(obtained: Obtained, app: App) -> str:
     """Say which token came, for which profile, and until when it is good."""
     credential = obtained.credential
     token = "the ID token" if credential.kind == "id" else "an access token"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from credential_helper import PROGRAM, __version__, freshness, places
+from credential_helper import PROGRAM, __version__, places
 from credential_helper.app import App, write
+from credential_helper.broker import freshness
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
 from credential_helper.profiles.choose import choose, each_by_position, is_ad_hoc

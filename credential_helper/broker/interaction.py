@@ -12,8 +12,8 @@ from typing import Protocol
 
 import msgspec
 
+from credential_helper.broker.freshness import SKEW
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
-from credential_helper.freshness import SKEW
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Sessions

@@ -20,7 +20,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from credential_helper import freshness, places
+from credential_helper import places
+from credential_helper.broker import freshness
+from credential_helper.broker.interaction import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
+from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
@@ -51,8 +54,6 @@ from credential_helper.oauth import grants, id_token
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.grants import refresh_token
 from credential_helper.oauth.provider import Provider
-from credential_helper.refusals import Refusals
-from credential_helper.sign_in import OTHERS_PROMPT, Showing, SignIn, current_prompt, under_way
 from credential_helper.stores import lock
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.private_files import Reservation

@@ -1,0 +1,1 @@
+"""How a credential is obtained, step by step. Start reading at ``obtain``."""
