@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 
 from credential_helper import PROGRAM, places, replies
-from credential_helper.broker.obtain import Errand, Mode, Obtained, Tools, obtain
+from credential_helper.broker.errand import Errand, Means, Mode, Obtained
+from credential_helper.broker.obtain import obtain
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
@@ -98,9 +99,9 @@ class App:
         """Return the sessions, with the keyring that a profile means."""
         return Sessions(self.state, self.keyring(profile), note=self.note)
 
-    def tools(self, profile: Profile | None) -> Tools:
+    def means(self, profile: Profile | None) -> Means:
         """Return what the broker works with."""
-        return Tools(
+        return Means(
             sessions=self.sessions(profile),
             person=self.terminal,
             interrupts=self.interrupts,
@@ -139,7 +140,7 @@ class App:
             login=login_command(chosen.profile),
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
-        return obtain(errand, self.tools(chosen.profile))
+        return obtain(errand, self.means(chosen.profile))
 
 
 def _changed_at(stamp: str) -> float:

@@ -17,6 +17,9 @@ A sentence is lower case, without a full stop, and never holds a secret. A hint 
 Ctrl-C is not an error: exit 130, nothing on stdout.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class CredentialHelperError(Exception):
     """A defect of ours; every expected failure is one of the classes below."""
@@ -122,3 +125,13 @@ class ConfigurationError(CredentialHelperError):
     """A config file, a variable or a flag names something impossible."""
 
     exit_code = 78
+
+
+@contextmanager
+def of_profile(name: str) -> Iterator[None]:
+    """Put a profile's name into the errors of the block that have none yet."""
+    try:
+        yield
+    except CredentialHelperError as error:
+        error.profile = error.profile or name
+        raise

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper.broker.obtain import Errand, Farewell, Mode, Obtained, Tools, drop, forget, obtain
+from credential_helper.broker.errand import Errand, Means, Mode, Obtained
+from credential_helper.broker.forget import SignedOut, drop, forget
+from credential_helper.broker.obtain import obtain
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
@@ -167,8 +169,8 @@ class World:
         return Sessions(State(str(self.state)), self.keyring, note=self.notes.append)
 
     @property
-    def tools(self) -> Tools:
-        return Tools(
+    def tools(self) -> Means:
+        return Means(
             sessions=self.sessions,
             person=self.person,
             interrupts=Interrupts(),
@@ -966,7 +968,7 @@ def test_nobody_waits_behind_a_lock_for_a_caller_that_is_gone(world: World) -> N
 # --- back to nothing ---
 
 
-def sign_out(world: World) -> Farewell | None:
+def sign_out(world: World) -> SignedOut | None:
     return forget(session_id(world.profile), lambda _: world.profile, lambda _: world.tools)
 
 

@@ -119,7 +119,7 @@ def test_a_defect_names_the_innermost_line_of_ours() -> None:
         told = cli._defect(error)
     assert isinstance(told, CredentialHelperError)
     assert told.exit_code == 70
-    assert "AttributeError at answers.py:" in told.sentence
+    assert "AttributeError at call.py:" in told.sentence
     assert "NoneType" not in told.sentence
 
 

@@ -104,7 +104,7 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
     app = App(environ, clock=clock, verbose=False)
     found = chosen(environ, ["token", "ci"])
     app.hidden |= found.hidden
-    tools = app.tools(found.profile)
+    tools = app.means(found.profile)
     assert found.profile.client_secret is not None
     secrets = {tools.read_secret(found.profile.client_secret).reveal() for _ in range(3)}
     assert secrets == {"the-secret"}

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from credential_helper.app import App
+from credential_helper.broker.forget import same_account
 from credential_helper.commands import logout
 from credential_helper.errors import UsageError
 from credential_helper.model import Profile, Secret, Session, Token, session_id
@@ -37,14 +38,14 @@ SESSION = Session(profile="prod", issuer="https://idp.example.com/", client_id="
     ],
 )
 def test_one_account_of_one_client_whatever_its_audience(changes: dict[str, Any], *, same: bool) -> None:
-    assert logout.same_account(msgspec.structs.replace(SESSION, **changes), PROFILE) == same
+    assert same_account(msgspec.structs.replace(SESSION, **changes), PROFILE) == same
 
 
 def test_two_accounts_of_one_issuer_are_apart() -> None:
     ada = msgspec.structs.replace(PROFILE, account="ada@example.com")
-    assert logout.same_account(msgspec.structs.replace(SESSION, account="ada@example.com"), ada)
-    assert not logout.same_account(msgspec.structs.replace(SESSION, account="bob@example.com"), ada)
-    assert not logout.same_account(SESSION, ada)
+    assert same_account(msgspec.structs.replace(SESSION, account="ada@example.com"), ada)
+    assert not same_account(msgspec.structs.replace(SESSION, account="bob@example.com"), ada)
+    assert not same_account(SESSION, ada)
 
 
 class World:

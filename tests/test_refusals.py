@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Attempt, Errand, Means
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import (
     AuthorizationError,
@@ -20,8 +24,10 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
+from credential_helper.model import Profile, Request, Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.system.signals import Interrupts
 from tests.conftest import FakeClock
 from tests.test_sessions import MemoryKeyring
 
@@ -40,14 +46,39 @@ class Process:
 
     def __init__(self, sessions: Sessions, clock: FakeClock, parent: str = "kubectl-1") -> None:
         self.notes: list[str] = []
-        self.refusals = Refusals(sessions, ID, clock=clock, parent=parent, note=self.notes.append)
+        self.means = Means(
+            sessions=sessions,
+            person=cast(Any, None),  # nobody is asked here
+            interrupts=Interrupts(),
+            caller=cast(Any, SimpleNamespace(key=parent)),
+            clock=clock,
+            note=self.notes.append,
+            read_secret=lambda _: Secret(""),
+        )
+        self.session = CachedSession(self.errand(), self.means)
+        self.session.id = ID
+
+    def errand(self, *, tool: str = "kubectl", unattended: bool = False, config_changed_at: float = 0.0) -> Errand:
+        profile = Profile(
+            name="prod",
+            issuer="https://idp.example.com",
+            client_id="client",
+            flow="client-credentials" if unattended else "device",
+        )
+        request = Request(tool=tool, token="access")
+        return Errand(profile=profile, request=request, login=AGAIN, config_changed_at=config_changed_at)
+
+    @property
+    def refusals(self) -> Refusals:
+        return Refusals(self.errand(), self.session, self.means)
 
     def remember(self, error: CredentialHelperError, *, unattended: bool = False, tool: str = "kubectl") -> None:
-        self.refusals.remember(error, unattended=unattended, tool=tool)
+        Refusals(self.errand(tool=tool, unattended=unattended), self.session, self.means).remember(error, Attempt())
 
     def recall(self, *, config_changed_at: float = 0.0, quiet: bool = True) -> RememberedError | None:
+        errand = self.errand(tool="kubectl" if quiet else "git", config_changed_at=config_changed_at)
         try:
-            self.refusals.recall(config_changed_at=config_changed_at, again=AGAIN, quiet_repeats=quiet)
+            Refusals(errand, self.session, self.means).recall()
         except RememberedError as error:
             return error
         return None

@@ -18,7 +18,7 @@ from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
 from credential_helper.answers.stored_passwords import another_profile, docker_passwords
 from credential_helper.app import App, write
-from credential_helper.broker.obtain import drop
+from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Profile, Request, Secret, session_id
 from credential_helper.profiles.choose import choose_docker
@@ -168,7 +168,7 @@ def _profile_of(app: App, server: str) -> tuple[Chosen, DockerEntry] | None:
 def _drop_token(app: App, profile: Profile) -> None:
     """Drop the cached token, however young it is, and keep the refresh token: a person typed ``docker logout``."""
     try:
-        drop(session_id(profile), None, app.tools(profile))
+        drop(session_id(profile), None, app.means(profile))
     except StoreError as error:
         app.note(f"nothing is cached: {error.sentence}")
 

@@ -12,7 +12,7 @@ from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import docker_configuration, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
-from credential_helper.broker.obtain import Errand
+from credential_helper.broker.errand import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import DockerEntry, Identity, Profile, Request, session_id
 from credential_helper.profiles.choose import choose

@@ -23,7 +23,8 @@ from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import git_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
-from credential_helper.broker.obtain import Obtained, drop
+from credential_helper.broker.errand import Obtained
+from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import GitEntry, session_id
 from credential_helper.profiles import settings
@@ -191,7 +192,7 @@ def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
     if rejected is None:
         app.note("git names no token that was rejected, so none is dropped")
         return SILENCE
-    work = app.tools(chosen.profile)
+    work = app.means(chosen.profile)
     identifier = session_id(chosen.profile)
     try:
         dropped = drop(identifier, rejected, work)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import write
-from credential_helper.broker.obtain import Obtained
+from credential_helper.broker.errand import Obtained
 from credential_helper.model import Credential, Request
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen

@@ -8,11 +8,13 @@ Removing that file, as logout does, cancels the sign-in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Means
 from credential_helper.broker.freshness import SKEW
+from credential_helper.broker.person import Person
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation
@@ -25,28 +27,6 @@ from credential_helper.text import Note
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
 _ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before
 _SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
-
-
-class Showing(Protocol):
-    """The part of the terminal that a sign-in needs."""
-
-    def show(self, prompt: Prompt, *, ours: bool) -> str | None:
-        """Show a prompt, once a terminal; return the terminal's name, None while another prompt has it.
-
-        ``ours``: this process signs in, so a browser may be opened.
-        """
-
-    def waiting(self, prompt: Prompt) -> None:
-        """Called now and then while a person is waited for."""
-
-    def browser(self) -> tuple[bool, str]:
-        """Say whether a browser can be opened here, and what tells so: "there is a display"."""
-
-    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
-        """Read one line; ``go_on`` is called now and then, and may raise."""
-
-    def warn(self, sentence: str, *, hint: str | None = None) -> None:
-        """Say what did not go as it should, and what to do about it."""
 
 
 def under_way(profile: str) -> InteractionRequired:
@@ -64,6 +44,24 @@ def current_prompt(sessions: Sessions, session_id: str, now: float) -> Prompt | 
     return prompt
 
 
+def someone_is_asked(means: Means, session_id: str) -> bool:
+    """Say whether a holder of the lock that died was asking a person: the code may have been approved since."""
+    prompt = current_prompt(means.sessions, session_id, means.clock.now())
+    return prompt is not None and prompt.outlives_its_process
+
+
+def drop_dead_prompt(session: CachedSession, means: Means) -> None:
+    """Remove what asks nobody any more: the lock is ours, and a browser's prompt ended with its process."""
+    if not session.disk:
+        return
+    try:
+        prompt = means.sessions.prompt(session.id)
+        if prompt is not None and not prompt.outlives_its_process:
+            means.sessions.clear_prompt(session.id)
+    except StoreError as error:
+        means.note(error.sentence)
+
+
 class SignIn:
     """One sign-in, by the holder of the session's lock."""
 
@@ -75,7 +73,7 @@ class SignIn:
         profile: str,
         session_id: str,
         sessions: Sessions | None,
-        person: Showing,
+        person: Person,
         may_ask: bool,
         resume: bool,
         caller: Caller,

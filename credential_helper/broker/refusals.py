@@ -1,4 +1,4 @@
-"""Refusals worth remembering: kubectl asks five times in half a second, and a provider counts.
+"""Recent refusals, kept so that kubectl's five retries do not count against the provider's rate limit.
 
 Written only by the lock's holder who was told by the provider, read only after the session was found stale.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Attempt, Errand, Means
 from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,
@@ -17,9 +19,8 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.stores.sessions import Failure, Sessions
-from credential_helper.system.clock import Clock
-from credential_helper.text import Note, span
+from credential_helper.stores.sessions import Failure
+from credential_helper.text import span
 
 _LONGEST = 3600.0
 _TRANSPORT = 10.0
@@ -54,52 +55,61 @@ _UNATTENDED = {
 
 
 class Refusals:
-    """The remembered refusal of one session."""
+    """The remembered refusal of one session; one parent process is told a sentence once."""
 
-    def __init__(self, sessions: Sessions, session_id: str, *, clock: Clock, parent: str, note: Note) -> None:
-        """``parent`` names the process that called us: one parent is told a sentence once."""
-        self._sessions = sessions
-        self._id = session_id
-        self._clock = clock
-        self._parent = parent
-        self._note = note
-        self._began = clock.now()
+    def __init__(self, errand: Errand, session: CachedSession, means: Means) -> None:
+        self._errand = errand
+        self._session = session
+        self._sessions = means.sessions
+        self._id = session.id
+        self._clock = means.clock
+        self._parent = means.caller.key
+        self._note = means.note
 
-    def recall(self, *, config_changed_at: float, again: str, quiet_repeats: bool) -> None:
-        """Raise RememberedError if the provider refused a moment ago.
-
-        ``again`` is the command that asks again at once; ``quiet_repeats`` says it once to one parent.
-        """
-        failure = self._sessions.failure(self._id)
+    def recall(self) -> None:
+        """Raise RememberedError if the provider refused a moment ago."""
+        if self._errand.mode != "any" or not self._session.disk:
+            return
+        try:
+            failure = self._sessions.failure(self._id)
+        except StoreError as error:
+            self._note(error.sentence)
+            return
         now = self._clock.now()
-        if failure is None or not self._counts(failure, now, config_changed_at):
+        if failure is None or not self._counts(failure, now):
             return
         said = self._parent in failure.told
         if not said:
             self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
-        error = RememberedError(
-            f"{failure.sentence}; that was {span(now - failure.made)} ago, and {again} asks again",
+        repeated = RememberedError(
+            f"{failure.sentence}; that was {span(now - failure.made)} ago, and {self._errand.login} asks again",
             exit_code=failure.exit_code,
             hint=failure.hint,
         )
-        error.silent = said and quiet_repeats
-        raise error
+        repeated.silent = said and self._errand.request.tool == "kubectl"
+        raise repeated
 
-    def _counts(self, failure: Failure, now: float, config_changed_at: float) -> bool:
+    def _counts(self, failure: Failure, now: float) -> bool:
         if not failure.made <= now < failure.until <= failure.made + _LONGEST:
             return False
-        if config_changed_at > failure.made:
+        if self._errand.config_changed_at > failure.made:
             return False
         # No answer came, or nobody could be asked: the next caller may fare better, but not this one's repeats,
         # nor whoever waited for this very try.
-        return not failure.passing or self._parent in failure.told or self._began <= failure.made
+        return not failure.passing or self._parent in failure.told or self._session.began <= failure.made
 
-    def remember(self, error: CredentialHelperError, *, unattended: bool, tool: str, browsed: bool = False) -> None:
-        """Keep a refusal that the provider would only repeat; ``browsed``: a browser was opened before it came."""
-        seconds = _memory(error, unattended=unattended)
+    def remember(self, error: CredentialHelperError, attempt: Attempt) -> None:
+        """Keep a refusal that the provider would only repeat; after a browser was opened, any.
+
+        But not for a check of what is kept that could not be made.
+        """
+        if not self._session.disk:
+            return
+        seconds = _memory(error, unattended=self._errand.profile.unattended)
+        browsed = attempt.browsed and not (attempt.kept is not None and isinstance(error, TransportError))
         if browsed and not isinstance(error, (InteractionRequired, StoreError)) and not _cancelled(error):
             seconds = max(seconds, _AFTER_A_BROWSER)
-        if isinstance(error, InteractionRequired) and tool == "kubectl":
+        if isinstance(error, InteractionRequired) and self._errand.request.tool == "kubectl":
             seconds = _FIVE_TRIES
         if seconds <= 0:
             return
@@ -130,6 +140,8 @@ class Refusals:
 
     def forget(self) -> None:
         """Remove the remembered refusal."""
+        if not self._session.disk:
+            return
         try:
             self._sessions.clear_failure(self._id)
         except StoreError as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from credential_helper.app import App
-from credential_helper.broker.obtain import Farewell, forget
+from credential_helper.broker.forget import SignedOut, forget, same_account
 from credential_helper.commands import status
 from credential_helper.commands.selection import selected
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
@@ -55,12 +55,6 @@ def _same(sessions: Sessions, identifier: str, profile: Profile) -> bool:
     return same_account(stored.session, profile)
 
 
-def same_account(session: Session, profile: Profile) -> bool:
-    """Say whether a session is of a profile's issuer, client and account, whatever its audience and scope."""
-    mine = (profile.issuer.rstrip("/"), profile.client_id, profile.account, profile.session_kind)
-    return (session.issuer.rstrip("/"), session.client_id, session.account, session.kind) == mine
-
-
 def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
     """Return the profile that knows how to revoke a session: a configured one, else what the session itself says."""
     for profile in known:
@@ -73,7 +67,7 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
 def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App) -> int | None:
     """End one session and say what stays; None: there was none."""
     try:
-        farewell = forget(identifier, profile_of, app.tools)
+        farewell = forget(identifier, profile_of, app.means)
     except CredentialHelperError as error:
         app.terminal.error(error)
         return error.exit_code
@@ -92,7 +86,7 @@ def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App)
     return 0
 
 
-def _what_stays(farewell: Farewell, now: float) -> Iterator[str]:
+def _what_stays(farewell: SignedOut, now: float) -> Iterator[str]:
     if farewell.revoked:
         yield "the refresh token is revoked"
     elif farewell.revoked is False:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from credential_helper import PROGRAM
 from credential_helper.app import App
-from credential_helper.broker.obtain import Obtained
+from credential_helper.broker.errand import Obtained
 from credential_helper.commands.selection import selected
 from credential_helper.model import Request
 from credential_helper.profiles.settings import Given

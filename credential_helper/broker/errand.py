@@ -1,0 +1,127 @@
+"""What is to be had, by what means, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from credential_helper.broker.person import Person
+from credential_helper.errors import ConfigurationError, CredentialHelperError
+from credential_helper.model import Credential, Profile, Request, Secret, Session, Source, TokenKind
+from credential_helper.oauth.provider import Provider
+from credential_helper.stores.documents import DiskDocuments
+from credential_helper.stores.sessions import Sessions, Stored
+from credential_helper.system.caller import Caller
+from credential_helper.system.clock import Clock
+from credential_helper.system.signals import Interrupts
+from credential_helper.text import Note
+from credential_helper.transport.client import Transport
+
+Mode = Literal["any", "renew", "sign-in"]
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be had: from whom, for which tool, and how far to go for it."""
+
+    profile: Profile
+    request: Request
+    mode: Mode = "any"
+    login: str = "credential-helper login"  # the command that makes exactly this session
+    config_changed_at: float = 0.0  # a remembered refusal older than this is void
+
+    @property
+    def kind(self) -> TokenKind:
+        """Say which token the tool gets: a stock cluster trusts the ID token, a machine has none."""
+        token = self.request.token or self.profile.token
+        if token != "auto":
+            return token
+        plain = not self.profile.audience and not self.profile.resource and self.profile.session_kind == "person"
+        return "id" if self.request.tool == "kubectl" and plain else "access"
+
+    def refuse_the_impossible(self) -> None:
+        """Raise ConfigurationError where the profile can never bring the token that is asked for."""
+        if self.kind == "access":
+            return
+        if self.profile.session_kind == "client":
+            raise ConfigurationError(
+                'a machine gets no ID token: token = "id" does not go with flow = "client-credentials"',
+                hint='set token = "access"',
+            )
+        if "openid" not in self.profile.scopes:
+            raise ConfigurationError(
+                'the ID token is asked for, but the scope lacks "openid"',
+                hint='add "openid" to scope, or set token = "access"',
+            )
+
+
+class Means:
+    """What the work is done with, for the time of one process."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        person: Person,
+        interrupts: Interrupts,
+        caller: Caller,
+        clock: Clock,
+        note: Note,
+        read_secret: Callable[[Source], Secret],
+    ) -> None:
+        self.sessions = sessions
+        self.person = person
+        self.interrupts = interrupts
+        self.caller = caller
+        self.clock = clock
+        self.note = note
+        self.read_secret = read_secret
+        self._providers: dict[Profile, Provider] = {}
+
+    def provider(self, profile: Profile) -> Provider:
+        """Return the way to a profile's provider, always the same one; nothing is opened yet.
+
+        Raises ConfigurationError for an issuer or an endpoint that may not be used.
+        """
+        if profile not in self._providers:
+            self._providers[profile] = Provider(
+                profile,
+                transport=Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note),
+                documents=DiskDocuments(self.sessions.state),
+                clock=self.clock,
+                client_secret=self._reader(profile.client_secret),
+                private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
+                password=self._reader(profile.password),
+                note=self.note,
+            )
+        return self._providers[profile]
+
+    def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
+        return None if source is None else lambda: self.read_secret(source)
+
+
+class Obtained(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential, and the stamp of the session file it stands in; None: not verified, or on no disk."""
+
+    credential: Credential
+    session_id: str
+    stamp: str | None
+    session: Session
+
+
+class Attempt:
+    """What became of renewing and signing in: written by them, read where they fail."""
+
+    def __init__(self) -> None:
+        self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
+        self.kept: Stored | None = None  # what a sign-in brought
+        self.browsed = False  # a browser was opened for it
+
+
+def bring_secrets(profile: Profile, provider: Provider) -> None:
+    """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it."""
+    if profile.client_authentication != "none":
+        for read in (provider.client_secret, provider.private_key):
+            if read is not None:
+                read()

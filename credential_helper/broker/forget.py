@@ -1,0 +1,137 @@
+"""Back to nothing: one rejected token, or a whole session.
+
+A session is erased here before it is revoked there, and what stays is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from credential_helper import places
+from credential_helper.broker import freshness
+from credential_helper.broker.errand import Means
+from credential_helper.errors import CredentialHelperError, LockTimeout, StoreError
+from credential_helper.model import Identity, Profile, Secret, Session, SessionKind, Token
+from credential_helper.oauth.endpoints import revocation
+from credential_helper.oauth.provider import Provider
+from credential_helper.stores import lock
+from credential_helper.stores.sessions import Sessions
+
+
+def same_account(session: Session, profile: Profile) -> bool:
+    """Say whether a session is of a profile's issuer, client and account, whatever its audience and scope."""
+    mine = (profile.issuer.rstrip("/"), profile.client_id, profile.account, profile.session_kind)
+    return (session.issuer.rstrip("/"), session.client_id, session.account, session.kind) == mine
+
+
+LOGOUT_DEADLINE = 10.0
+
+
+def drop(session_id: str, rejected: Secret | None, means: Means) -> bool:
+    """Drop the tokens of a session but the refresh token; say whether any was dropped.
+
+    Of a token that a server ``rejected`` only that very one goes: another process may have renewed it since, and one
+    that was made less than a minute ago stays. None: a person wants them dropped, however young. StoreError and
+    LockTimeout may come.
+    """
+    if means.sessions.stamp(session_id) == places.ABSENT:
+        return False
+    sessions = means.sessions
+
+    def wait(waited: float) -> bool:
+        return waited < LOGOUT_DEADLINE
+
+    name = sessions.lock_name(session_id)
+    with lock.held(sessions.state, name, clock=means.clock, waiting=wait) as mine:
+        if not mine:
+            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
+        stored = sessions.read(session_id)
+        if stored is None:
+            return False
+        session, now = stored.session, means.clock.now()
+
+        def goes(token: Token | None) -> bool:
+            if token is None or rejected is None:
+                return token is not None
+            return token.value == rejected and not freshness.just_made(session, token, now)
+
+        changes: dict[str, object] = {kind: None for kind in ("access", "id") if goes(getattr(session, kind))}
+        if changes:
+            changes |= {"forced_at": now} if rejected is not None else {}
+            sessions.save(session_id, msgspec.structs.replace(session, **changes))
+        return bool(changes)
+
+
+class SignedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a session at logout."""
+
+    profile: str
+    kind: SessionKind
+    host: str
+    identity: Identity | None
+    had_access: bool  # an access token that the provider's resource servers still take
+    accepted_until: float | None  # until when they do; None: unknown
+    revoked: bool | None  # None: there was nothing to revoke; False: the provider revokes nothing
+    error: CredentialHelperError | None = None  # why it was not revoked
+
+
+def forget(
+    session_id: str, profile_of: Callable[[Session], Profile], means_for: Callable[[Profile | None], Means]
+) -> SignedOut | None:
+    """Erase a session here, then revoke it there; None: there was none.
+
+    A sign-in that waits for a person is cancelled. LockTimeout: another process works on it for longer than 10 s;
+    StoreError: the disk or a locked keyring keeps what should go.
+    """
+    means = means_for(None)
+    state = means.sessions.state
+
+    def cancel(waited: float) -> bool:
+        means.sessions.clear_prompt(session_id)
+        return waited < LOGOUT_DEADLINE
+
+    with lock.held(state, means.sessions.lock_name(session_id), clock=means.clock, waiting=cancel) as mine:
+        if not mine:
+            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
+        stored = means.sessions.read(session_id)
+        if stored is None:
+            means.sessions.erase(session_id)
+            return None
+        profile = profile_of(stored.session)
+        means = means_for(profile)
+        token = _last_use(session_id, stored.session, means.sessions)
+        means.sessions.erase(session_id)
+    return _revoke(stored.session, token, means.provider(profile), means.clock.now())
+
+
+def _last_use(session_id: str, session: Session, sessions: Sessions) -> Secret | None:
+    """Fetch the refresh token, to revoke it; where the keyring is locked the tokens go and its record stays known."""
+    try:
+        return sessions.refresh_token(session)
+    except StoreError:
+        wiped = msgspec.structs.replace(session, access=None, id=None, unverified=False, revoke_only=True)
+        sessions.save(session_id, wiped)
+        raise
+
+
+def _revoke(session: Session, token: Secret | None, provider: Provider, now: float) -> SignedOut:
+    revoked: bool | None = None
+    failure: CredentialHelperError | None = None
+    if token is not None:
+        try:
+            revoked = revocation.revoke(provider, token, "refresh_token")
+        except CredentialHelperError as error:
+            failure = error
+    access = session.access
+    return SignedOut(
+        profile=session.profile,
+        kind=session.kind,
+        host=provider.host,
+        identity=session.identity,
+        had_access=access is not None and (access.expires_at is None or access.expires_at > now),
+        accepted_until=access.expires_at if access is not None else None,
+        revoked=revoked,
+        error=failure,
+    )

@@ -1,0 +1,138 @@
+"""What a sign-in brought, saved at once and unverified; and what is not kept, given back."""
+
+from __future__ import annotations
+
+import os
+
+from credential_helper.broker import verification
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Errand, Means
+from credential_helper.errors import AuthorizationError, CredentialHelperError
+from credential_helper.model import Session, Token, Tokens
+from credential_helper.oauth import id_token
+from credential_helper.oauth.endpoints import revocation
+from credential_helper.oauth.provider import Provider
+from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.sessions import Stored
+from credential_helper.text import Note, foreign
+
+
+def keep(
+    errand: Errand,
+    session: CachedSession,
+    means: Means,
+    old: Session | None,
+    tokens: Tokens,
+    reservation: Reservation | None,
+) -> Stored:
+    """Save what a sign-in brought in place of the ``old`` session. Raises AuthorizationError where it is refused."""
+    profile, provider = errand.profile, means.provider(errand.profile)
+    claims = claims_of(tokens)
+    account = verification.account_of(profile)
+    if account is not None and claims and not verification.is_account(account, claims, str(claims.get("sub"))):
+        give_back(provider, tokens, means.note)
+        raise verification.wrong_account(profile, _who(claims) or "somebody else")
+    _require_id_token(errand, means, tokens)
+    _tell_scope(provider, tokens.scope)
+    who = profile.account or _who(claims) or profile.client_id
+    new = Session(
+        profile=profile.name,
+        issuer=profile.issuer,
+        client_id=profile.client_id,
+        kind=profile.session_kind,
+        account=profile.account,
+        audience=profile.audience,
+        access=access_token_of(tokens),
+        id=id_token_of(tokens),
+        scope=tokens.scope or provider.scopes(),
+        record=_record(old, f"{profile.name} {foreign(who, 80)}"),
+        unverified=tokens.id_token is not None,
+        forced_at=means.clock.now() if errand.request.refused is not None else None,
+    )
+    return session.save(new, tokens, reservation)
+
+
+def _require_id_token(errand: Errand, means: Means, tokens: Tokens) -> None:
+    """Say that nobody knows who signed in, where the provider owes an ID token (OIDC Core §3.1.3.3)."""
+    provider = means.provider(errand.profile)
+    asked = provider.scopes()
+    granted = tokens.scope if tokens.scope is not None else asked
+    if tokens.id_token is not None or "openid" not in asked or "openid" not in granted:
+        return
+    account = verification.account_of(errand.profile)
+    if account is not None:
+        give_back(provider, tokens, means.note)
+        raise AuthorizationError(
+            f"{provider.host} does not say who signed in (no ID token), "
+            f"and profile {errand.profile.name} is for {account}",
+            error="no_id_token",
+            hint="take account out of the profile, or openid into the client's scopes at the provider",
+        )
+    means.person.warn(f"{provider.host} sent no ID token: who signed in is not known")
+
+
+def _record(old: Session | None, label: str) -> tuple[str, str]:
+    """Name the keyring's record: 128 random bits for us, and a label that a person recognises."""
+    if old is not None and old.record is not None and old.record[1] == label:
+        return old.record
+    return os.urandom(16).hex(), label
+
+
+def _tell_scope(provider: Provider, granted: tuple[str, ...] | None) -> None:
+    missing = [scope for scope in provider.scopes() if granted and scope not in granted]
+    if missing:
+        provider.note(f"{provider.host} did not grant {foreign(' '.join(missing))}")
+
+
+def give_back(provider: Provider, tokens: Tokens, note: Note) -> None:
+    """Revoke what a sign-in brought that is not kept."""
+    if tokens.refresh_token is not None:
+        try:
+            revocation.revoke(provider, tokens.refresh_token, "refresh_token")
+        except CredentialHelperError as error:
+            note(f"the refused sign-in was not revoked: {error.sentence}")
+
+
+# --- tokens ---
+
+
+def claims_of(tokens: Tokens) -> dict[str, object]:
+    """Return the ID token's claims, unverified: for a first look, never for a decision to trust."""
+    return (id_token.claims_of(tokens.id_token.reveal()) or {}) if tokens.id_token is not None else {}
+
+
+def access_token_of(tokens: Tokens) -> Token:
+    """Return the access token; where the provider does not say how long it lives, its own ``exp`` does."""
+    if tokens.expires_in is not None:
+        expires_at: float | None = tokens.received_at + tokens.expires_in
+    else:
+        expires_at = _number((id_token.claims_of(tokens.access_token.reveal()) or {}).get("exp"))
+    return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
+
+
+def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:
+    """Return the ID token, with the nonce that it must answer; a refresh may bring that of the sign-in, or none.
+
+    OIDC Core §3.1.3.7 point 11, §12.2.
+    """
+    if tokens.id_token is None:
+        return None
+    claims = claims_of(tokens)
+    return Token(
+        value=tokens.id_token,
+        received_at=tokens.received_at,
+        expires_at=_number(claims.get("exp")),
+        unverified=True,
+        nonce=renewed.nonce if renewed is not None and "nonce" in claims else tokens.nonce,
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _who(claims: dict[str, object]) -> str | None:
+    for claim in ("preferred_username", "email", "name", "sub"):
+        if isinstance(value := claims.get(claim), str) and value:
+            return value
+    return None

@@ -1,0 +1,47 @@
+"""Whoever sits at the terminal, as the broker sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from credential_helper.model import Credential, Profile, Prompt, Secret
+
+
+class Person(Protocol):
+    """Somebody at a terminal, or nobody."""
+
+    def can_answer(self, profile: Profile, tool: str) -> bool:
+        """Say whether a person can be asked here and now."""
+
+    def show(self, prompt: Prompt, *, ours: bool) -> str | None:
+        """Show a prompt, once per terminal; return the terminal's name, None while another prompt has it.
+
+        ``ours``: this process signs in, so a browser may be opened.
+        """
+
+    def waiting(self, prompt: Prompt) -> None:
+        """Called now and then while a person is waited for."""
+
+    def browser(self) -> tuple[bool, str]:
+        """Say whether a browser can be opened here, and what shows it: "there is a display"."""
+
+    def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
+        """Read one line; ``go_on`` is called now and then, and may raise."""
+
+    def warn(self, sentence: str, *, hint: str | None = None) -> None:
+        """Say what did not go as it should, and what to do about it."""
+
+    def signed_in(
+        self,
+        credential: Credential,
+        *,
+        tool: str,
+        took: float,
+        refresh_token: bool,
+        advice: str | None,
+    ) -> None:
+        """Say who is signed in, and until when; ``took`` is in seconds.
+
+        ``advice`` is what to do where a refresh token was asked for and none came; None: none was asked for.
+        """

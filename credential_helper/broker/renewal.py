@@ -1,0 +1,106 @@
+"""Renewing without a person: the refresh token is spent, and what it brings is saved before anything else happens."""
+
+from __future__ import annotations
+
+import msgspec
+
+from credential_helper.broker import freshness, new_session, verification
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
+from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
+from credential_helper.model import Secret, Session, Tokens
+from credential_helper.oauth.grants import refresh_token
+from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.sessions import Stored
+
+
+def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
+    """Spend the refresh token; None: there is none, or it is refused, and only a sign-in can help.
+
+    Raises StoreError where it cannot be spent now and a token is still valid, AuthorizationError, TransportError,
+    RateLimited, TokenResponseError and ConfigurationError.
+    """
+    old = session.stored.session if session.stored is not None else None
+    if old is None or not old.refreshable or errand.mode == "sign-in":
+        return None
+    try:
+        token = means.sessions.refresh_token(old)
+    except StoreError as error:  # a locked keyring
+        _not_now(session, old, error, attempt)
+        return None
+    bring_secrets(errand.profile, means.provider(errand.profile))
+    try:
+        reservation = means.sessions.reserve(session.id)
+    except StoreError as error:  # a full disk: what cannot be saved is not spent
+        session.lose_disk(error)
+        _not_now(session, old, error, attempt)
+        return None
+    if token is None:
+        reservation.discard()
+        means.note("the keyring holds no refresh token any more")
+        return None
+    stored = _spend(errand, session, means, attempt, token, reservation)
+    return None if stored is None else _verified(errand, session, means, attempt, stored)
+
+
+def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: Attempt) -> None:
+    """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
+    if session.still_valid(old):
+        raise error
+    attempt.refusal = error
+
+
+def _spend(
+    errand: Errand,
+    session: CachedSession,
+    means: Means,
+    attempt: Attempt,
+    token: Secret,
+    reservation: Reservation,
+) -> Stored | None:
+    """Send the refresh token and save what comes, with signals held; None: it is refused, and dropped."""
+    assert session.stored is not None
+    old = session.stored.session
+    with reservation, means.interrupts.held():
+        try:
+            tokens = refresh_token.refresh(means.provider(errand.profile), token)
+        except AuthorizationError as error:
+            if error.error != "invalid_grant":
+                raise
+            error.hint = errand.login
+            attempt.refusal = error
+            # The lock is ours and the file was read under it, so this is the token that was sent.
+            session.save(msgspec.structs.replace(old, refresh_token=None, in_keyring=False))
+            means.note(error.sentence)
+            return None
+        stored = session.save(_renewed(errand, means, old, tokens), tokens, reservation)
+    if verification.is_another(old.identity, new_session.claims_of(tokens)):
+        verification.wipe(session, stored.session)
+        raise verification.another_subject(errand, means)
+    if stored.session.unverified and tokens.id_token is None:
+        return None  # who signed in was never verified, and there is nothing left to verify
+    return stored
+
+
+def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens) -> Session:
+    return msgspec.structs.replace(
+        old,
+        access=new_session.access_token_of(tokens),
+        id=new_session.id_token_of(tokens, renewed=old.id) or old.id,
+        id_not_renewed=tokens.id_token is None,
+        scope=tokens.scope or old.scope,
+        forced_at=means.clock.now() if errand.request.refused is not None else old.forced_at,
+    )
+
+
+def _verified(
+    errand: Errand, session: CachedSession, means: Means, attempt: Attempt, stored: Stored
+) -> Obtained | None:
+    stored = verification.settle(errand, session, means, stored)
+    if errand.kind == "id" and not freshness.valid(stored.session, "id", errand.request, means.clock.now()):
+        host = means.provider(errand.profile).host
+        attempt.refusal = InteractionRequired(
+            f'{host} renews no ID tokens, so token = "id" needs a new sign-in', hint=errand.login
+        )
+        return None
+    return session.answer(stored.session, stamp=stored.stamp or None)

@@ -1,0 +1,76 @@
+"""The profile's flow: a machine signs in by itself, a person only where one can be asked."""
+
+from __future__ import annotations
+
+from credential_helper.broker import announce, new_session, verification
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
+from credential_helper.broker.interaction import SignIn, someone_is_asked
+from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
+from credential_helper.model import Tokens
+from credential_helper.oauth import grants
+from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.sessions import Stored
+
+
+def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
+    """Run the profile's flow. Raises InteractionRequired where nobody can be asked, and whatever the flow raises."""
+    unattended = errand.profile.unattended
+    may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request.tool))
+    if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
+        raise _nobody_to_ask(errand, means)
+    old = session.stored.session if session.stored is not None else None
+    provider = means.provider(errand.profile)
+
+    def keep(tokens: Tokens, reservation: Reservation | None) -> None:
+        attempt.kept = new_session.keep(errand, session, means, old, tokens, reservation)
+
+    interaction = SignIn(
+        tool=errand.request.tool,
+        target=errand.request.target or errand.profile.audience or ", ".join(errand.profile.resource) or None,
+        profile=errand.profile.name,
+        session_id=session.id,
+        sessions=means.sessions if session.disk else None,
+        person=means.person,
+        may_ask=may_ask,
+        resume=errand.mode == "any",
+        caller=means.caller,
+        interrupts=means.interrupts,
+        clock=means.clock,
+        note=means.note,
+        keep=keep,
+        give_back=lambda tokens: new_session.give_back(provider, tokens, means.note),
+    )
+    started = means.clock.monotonic()
+    bring_secrets(errand.profile, provider)
+    stored: Stored | None = None
+    try:
+        grants.sign_in(provider, interaction)
+        if attempt.kept is None:
+            raise CredentialHelperError("the sign-in ended without tokens")
+        stored = verification.settle(errand, session, means, attempt.kept)
+    except AuthorizationError as error:
+        if error.error == "expired_token" and may_ask and not unattended and not interaction.asked:
+            raise InteractionRequired(
+                "another prompt has had this terminal all the time", hint=f"answer that one, then {errand.login}"
+            ) from None
+        raise
+    finally:
+        attempt.browsed = interaction.browsed
+        interaction.close(finished=attempt.kept is not None, verified=stored is not None)
+    found = session.answer(stored.session, stamp=stored.stamp or None)
+    announce.new_person(errand, means, old, stored.session)
+    if interaction.asked or (errand.mode == "sign-in" and errand.profile.session_kind == "person"):
+        announce.signed_in(errand, means, found, took=means.clock.monotonic() - started)
+    return found
+
+
+def _nobody_to_ask(errand: Errand, means: Means) -> InteractionRequired:
+    host = means.provider(errand.profile).host
+    if errand.mode == "sign-in":
+        return InteractionRequired(
+            f"a person has to sign in to {host}, and none can be asked here",
+            hint="run it in a terminal; --verbose says what is in the way",
+        )
+    why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
+    return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)

@@ -1,0 +1,117 @@
+"""Saved before verified, answered only when verified.
+
+An answer is saved at once with the mark ``unverified``; here its ID token is checked and the mark removed. A check that
+cannot be made now leaves the mark; one that fails wipes the tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Errand, Means
+from credential_helper.errors import AuthorizationError, ClockError
+from credential_helper.model import Identity, Profile, Session
+from credential_helper.oauth import id_token
+from credential_helper.stores.sessions import Stored
+from credential_helper.text import foreign
+
+_ACCOUNT_CLAIMS = ("preferred_username", "email", "upn", "unique_name")
+
+
+def finish(errand: Errand, session: CachedSession, means: Means) -> None:
+    """Verify what was saved unverified, before anything stands on it.
+
+    A refresh would bring an ID token without the nonce, so a sign-in is judged by its own token whatever its age, as of
+    the time when it came. An ID token that a refresh brought is judged only where it can be answered. Raises
+    AuthorizationError where the check fails, TransportError where it cannot be made now.
+    """
+    stored = session.stored
+    if stored is None or stored.session.id is None or errand.mode == "sign-in":
+        return
+    token, now = stored.session.id, means.clock.now()
+    expired = token.expires_at is None or token.expires_at <= now
+    if not stored.session.unverified and (expired or errand.mode == "renew"):
+        return
+    try:
+        settle(errand, session, means, stored, at=token.received_at if expired else None)
+    except AuthorizationError as error:
+        error.hint = error.hint or errand.login
+        raise
+
+
+def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored, *, at: float | None = None) -> Stored:
+    """Check the ID token if its answer depends on it, and save the session without the mark.
+
+    ``at``: the time to judge it by, in seconds since the epoch; None: now. Raises as ``finish`` does.
+    """
+    kept = stored.session
+    if kept.id is None or not (kept.unverified or (errand.kind == "id" and kept.id.unverified)):
+        return stored
+    provider = means.provider(errand.profile)
+    try:
+        identity = id_token.validate(provider, kept.id.value, nonce=kept.id.nonce, at=at)
+        _require_same_person(errand, means, kept, identity)
+    except ClockError:
+        raise  # the mark stays: the check is repeated when the clock is right
+    except AuthorizationError:
+        wipe(session, kept)
+        raise
+    return session.save(
+        msgspec.structs.replace(
+            kept, unverified=False, identity=identity, id=msgspec.structs.replace(kept.id, unverified=False)
+        )
+    )
+
+
+def wipe(session: CachedSession, kept: Session) -> None:
+    """Forget the tokens of an answer that failed its check; the refresh token stays for logout to revoke."""
+    session.save(msgspec.structs.replace(kept, access=None, id=None, identity=None, unverified=False, revoke_only=True))
+
+
+# --- who it is ---
+
+
+def account_of(profile: Profile) -> str | None:
+    """Return whom the ID token must name; a password's user name was sent, and need not be a claim."""
+    return None if profile.flow == "password" else profile.account
+
+
+def is_account(account: str, claims: Mapping[str, object], subject: str) -> bool:
+    """Say whether claims name an account: by the subject exactly, by a name without regard to case."""
+    names = {value.casefold() for claim in _ACCOUNT_CLAIMS if isinstance(value := claims.get(claim), str)}
+    return account == subject or account.casefold() in names
+
+
+def is_another(identity: Identity | None, claims: Mapping[str, object]) -> bool:
+    """Say whether claims name another person: a subject is one of its issuer only (OIDC Core §12.2)."""
+    if identity is None:
+        return False
+    before = dict(identity.claims) | {"sub": identity.subject}
+    return any(claims[name] != before[name] for name in ("iss", "sub") if name in claims and name in before)
+
+
+def _require_same_person(errand: Errand, means: Means, kept: Session, identity: Identity) -> None:
+    account = account_of(errand.profile)
+    if account is not None and not is_account(account, dict(identity.claims), identity.subject):
+        raise wrong_account(errand.profile, identity.name or identity.subject)
+    if is_another(kept.identity, dict(identity.claims) | {"sub": identity.subject}):
+        raise another_subject(errand, means)
+
+
+def wrong_account(profile: Profile, who: str) -> AuthorizationError:
+    """Return the refusal of a sign-in by another account than the profile's."""
+    return AuthorizationError(
+        f"signed in as {foreign(who)}, but profile {profile.name} is for {profile.account}",
+        hint="sign in with that account, or change account in the profile",
+    )
+
+
+def another_subject(errand: Errand, means: Means) -> AuthorizationError:
+    """Return the refusal of a refresh that brought another person's tokens."""
+    host = means.provider(errand.profile).host
+    return AuthorizationError(
+        f"{host} renewed the session for another person than the one who signed in", hint=errand.login
+    )
