@@ -96,23 +96,14 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     jwks: str | None = None
 
 
-class GitEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A git URL that a profile lists."""
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL or server that a profile lists for a tool."""
 
     url: str  # normalised: scheme://host:port/path without a final slash
-    username: str = "oauth2"
-    scheme: Literal["auto", "basic", "bearer"] = "auto"
-    audience: str | None = None
-    scope: tuple[str, ...] | None = None
-
-
-class DockerEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A registry that a profile lists."""
-
-    server: str  # normalised: https://host:port/path without a final slash
-    username: str = "oauth2accesstoken"
-    audience: str | None = None
-    scope: tuple[str, ...] | None = None
+    username: str = ""  # what the answer says, ``{claim}`` replaced by what the ID token says
+    scheme: Literal["auto", "basic", "bearer"] = "auto"  # how the token goes out (RFC 9110 §11.1)
+    audience: str | None = None  # instead of the profile's
+    scope: tuple[str, ...] | None = None  # instead of the profile's
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,10 +132,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     legacy: bool = False  # allows the password flow
     realm: str | None = None  # Auth0's connection, of the password flow
     password: Source | None = None  # of the password flow, unattended
-    git: tuple[GitEntry, ...] = ()
-    docker: tuple[DockerEntry, ...] = ()
-    kubernetes: tuple[str, ...] = ()  # normalised servers; empty: any
+    listed: tuple[tuple[str, tuple[Listed, ...]], ...] = ()  # by the key of the profile: whose requests it serves
     origins: tuple[tuple[str, str], ...] = ()  # (setting, where it came from), for status --verbose
+
+    def lists(self, key: str) -> tuple[Listed, ...]:
+        """Return what is listed under a key; empty: nothing, or the key is not there."""
+        return dict(self.listed).get(key, ())
 
     @property
     def session_kind(self) -> SessionKind:

@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "oauth": {"providers", "system", "transport", "urls"},
     "places": set(),
-    "profiles": {"__init__", "places", "providers", "system", "urls"},
+    "profiles": {"__init__", "places", "providers", "system", "tools", "urls"},
     "providers": {"urls"},
     "replies": {"__init__", "places"},
     "stores": {"places", "system"},
@@ -124,6 +124,12 @@ class Module:
         self.source = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.source)
         self.imports = list(_imports(self.tree, lazy=False))
+        self.names = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == PACKAGE
+            for alias in node.names
+        }
 
     @property
     def ours(self) -> Iterator[tuple[str, Import]]:
@@ -205,15 +211,66 @@ def test_every_permission_is_used() -> None:
     assert not unused, "take these out of the table"
 
 
-@pytest.mark.parametrize("group", ["tools", "oauth", "stores", "terminal", "profiles"])
-def test_those_who_never_see_each_other_do_not_by_a_detour_either(group: str) -> None:
+# Who never sees whom, not even by a detour through others of this list.
+STRANGERS = {
+    "answers": {"commands", "cli"},
+    "commands": {"answers", "cli"},
+    "broker": {"profiles", "terminal", "tools", "answers", "commands", "app"},
+    "oauth": {"stores", "profiles", "terminal", "tools", "broker", "app"},
+    "transport": {"oauth", "stores", "profiles", "terminal", "tools", "broker", "app"},
+    "stores": {"oauth", "transport", "profiles", "terminal", "tools", "broker", "app"},
+    "terminal": {"oauth", "transport", "stores", "profiles", "tools", "broker", "app"},
+    "profiles": {"oauth", "transport", "stores", "terminal", "broker", "app"},
+    "system": {"oauth", "transport", "stores", "profiles", "terminal", "tools", "broker", "app"},
+}
+
+
+@pytest.mark.parametrize("group", STRANGERS)
+def test_strangers_do_not_meet_by_a_detour_either(group: str) -> None:
     seen, more = set[str](), {group}
     while more:
         seen |= more
         more = {name for one in more for name in MAY_IMPORT[one]} - seen
-    assert not seen & {"tools", "oauth", "stores", "terminal", "profiles", "broker/new_session", "context", "cli"} - {
-        group
-    }
+    assert not seen & STRANGERS[group]
+
+
+def test_a_tool_is_pure_and_the_table_is_all_that_profiles_see_of_it() -> None:
+    for module in MODULES.values():
+        for found in module.imports:
+            if module.folder == "tools":
+                assert (
+                    found.module.startswith("msgspec")
+                    or found.module.partition(".")[0] != PACKAGE
+                    or (found.module in TOOLS_MAY_IMPORT)
+                ), f"{module.name} imports {found.module}"
+            if module.folder in ("profiles", "replies"):
+                assert not found.module.startswith(f"{PACKAGE}.tools."), f"{module.name} imports {found.module}"
+
+
+TOOLS_MAY_IMPORT = {
+    *(f"{PACKAGE}.{name}" for name in ("model", "errors", "text", "tools", "tools.wire", "tools.contract")),
+}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """In a folder, too, the files stand above one another; what is imported lazily, or for a type, counts as well."""
+    graph = {module.name: _files_imported_by(module) for module in MODULES.values()}
+    while leaves := [name for name, imported in graph.items() if not imported]:
+        for leaf in leaves:
+            del graph[leaf]
+            for imported in graph.values():
+                imported.discard(leaf)
+    assert not graph, "these import each other"
+
+
+def _files_imported_by(module: Module) -> set[str]:
+    found = set()
+    for name in module.names:
+        path = name.removeprefix(PACKAGE).removeprefix(".").replace(".", "/") or "__init__"
+        while path and path not in MODULES:
+            path = path.rpartition("/")[0]
+        found.add(path or "__init__")
+    return found - {module.name}
 
 
 @BY_NAME

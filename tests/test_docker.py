@@ -18,7 +18,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import Credential, DockerEntry, Identity, Secret
+from credential_helper.model import Credential, Identity, Listed, Secret
 from credential_helper.profiles.matching import longest_match
 from credential_helper.tools import docker
 
@@ -37,8 +37,8 @@ HUB = [
 ADA = Identity(subject="ada", name="Ada", claims=(("sub", "ada"), ("email", "ada@example.com"), ("odd", "a:b")))
 
 
-def entry(server: str = "https://registry.example.com:443", username: str = "oauth2accesstoken") -> DockerEntry:
-    return DockerEntry(server=server, username=username)
+def entry(server: str = "https://registry.example.com:443", username: str = "oauth2accesstoken") -> Listed:
+    return Listed(url=server, username=username)
 
 
 # --- get and erase ----------------------------------------------------------------------------------------------------

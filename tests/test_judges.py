@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from credential_helper import places
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, UsageError
-from credential_helper.model import DockerEntry, GitEntry, Source
+from credential_helper.model import Listed, Source
 from credential_helper.profiles import parse
-from credential_helper.profiles.entries import docker_servers, git_urls, kubernetes_servers
 from credential_helper.profiles.written import SINGLE_QUOTES, Origin, Written, check_keys
+from tests.helpers.profiles import parse_list
 
 HOME = {"HOME": "/home/ada"}
 REMARKS: list[str] = []
@@ -24,6 +25,10 @@ SYSTEM = Origin(kind="system", expand=lambda path: places.expand(path, HOME), fo
 FLAG = Origin(kind="flag", expand=lambda path: places.expand(path, HOME))
 VARIABLE = Origin(kind="variable", expand=lambda path: places.expand(path, HOME))
 REQUEST = Origin(kind="request")
+
+git_urls = partial(parse_list, "git")
+docker_servers = partial(parse_list, "docker")
+kubernetes_servers = partial(parse_list, "kubernetes")
 
 
 def in_file(value: Any, key: str = "key") -> Written:
@@ -426,8 +431,8 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
         "scope": "a b",
     }
     assert git_urls(in_file(["https://git.example.com", table])) == (
-        GitEntry(url="https://git.example.com:443"),
-        GitEntry(
+        Listed(url="https://git.example.com:443", username="oauth2"),
+        Listed(
             url="https://git.example.com:443/group", username="ada", scheme="bearer", audience="api", scope=("a", "b")
         ),
     )
@@ -436,9 +441,9 @@ def test_a_git_entry_is_a_url_or_a_table() -> None:
 def test_a_docker_entry_is_a_server_or_a_table() -> None:
     table = {"server": "https://index.docker.io/v1/", "username": "<token>", "audience": "api", "scope": ["a"]}
     assert docker_servers(in_file(["registry.example.com:5000", "localhost:5000", table])) == (
-        DockerEntry(server="https://registry.example.com:5000"),
-        DockerEntry(server="https://localhost:5000"),
-        DockerEntry(server="https://index.docker.io:443/v1", username="<token>", audience="api", scope=("a",)),
+        Listed(url="https://registry.example.com:5000", username="oauth2accesstoken"),
+        Listed(url="https://localhost:5000", username="oauth2accesstoken"),
+        Listed(url="https://index.docker.io:443/v1", username="<token>", audience="api", scope=("a",)),
     )
 
 
@@ -500,10 +505,8 @@ def test_a_wrong_git_entry_is_named_by_its_place(value: object, sentence: str) -
 
 
 def test_kubernetes_servers_are_normalised() -> None:
-    assert kubernetes_servers(in_file(["https://API.example.com", "https://x:6443/k8s/"])) == (
-        "https://api.example.com:443",
-        "https://x:6443/k8s",
-    )
+    listed = kubernetes_servers(in_file(["https://API.example.com", "https://x:6443/k8s/"]))
+    assert [entry.url for entry in listed] == ["https://api.example.com:443", "https://x:6443/k8s"]
 
 
 # --- unknown keys

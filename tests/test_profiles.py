@@ -19,11 +19,13 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Profile, Request, Source, session_id
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import choose, choose_docker, choose_git, is_ad_hoc
+from credential_helper.profiles.choose import choose, is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.profiles.hints import hint_flags
-from credential_helper.profiles.matching import match_docker, match_git, serves
+from credential_helper.profiles.matching import serves
 from credential_helper.profiles.sources import read_secret
+from credential_helper.tools import TOOLS
+from tests.helpers.profiles import choose_docker, choose_git, match_docker, match_git
 
 Environ = dict[str, str]
 
@@ -439,7 +441,7 @@ def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
     assert (profile.resource, profile.scope, profile.token) == (("https://r",), ("a", "b"), "id")
     assert (profile.account, profile.flow, profile.interactive, profile.store) == ("ada", "device", "never", "none")
     assert profile.parameters == (("a", "1"), ("b", "3"), ("c", "4"))
-    assert profile.kubernetes == ("https://k:443",)
+    assert [entry.url for entry in profile.lists("kubernetes")] == ["https://k:443"]
     assert dict(profile.origins)["audience"] == "--audience"
     assert dict(profile.origins)["issuer"].endswith("config.toml: profiles.dev.issuer")
 
@@ -756,7 +758,7 @@ def test_a_broken_profile_that_lists_the_host_is_an_error_and_not_not_mine(envir
 
 def docker(environ: Environ, server: str, **flags: object) -> str | None:
     found = choose_docker(DOCKER, server, flags, environ)
-    return None if found is None else f"{found[0].profile.name} {found[1].server} {found[1].username}"
+    return None if found is None else f"{found[0].profile.name} {found[1].url} {found[1].username}"
 
 
 def test_docker_is_served_by_the_longest_match(environ: Environ) -> None:
@@ -785,14 +787,14 @@ def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) 
     configuration = load(environ)
     found = match_docker(configuration, "registry.example.com:5000")
     assert found is not None
-    assert (found[0].name, found[1].server) == ("prod", "https://registry.example.com:5000")
+    assert (found[0].name, found[1].url) == ("prod", "https://registry.example.com:5000")
     assert match_docker(configuration, "registry.example.com:5000", only="dev") is None
     assert match_docker(configuration, "@") is None
     listed = match_git(configuration, "https", "git.example.com", "dev/x")
     assert listed is not None
     assert (listed[0].name, listed[1].url) == ("dev", "https://git.example.com:443/dev")
     assert match_git(configuration, "https", "git.example.com", None, only="dev") is None
-    assert [name for name, _ in configuration.docker_entries()] == ["prod", "dev", "dev"]
+    assert [name for name, _ in configuration.entries(TOOLS["docker"])] == ["prod", "dev", "dev"]
 
 
 # --- who gets a token: kubernetes
@@ -800,8 +802,8 @@ def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) 
 
 def test_without_a_list_every_cluster_is_served(environ: Environ) -> None:
     write(environ, ONE)
-    serves(chosen_by(environ), None)
-    serves(chosen_by(environ), "https://anything")
+    serves(chosen_by(environ), "kubernetes", None)
+    serves(chosen_by(environ), "kubernetes", "https://anything")
 
 
 def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
@@ -810,7 +812,7 @@ def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
     for server in (
         *("https://api.example.com:6443", "https://API.example.com.:6443/", "https://rancher.example.com:443/k8s/a"),
     ):
-        serves(profile, server)
+        serves(profile, "kubernetes", server)
     for server in (
         *("https://api.example.com", "http://api.example.com:6443", "https://api.example.com:6443.evil.example"),
         *(
@@ -821,13 +823,13 @@ def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
         *("https://rancher.example.com/k8s/a/b", "https://rancher.example.com/k8s/a?x", "api.example.com:6443", ""),
     ):
         with pytest.raises(AuthorizationError, match="does not list the cluster"):
-            serves(profile, server)
+            serves(profile, "kubernetes", server)
 
 
 def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        serves(chosen_by(environ), None)
+        serves(chosen_by(environ), "kubernetes", None)
     assert caught.value.exit_code == 77
     assert caught.value.profile == "prod"
     assert "provideClusterInfo: true" in (caught.value.hint or "")
@@ -836,7 +838,7 @@ def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: En
 def test_a_cluster_that_is_not_listed_is_told_with_the_profile_and_its_list(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        serves(chosen_by(environ), "https://other.example.com")
+        serves(chosen_by(environ), "kubernetes", "https://other.example.com")
     assert caught.value.profile == "prod"
     assert caught.value.hint == "it serves https://api.example.com:6443 (its kubernetes says so)"
 

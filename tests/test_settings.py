@@ -14,6 +14,7 @@ from credential_helper.profiles.assembly import assemble
 from credential_helper.profiles.hints import hint_flags
 from credential_helper.profiles.inputs import from_flags, from_table, from_variables
 from credential_helper.profiles.written import FileKind, Origin, Written
+from credential_helper.tools import LISTED
 
 Environ = dict[str, str]
 
@@ -79,7 +80,7 @@ def test_no_variable_is_one_of_another_tool_s() -> None:
 def test_every_setting_becomes_a_field_of_the_profile() -> None:
     for setting in settings.SETTINGS:
         table, _, key = setting.name.partition(".")
-        assert table in Profile.__struct_fields__
+        assert table in (*Profile.__struct_fields__, *LISTED)
         assert table != "endpoints" or key in Endpoints.__struct_fields__
         assert table != "private_key" or key in (*settings.KINDS, *PrivateKey.__struct_fields__)
 
@@ -186,9 +187,9 @@ def test_every_key_of_the_file_arrives() -> None:
     assert profile.client_secret is not None
     assert profile.client_secret.value == ("CI_SECRET",)
     assert profile.client_secret.origin == "f.toml: profiles.prod.client_secret.env"
-    assert profile.git[0].url == "https://git.example.com:443"
-    assert profile.docker[0].server == "https://registry.example.com:443"
-    assert profile.kubernetes == ("https://api.example.com:443",)
+    assert profile.lists("git")[0].url == "https://git.example.com:443"
+    assert profile.lists("docker")[0].url == "https://registry.example.com:443"
+    assert [entry.url for entry in profile.lists("kubernetes")] == ["https://api.example.com:443"]
     assert dict(profile.origins)["endpoints.jwks"] == "f.toml: profiles.prod.endpoints.jwks"
     assert dict(profile.origins)["parameters.organization"] == "f.toml: profiles.prod.parameters.organization"
 
@@ -601,8 +602,8 @@ def test_flags_become_the_same_profile_as_a_file(environ: Environ) -> None:
         ("https://r", "https://s"),
     )
     assert (profile.parameters, profile.endpoints.jwks) == ((("x", "1=2"),), "https://j")
-    assert (profile.git[0].url, profile.docker[0].server) == ("https://g:443", "https://d:443")
-    assert profile.kubernetes == ("https://k:443",)
+    assert (profile.lists("git")[0].url, profile.lists("docker")[0].url) == ("https://g:443", "https://d:443")
+    assert [entry.url for entry in profile.lists("kubernetes")] == ["https://k:443"]
     assert dict(profile.origins)["parameters.x"] == "--parameter"
 
 
@@ -629,7 +630,7 @@ def test_variables_become_the_same_profile_as_flags(environ: Environ) -> None:
     assert profile.parameters == (("x", "1"), ("y", "2"))
     assert profile.client_secret is not None
     assert profile.client_secret.value == (f"{environ['HOME']}/secret",)
-    assert [entry.url for entry in profile.git] == ["https://g:443", "https://h:443"]
+    assert [entry.url for entry in profile.lists("git")] == ["https://g:443", "https://h:443"]
     assert (profile.provider, profile.redirect_uri, profile.legacy) == ("auth0", "http://localhost/callback", False)
     assert profile.endpoints.authorization == "https://a"
     assert dict(profile.origins)["endpoints.token"] == "CREDENTIAL_HELPER_TOKEN_ENDPOINT"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from credential_helper import PROGRAM, __version__, replies
+from credential_helper import PROGRAM, __version__, replies, urls
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
@@ -20,12 +20,12 @@ from credential_helper.answers.stored_passwords import another_profile, docker_p
 from credential_helper.app import App, write
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
-from credential_helper.model import DockerEntry, Profile, Request, Secret, session_id
-from credential_helper.profiles.choose import choose_docker
+from credential_helper.model import Listed, Profile, Request, Secret, session_id
+from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
-from credential_helper.tools import docker, wire
+from credential_helper.tools import TOOLS, docker, wire
 
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 
@@ -148,12 +148,12 @@ def _read_all(call: Call) -> bytes:
 # --- servers that a profile lists -------------------------------------------------------------------------------------
 
 
-def _profile_of(app: App, server: str) -> tuple[Chosen, DockerEntry] | None:
+def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
     """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
     request = Request(tool="docker", target=server)
-    found: list[tuple[Chosen, DockerEntry]] = []
+    found: list[tuple[Chosen, Listed]] = []
     for spelling in docker.spellings(server):
-        match = choose_docker(request, spelling, {}, app.environ, note=app.note)
+        match = choose_listed(TOOLS["docker"], urls.parse_server(spelling), request, {}, app.environ, note=app.note)
         if match is not None:
             found.append(match)
     names = {chosen.profile.name for chosen, _ in found}

@@ -14,13 +14,13 @@ from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
-from credential_helper.model import DockerEntry, Identity, Profile, Request, session_id
+from credential_helper.model import Identity, Listed, Profile, Request, session_id
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.configuration import Configuration
 from credential_helper.profiles.matching import longest_match
 from credential_helper.replies.keep import keep
 from credential_helper.stores.passwords import INDEX, Passwords
-from credential_helper.tools import docker
+from credential_helper.tools import TOOLS, docker
 
 
 def answer_list(call: Call) -> int:
@@ -46,21 +46,21 @@ def answer_list(call: Call) -> int:
     return 0
 
 
-def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], DockerEntry]]:
+def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], Listed]]:
     """Yield every server that is listed, and what judges and returns its profile."""
     if configuration is None:
         profile = choose(Request(tool="docker"), {}, app.environ, note=app.note).profile
-        yield from ((lambda: profile, entry) for entry in profile.docker)
+        yield from ((lambda: profile, entry) for entry in profile.lists("docker"))
         return
     only = app.environ.get("CREDENTIAL_HELPER_PROFILE") or None
     if only is not None:
         configuration.table(only, "CREDENTIAL_HELPER_PROFILE")
-    for name, entry in configuration.docker_entries():
+    for name, entry in configuration.entries(TOOLS["docker"]):
         if only in (None, name):
             yield partial(configuration.profile, name), entry
 
 
-def _with_entry(profile: Profile, entry: DockerEntry) -> Profile:
+def _with_entry(profile: Profile, entry: Listed) -> Profile:
     """Return the profile with the audience and the scope that a server asks for instead of its own."""
     return msgspec.structs.replace(
         profile, audience=entry.audience or profile.audience, scope=entry.scope or profile.scope
@@ -89,9 +89,9 @@ def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple
     return session.identity, float("inf") if token.expires_at is None else token.expires_at
 
 
-def _stored_servers(passwords: Passwords, entries: Sequence[DockerEntry]) -> dict[str, str]:
+def _stored_servers(passwords: Passwords, entries: Sequence[Listed]) -> dict[str, str]:
     """Return the user names of all that is stored, without the servers that a profile lists: theirs is not answered."""
-    listed = [entry.server for entry in entries]
+    listed = [entry.url for entry in entries]
     names = {urls.parse_url(server).host for server in listed}
 
     def ours(server: str) -> bool:

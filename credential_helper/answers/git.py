@@ -20,19 +20,19 @@ import msgspec
 from credential_helper import replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
-from credential_helper.answers.stored_passwords import git_passwords
+from credential_helper.answers.stored_passwords import git_passwords, url_of
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
-from credential_helper.model import GitEntry, session_id
+from credential_helper.model import Listed, session_id
 from credential_helper.profiles import settings
-from credential_helper.profiles.choose import choose_git
+from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.system import children
-from credential_helper.tools import git, wire
+from credential_helper.tools import TOOLS, git, wire
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
 
@@ -119,11 +119,10 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
 
 
-def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, GitEntry] | None:
+def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, Listed] | None:
     if not message.named:
         return None
-    asked = message.protocol, message.host, message.path
-    return choose_git(git.request(message), *asked, given, app.environ, note=app.note)
+    return choose_listed(TOOLS["git"], url_of(message), git.request(message), given, app.environ, note=app.note)
 
 
 def _git_version(app: App, chosen: Chosen) -> git.Version | None:

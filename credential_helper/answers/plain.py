@@ -25,7 +25,7 @@ def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, o
     app = call.app
     chosen = choose(request, flags, app.environ, note=app.note)
     if request.tool == "kubectl":
-        serves(chosen.profile, request.target)
+        serves(chosen.profile, "kubernetes", request.target)
     return deliver(call, tool_input, chosen, request, render)
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
+
+from credential_helper import urls
 from credential_helper.app import App
 from credential_helper.profiles.choose import is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load, password_storage
-from credential_helper.profiles.matching import match_docker, match_git
+from credential_helper.profiles.matching import match_listed
 from credential_helper.stores.passwords import Passwords
-from credential_helper.tools import docker, git
+from credential_helper.tools import TOOLS, docker, git
+
+
+def url_of(message: git.Message) -> urls.Url | None:
+    """Return what git asks for as one address; None: that is no http or https one."""
+    origin = urls.parse_host(message.protocol, message.host)
+    return None if origin is None else msgspec.structs.replace(origin, path=message.path or "")
 
 
 def another_profile(app: App, server: str) -> str | None:
@@ -19,7 +28,7 @@ def another_profile(app: App, server: str) -> str | None:
     if configuration is None:
         return None
     for spelling in docker.spellings(server):
-        if match := match_docker(configuration, spelling, note=app.note):
+        if match := match_listed(configuration, TOOLS["docker"], urls.parse_server(spelling), note=app.note):
             return match[0].name
     return None
 
@@ -47,7 +56,7 @@ def git_passwords(app: App, given: Mapping[str, object], message: git.Message) -
     storage, configuration = _storage(app, given)
     if storage is None:
         return None
-    if configuration is not None and match_git(configuration, message.protocol, message.host, message.path):
+    if configuration is not None and match_listed(configuration, TOOLS["git"], url_of(message)):
         app.note("another profile lists this host, so its password is not stored")
         return None
     return Passwords(app.state, app.keyring(), storage=storage, clock=app.clock, note=app.note)

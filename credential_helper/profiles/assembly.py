@@ -12,6 +12,7 @@ from credential_helper.profiles import parse
 from credential_helper.profiles.parse import write_instead
 from credential_helper.profiles.settings import BY_NAME, KINDS, SECRETS, Setting, by_key
 from credential_helper.profiles.written import Written
+from credential_helper.tools import LISTED
 
 
 def assemble(
@@ -46,7 +47,8 @@ def assemble(
     profile = Profile(
         name=name,
         ad_hoc=ad_hoc,
-        **{key: value for key, value in judged.items() if "." not in key},
+        **{key: value for key, value in judged.items() if "." not in key and key not in LISTED},
+        listed=tuple((key, judged[key]) for key in LISTED if key in judged),
         parameters=tuple(_table_of("parameters", judged).items()),
         endpoints=Endpoints(**_table_of("endpoints", judged)),
         client_secret=_source_of("client_secret", judged),

@@ -12,21 +12,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
-from credential_helper import urls
+from credential_helper import PROGRAM
 from credential_helper.errors import ConfigurationError, UsageError
-from credential_helper.model import DockerEntry, GitEntry, Request
+from credential_helper.model import Listed, Request
 from credential_helper.profiles import parse, settings
 from credential_helper.profiles.ad_hoc import ad_hoc_only, ad_hoc_profile
 from credential_helper.profiles.chosen import Chosen, as_written, with_request
-from credential_helper.profiles.configuration import Configuration, Entry, address_of, load
-from credential_helper.profiles.entries import docker_servers, git_urls
+from credential_helper.profiles.configuration import Configuration, load
+from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.inputs import from_flags, from_variables
-from credential_helper.profiles.matching import git_url, longest_entry
+from credential_helper.profiles.matching import longest_entry
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.text import Note, foreign, silent
+from credential_helper.tools import Tool
+from credential_helper.urls import Url
 
 # What names a profile, or makes one, and its variable.
 _NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issuer", "provider")}
@@ -50,52 +52,37 @@ def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, 
     return _named(configuration, name or configuration.default(), request, flags, environ)
 
 
-def choose_git(
+def choose_listed(
+    tool: Tool,
+    asked: Url | None,
     request: Request,
-    protocol: str,
-    host: str,
-    path: str | None,
     flags: Mapping[str, object],
     environ: Mapping[str, str],
     *,
     note: Note = silent,
-) -> tuple[Chosen, GitEntry] | None:
-    """Return the profile that lists what git asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("git", git_urls, git_url(protocol, host, path), request, flags, environ, note)
+) -> tuple[Chosen, Listed] | None:
+    """Return the profile that lists what a tool asks for, and how; None: not mine. Raises as ``choose`` does.
 
-
-def choose_docker(
-    request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent
-) -> tuple[Chosen, DockerEntry] | None:
-    """Return the profile that lists what docker asks for, and how; None: not mine. Raises as ``choose`` does."""
-    return _choose_listed("docker", docker_servers, urls.parse_server(server), request, flags, environ, note)
-
-
-def _choose_listed(
-    key: Literal["git", "docker"],
-    parse: Callable[[Written], tuple[Entry, ...]],
-    asked: urls.Url | None,
-    request: Request,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    note: Note,
-) -> tuple[Chosen, Entry] | None:
+    ``asked`` None: what it asks for is no address.
+    """
+    assert tool.hosts is not None
+    key = tool.hosts.key
     how, name, named_by = _selected(request, flags, environ)
     if asked is None:
         return None
     if how == "issuer":
         chosen = ad_hoc_profile(request, flags, environ)
-        found = longest_entry([("", entry) for entry in getattr(chosen.profile, key)], asked, note)
+        found = longest_entry([("", entry) for entry in chosen.profile.lists(key)], asked, note)
         return None if found is None else (chosen, found[1])
     configuration = load(environ, note=note)
-    entries = configuration.entries(key, parse)
+    entries = configuration.entries(tool)
     if how == "profile":
         configuration.table(name, named_by)
         entries = [(lister, entry) for lister, entry in entries if lister == name]
     if key in flags:  # the list of the one profile that is named; without a name there is none to change
         if how == "default":
             raise UsageError(f"--{key} needs --profile or --issuer")
-        entries = [(name, entry) for entry in parse(from_flags(flags, environ)[key])]
+        entries = [(name, entry) for entry in parser_of(tool.hosts)(from_flags(flags, environ)[key])]
     found = longest_entry(entries, asked, note)
     if found is None:
         return None
@@ -145,7 +132,7 @@ def _check_leftovers(configuration: Configuration, flags: Mapping[str, object], 
 
 def is_ad_hoc(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
     """Say whether flags and variables make the profile, so that no file is read. Raises as ``choose`` does."""
-    return _selected(Request(tool="git"), flags, environ)[0] == "issuer"
+    return _selected(Request(tool=PROGRAM), flags, environ)[0] == "issuer"
 
 
 def _spelled(key: str, flags: Mapping[str, object]) -> str:
@@ -175,7 +162,7 @@ def _named(
     request: Request,
     flags: Mapping[str, object],
     environ: Mapping[str, str],
-    entry: GitEntry | DockerEntry | None = None,
+    entry: Listed | None = None,
 ) -> Chosen:
     """Return a profile of the file, with what a listed host says of it, flags and the request laid over it."""
     given = from_flags(flags, environ)
@@ -190,10 +177,10 @@ def _named(
     return Chosen(profile=profile, files=configuration.files, hidden=configuration.hidden)
 
 
-def _of_entry(configuration: Configuration, name: str, entry: GitEntry | DockerEntry | None) -> dict[str, Written]:
+def _of_entry(configuration: Configuration, name: str, entry: Listed | None) -> dict[str, Written]:
     """Return the audience and scope that a listed host asks for instead of its profile's."""
     if entry is None:
         return {}
-    table = configuration.table(name).part(address_of(entry), None)
+    table = configuration.table(name).part(entry.url, None)
     wishes = {"audience": entry.audience, "scope": None if entry.scope is None else list(entry.scope)}
     return {key: table.part(key, value) for key, value in wishes.items() if value is not None}

@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, cast
+from functools import partial
+from typing import Any, Literal, cast
 
 from credential_helper import places
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.model import DockerEntry, GitEntry, Profile
+from credential_helper.model import Listed, Profile
 from credential_helper.profiles import config_file, parse, settings
 from credential_helper.profiles.assembly import assemble
 from credential_helper.profiles.config_file import ConfigFile
-from credential_helper.profiles.entries import docker_servers, git_urls
+from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.inputs import from_table
 from credential_helper.profiles.written import FileKind, Origin, Written, check_keys, nearest_word, typed
 from credential_helper.text import Note, foreign, silent
-
-Entry = TypeVar("Entry", GitEntry, DockerEntry)
+from credential_helper.tools import LISTED, Tool
 
 TOP_LEVEL = ("default_profile", "password_storage", "profiles")
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -122,7 +122,9 @@ class Configuration:
         errors: list[CredentialHelperError] = []
         for name in self._tables:
             errors += self._parsed(name, {})[1]
-        for collect in (self.git_entries, self.docker_entries, self.default_name):
+        lists = [tool for tool in LISTED.values() if tool.hosts is not None and not tool.hosts.restricts]
+        collectors: list[Callable[[], object]] = [*(partial(self.entries, tool) for tool in lists), self.default_name]
+        for collect in collectors:
             try:
                 collect()
             except CredentialHelperError as error:
@@ -147,38 +149,27 @@ class Configuration:
         names = ", ".join(map(foreign, self._tables))
         raise UsageError(f"which profile? there are {names}", hint="give --profile NAME, or set default_profile")
 
-    def git_entries(self) -> list[tuple[str, GitEntry]]:
-        """Return every git URL with its profile's name; raises as ``entries`` does."""
-        return self.entries("git", git_urls)
-
-    def docker_entries(self) -> list[tuple[str, DockerEntry]]:
-        """Return every registry with its profile's name; raises as ``entries`` does."""
-        return self.entries("docker", docker_servers)
-
-    def entries(self, key: str, parse: Callable[[Written], tuple[Entry, ...]]) -> list[tuple[str, Entry]]:
-        """Return what all profiles list under a key, with their names.
+    def entries(self, tool: Tool) -> list[tuple[str, Listed]]:
+        """Return what all profiles list for a tool, with their names.
 
         Raises ConfigurationError for an entry that is wrong, or that is listed twice.
         """
-        entries: list[tuple[str, Entry]] = []
+        assert tool.hosts is not None
+        key, parse = tool.hosts.key, parser_of(tool.hosts)
+        entries: list[tuple[str, Listed]] = []
         lister: dict[str, str] = {}
         for name, written in self._tables.items():
             if key not in written.value:
                 continue
             part = written.part(key, written.value[key])
             for entry in parse(part):
-                url = address_of(entry)
+                url = entry.url
                 if url in lister:
                     other = "twice" if lister[url] == name else f"by profile {foreign(lister[url])}, too"
                     raise part.impossible(f"{foreign(url)} is listed {other}", hint="list it once")
                 lister[url] = name
                 entries.append((name, entry))
         return entries
-
-
-def address_of(entry: GitEntry | DockerEntry) -> str:
-    """Return the normal form of what an entry lists."""
-    return entry.url if isinstance(entry, GitEntry) else entry.server
 
 
 def _variables_named(value: object) -> Iterator[str]:

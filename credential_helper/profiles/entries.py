@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from credential_helper import urls
-from credential_helper.model import DockerEntry, GitEntry
+from credential_helper.model import Listed
 from credential_helper.profiles.parse import choice, http_url, scope, text
 from credential_helper.profiles.written import Written, check_keys, items_of, typed
+from credential_helper.tools import Hosts
 
 
 def listed_url(written: Written) -> str:
@@ -30,44 +31,40 @@ def _server(written: Written) -> str:
     return listed_url(written if "://" in value else Written(f"https://{value}", written.where, written.origin))
 
 
-def _entry(written: Written, key: str, parsers: Mapping[str, Callable[[Written], object]]) -> dict[str, Any]:
-    """Parse one item of ``git_urls`` or ``docker_servers``: a string, or a table of which ``key`` is required."""
+def parser_of(hosts: Hosts) -> Callable[[Written], tuple[Listed, ...]]:
+    """Return what parses the list of one tool, as its row says."""
+    if hosts.restricts:
+        return lambda written: tuple(Listed(url=listed_url(item)) for item in items_of(written, "a list of URLs"))
+    parsers = _parsers(hosts)
+    what = f"a list of {'URLs' if hosts.entry == 'url' else f'{hosts.entry}s'} or tables"
+
+    def entries(written: Written) -> tuple[Listed, ...]:
+        return tuple(_entry(item, hosts, parsers) for item in items_of(written, what))
+
+    return entries
+
+
+def _parsers(hosts: Hosts) -> Mapping[str, Callable[[Written], object]]:
+    """Return the keys that a table in the list may have."""
+    parsers: dict[str, Callable[[Written], object]] = {hosts.entry: listed_url if hosts.entry == "url" else _server}
+    if hosts.username:
+        parsers["username"] = text
+    if hosts.schemes:
+        parsers["scheme"] = choice(*hosts.schemes)
+    return parsers | {"audience": text, "scope": scope}
+
+
+def _entry(written: Written, hosts: Hosts, parsers: Mapping[str, Callable[[Written], object]]) -> Listed:
+    """Parse one item of a list: a string, or a table."""
     if isinstance(written.value, str):
-        return {key: parsers[key](written)}
+        return Listed(url=str(parsers[hosts.entry](written)), username=hosts.username)
     table = typed(written, dict[str, Any], f"a string or a table with {', '.join(parsers)}")
     for error in check_keys(written, table, tuple(parsers)):
         raise error
-    if key not in table:
-        raise written.malformed(f"{key} is missing")
-    return {name: parse(written.part(name, table[name])) for name, parse in parsers.items() if name in table}
-
-
-GIT_KEYS: Mapping[str, Callable[[Written], object]] = {
-    "url": listed_url,
-    "username": text,
-    "scheme": choice("auto", "basic", "bearer"),
-    "audience": text,
-    "scope": scope,
-}
-DOCKER_KEYS: Mapping[str, Callable[[Written], object]] = {
-    "server": _server,
-    "username": text,
-    "audience": text,
-    "scope": scope,
-}
-
-
-def git_urls(written: Written) -> tuple[GitEntry, ...]:
-    """Return the git URLs that a profile lists."""
-    return tuple(GitEntry(**_entry(item, "url", GIT_KEYS)) for item in items_of(written, "a list of URLs or tables"))
-
-
-def docker_servers(written: Written) -> tuple[DockerEntry, ...]:
-    """Return the registries that a profile lists."""
-    several = items_of(written, "a list of servers or tables")
-    return tuple(DockerEntry(**_entry(item, "server", DOCKER_KEYS)) for item in several)
-
-
-def kubernetes_servers(written: Written) -> tuple[str, ...]:
-    """Return the Kubernetes servers that a profile is restricted to."""
-    return tuple(listed_url(item) for item in items_of(written, "a list of URLs"))
+    if hosts.entry not in table:
+        raise written.malformed(f"{hosts.entry} is missing")
+    found: dict[str, Any] = {
+        name: parse(written.part(name, table[name])) for name, parse in parsers.items() if name in table
+    }
+    url = found.pop(hosts.entry)
+    return Listed(**{"url": url, "username": hosts.username, **found})

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from credential_helper import PROGRAM
 from credential_helper.model import Profile
 from credential_helper.profiles.settings import KINDS, SECRETS, by_key
+from credential_helper.tools import LISTED
 
 # Settings that neither name a session nor change where it is kept.
-NOT_OF_THE_SESSION = ("token", "interactive", "git", "docker", "kubernetes")
+NOT_OF_THE_SESSION = ("token", "interactive", *LISTED)
 
 
 def hint_flags(profile: Profile) -> list[str]:

@@ -4,57 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from credential_helper import urls
 from credential_helper.errors import AuthorizationError
-from credential_helper.model import DockerEntry, GitEntry, Profile
-from credential_helper.profiles.configuration import Configuration, Entry, address_of
+from credential_helper.model import Listed, Profile
+from credential_helper.profiles.configuration import Configuration
 from credential_helper.text import Note, foreign, silent
+from credential_helper.tools import Tool
 from credential_helper.urls import Url, parse_url, segments
 
 
-def match_git(
-    configuration: Configuration,
-    protocol: str,
-    host: str,
-    path: str | None,
-    *,
-    only: str | None = None,
-    note: Note = silent,
-) -> tuple[Profile, GitEntry] | None:
-    """Return the profile that lists a git request's host, and how it does; None: not mine.
+def match_listed(
+    configuration: Configuration, tool: Tool, asked: Url | None, *, only: str | None = None, note: Note = silent
+) -> tuple[Profile, Listed] | None:
+    """Return the profile that lists what a tool asks for, and how it does; None: not mine.
 
-    ``only`` narrows to one profile's hosts. Raises ConfigurationError when what is listed, or that profile, is wrong.
+    ``only`` narrows to one profile's list. Raises ConfigurationError when what is listed, or that profile, is wrong.
     """
-    asked = git_url(protocol, host, path)
-    return None if asked is None else _match(configuration, configuration.git_entries(), asked, only, note)
-
-
-def match_docker(
-    configuration: Configuration, server: str, *, only: str | None = None, note: Note = silent
-) -> tuple[Profile, DockerEntry] | None:
-    """Return the profile that lists a docker request's server, and how it does; None: not mine. Else as match_git."""
-    asked = urls.parse_server(server)
-    return None if asked is None else _match(configuration, configuration.docker_entries(), asked, only, note)
-
-
-def _match(
-    configuration: Configuration, entries: Sequence[tuple[str, Entry]], asked: urls.Url, only: str | None, note: Note
-) -> tuple[Profile, Entry] | None:
-    found = longest_entry([(name, entry) for name, entry in entries if only in (None, name)], asked, note)
+    if asked is None:
+        return None
+    entries = [(name, entry) for name, entry in configuration.entries(tool) if only in (None, name)]
+    found = longest_entry(entries, asked, note)
     return None if found is None else (configuration.profile(found[0]), found[1])
 
 
-def git_url(protocol: str, host: str, path: str | None) -> urls.Url | None:
-    """Return what git asks for as one address; None: that is no http or https one."""
-    origin = urls.parse_host(protocol, host)
-    return None if origin is None else msgspec.structs.replace(origin, path=path or "")
-
-
-def longest_entry(entries: Sequence[tuple[str, Entry]], asked: urls.Url, note: Note) -> tuple[str, Entry] | None:
+def longest_entry(entries: Sequence[tuple[str, Listed]], asked: Url, note: Note) -> tuple[str, Listed] | None:
     """Return the entry with the longest path that serves a request, and its profile's name."""
-    addresses = [address_of(entry) for _, entry in entries]
+    addresses = [entry.url for _, entry in entries]
     found = longest_match(addresses, asked)
     if found is None and not asked.path:
         for url in addresses:
@@ -63,12 +37,13 @@ def longest_entry(entries: Sequence[tuple[str, Entry]], asked: urls.Url, note: N
     return None if found is None else entries[found]
 
 
-def serves(profile: Profile, server: str | None) -> None:
-    """Refuse a Kubernetes server (spec.cluster.server) that the profile's ``kubernetes`` does not list.
+def serves(profile: Profile, key: str, server: str | None) -> None:
+    """Refuse a server (spec.cluster.server) that the profile's list under ``key`` leaves out; an empty list has all.
 
     Raises AuthorizationError; also when the server is not known.
     """
-    if not profile.kubernetes:
+    listed = [entry.url for entry in profile.lists(key)]
+    if not listed:
         return
     error = None
     if server is None:
@@ -76,22 +51,22 @@ def serves(profile: Profile, server: str | None) -> None:
             "the profile lists the clusters it serves, and kubectl does not say which one this is",
             hint="write provideClusterInfo: true into the exec section of the kubeconfig",
         )
-    elif not _listed(profile, server):
+    elif not _is_one_of(listed, server):
         error = AuthorizationError(
             f"the profile does not list the cluster {foreign(server)}",
-            hint=f"it serves {', '.join(map(foreign, profile.kubernetes))} (its kubernetes says so)",
+            hint=f"it serves {', '.join(map(foreign, listed))} (its {key} says so)",
         )
     if error is not None:
         error.profile = profile.name
         raise error
 
 
-def _listed(profile: Profile, server: str) -> bool:
+def _is_one_of(listed: Sequence[str], server: str) -> bool:
     try:
-        asked = urls.parse_url(server)
+        asked = parse_url(server)
     except ValueError:
         return False
-    return asked.query is None and asked.normal in profile.kubernetes
+    return asked.query is None and asked.normal in listed
 
 
 def longest_match(listed: Sequence[str], asked: Url) -> int | None:

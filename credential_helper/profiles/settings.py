@@ -18,9 +18,10 @@ import msgspec
 from credential_helper import providers
 from credential_helper.errors import CredentialHelperError
 from credential_helper.profiles import parse
-from credential_helper.profiles.entries import docker_servers, git_urls, kubernetes_servers
+from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.parse import choice
 from credential_helper.profiles.written import Written
+from credential_helper.tools import LISTED
 
 if TYPE_CHECKING:
     import argparse
@@ -195,9 +196,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting("realm", parse.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
     *_source("password", "the password"),
-    _setting("git", git_urls, "URL", "serve git for this URL", repeat=True),
-    _setting("docker", docker_servers, "SERVER", "serve docker, podman and skopeo for this registry", repeat=True),
-    _setting("kubernetes", kubernetes_servers, "URL", "serve only this Kubernetes server", repeat=True),
+    *(
+        _setting(key, parser_of(tool.hosts), tool.hosts.metavar, tool.hosts.help, repeat=True)
+        for key, tool in LISTED.items()
+        if tool.hosts is not None
+    ),
 )
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -26,7 +26,7 @@ from credential_helper.errors import (
     InteractionRequired,
     ProtocolError,
 )
-from credential_helper.model import Credential, DockerEntry, Identity, Secret
+from credential_helper.model import Credential, Identity, Listed, Secret
 from credential_helper.text import foreign
 from credential_helper.tools.wire import token_text, username
 
@@ -109,16 +109,16 @@ def spellings(server: str) -> tuple[str, ...]:
     return () if host in HUB else (server,)
 
 
-def key_of(entry: DockerEntry) -> str:
+def key_of(entry: Listed) -> str:
     """Return the key by which docker looks up a server that a profile lists: HOST[:PORT][/PATH], or the Hub's."""
-    if not entry.server.startswith("https://"):
-        return entry.server
-    host, slash, path = entry.server.removeprefix("https://").partition("/")
+    if not entry.url.startswith("https://"):
+        return entry.url
+    host, slash, path = entry.url.removeprefix("https://").partition("/")
     server = host.removesuffix(":443") + slash + path
     return HUB_KEY if hub(server) else server
 
 
-def username_of(entry: DockerEntry, identity: Identity | None) -> str:
+def username_of(entry: Listed, identity: Identity | None) -> str:
     """Return the user name for a registry: as it is written, ``{claim}`` replaced by what the ID token says.
 
     Raises ConfigurationError where there is no such claim, or where Basic cannot carry the name.
@@ -137,7 +137,7 @@ def render(server: str, username: str, secret: Secret) -> bytes:
     return json.dumps({"ServerURL": server, "Username": username, "Secret": secret.reveal()}).encode() + b"\n"
 
 
-def render_token(server: str, entry: DockerEntry, credential: Credential) -> bytes:
+def render_token(server: str, entry: Listed, credential: Credential) -> bytes:
     """Return the answer to ``get`` for a server that a profile lists. Raises TokenResponseError, ConfigurationError."""
     return render(server, username_of(entry, credential.identity), Secret(token_text(credential)))
 

@@ -1,0 +1,62 @@
+"""Who serves a git or docker request, in the words of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from credential_helper import urls
+from credential_helper.model import Listed, Profile, Request
+from credential_helper.profiles.choose import choose_listed
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import Configuration
+from credential_helper.profiles.entries import parser_of
+from credential_helper.profiles.matching import match_listed
+from credential_helper.profiles.written import Written
+from credential_helper.text import Note, silent
+from credential_helper.tools import LISTED, TOOLS
+from credential_helper.urls import Url
+
+
+def git_url(protocol: str, host: str, path: str | None) -> Url | None:
+    origin = urls.parse_host(protocol, host)
+    return None if origin is None else msgspec.structs.replace(origin, path=path or "")
+
+
+def choose_git(
+    request: Request,
+    protocol: str,
+    host: str,
+    path: str | None,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    note: Note = silent,
+) -> tuple[Chosen, Listed] | None:
+    return choose_listed(TOOLS["git"], git_url(protocol, host, path), request, flags, environ, note=note)
+
+
+def choose_docker(
+    request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str]
+) -> tuple[Chosen, Listed] | None:
+    return choose_listed(TOOLS["docker"], urls.parse_server(server), request, flags, environ)
+
+
+def match_git(
+    configuration: Configuration, protocol: str, host: str, path: str | None, *, only: str | None = None
+) -> tuple[Profile, Listed] | None:
+    return match_listed(configuration, TOOLS["git"], git_url(protocol, host, path), only=only)
+
+
+def match_docker(
+    configuration: Configuration, server: str, *, only: str | None = None
+) -> tuple[Profile, Listed] | None:
+    return match_listed(configuration, TOOLS["docker"], urls.parse_server(server), only=only)
+
+
+def parse_list(key: str, written: Written) -> tuple[Listed, ...]:
+    """Parse what a profile lists under a key."""
+    hosts = LISTED[key].hosts
+    assert hosts is not None
+    return parser_of(hosts)(written)
