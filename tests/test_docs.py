@@ -1,8 +1,12 @@
-"""README is true: what it names exists, what exists is named, and its examples are read by the program itself."""
+"""README and docs/ are true: what they name exists, what exists is named, and the program itself reads their examples.
+
+README and the pages under docs/ are read together: a command, flag, key or variable is named if any page names it.
+"""
 
 from __future__ import annotations
 
 import argparse
+import posixpath
 import re
 import shlex
 import tomllib
@@ -21,14 +25,21 @@ from credential_helper.terminal.words import prompt_lines
 from credential_helper.tools import kubectl, own_json, wire
 
 CHECKOUT = Path(__file__).parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+FILES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+PAGES = {path.relative_to(CHECKOUT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
+README = PAGES["README.md"]
+ALL = "\n".join(PAGES.values())
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "credential_helper").rglob("*.py")))
 
-# Flags that README names and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
+# Each tool, and its page under docs/tools.
+TOOLS = {"kubectl": "kubectl", "git": "git", "docker": "docker", "json": "scripts"}
+
+# Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
 FOREIGN_FLAGS = {
     "--upgrade",
     *("--global", "--add", "--replace-all"),
     *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
+    *("--current", "--user"),
     *("--oidc-issuer-url", "--oidc-client-id", "--oidc-client-secret", "--oidc-extra-scope"),
     *("--oidc-use-access-token", "--oidc-auth-request-extra-params", "--grant-type", "--certificate-authority"),
     *("--insecure-skip-tls-verify", "--token-cache-dir", "--token-cache-storage", "--force-refresh"),
@@ -40,17 +51,27 @@ FOREIGN_FLAGS = {
 TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS", "CREDENTIAL_HELPER_TEST_ARTEFACTS"}
 
 
-def section(title: str) -> str:
+def page(name: str) -> str:
+    """Return a page of docs/, named without its ending."""
+    return PAGES[f"docs/{name}.md"]
+
+
+def section(title: str, text: str) -> str:
     """Return the text below a heading of the second level."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"README has no section {title}"
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"there is no section {title}"
     return found[1]
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = ALL) -> list[str]:
     """Return the fenced code blocks of a language, without the indent of the list that they stand in."""
     found = re.finditer(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{match[1]}", "", match[2], flags=re.MULTILINE) for match in found]
+
+
+def prose(text: str) -> str:
+    """Return a page without its code blocks, where a # begins a comment."""
+    return re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,31 +96,31 @@ def flags() -> set[str]:
 
 
 def test_every_command_is_in_the_table_and_every_row_is_a_command() -> None:
-    rows = re.findall(r"^\| `credential-helper (\S+?)[` ]", section("Commands"), re.MULTILINE)
+    rows = re.findall(r"^\| `credential-helper (\S+?)[` ]", section("Commands", README), re.MULTILINE)
     assert rows == list(commands())
 
 
 def test_every_flag_that_is_named_exists() -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", README))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ALL))
     assert named - FOREIGN_FLAGS <= flags()
-    assert named >= FOREIGN_FLAGS, "README names these no more: take them out of the list"
+    assert named >= FOREIGN_FLAGS, "no page names these any more: take them out of the list"
 
 
 def test_every_flag_that_exists_is_named() -> None:
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", README))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ALL))
     assert flags() <= named
 
 
 def invocations() -> Iterator[list[str]]:
-    """Yield the words after the program's name, of every command in README."""
+    """Yield the words after the program's name, of every command on the pages."""
     for block in blocks("sh"):
         for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"\$\(|\)|\||&&", line.partition("  #")[0]):
                 words = shlex.split(part) if part.count('"') % 2 == 0 else part.split()
                 if words[:1] == ["credential-helper"]:
                     yield [word for word in words[1:] if not word.startswith("<")]
-    for span in re.findall(r"`credential-helper ([^`]+)`", README):
-        yield [word for word in span.split() if not re.fullmatch(r"\[?PROFILE…?\]?", word)]
+    for span in re.findall(r"`credential-helper ([^`]+)`", ALL):
+        yield [word for word in span.split() if not re.fullmatch(r"\[?PROFILE…?\]?|<.*", word)]
 
 
 def test_every_command_line_can_be_typed() -> None:
@@ -111,9 +132,12 @@ def test_every_command_line_can_be_typed() -> None:
             parser().parse_args(words)
 
 
+def six_steps() -> str:
+    return section("kubectl with Auth0, in six steps", page("tools/kubectl"))
+
+
 def test_the_kubeconfig_and_kubectl_s_own_command_say_the_same() -> None:
-    text = section("kubectl with Auth0, in six steps")
-    [yaml], [command] = blocks("yaml", text), blocks("sh", text)
+    [yaml], [command] = blocks("yaml", six_steps()), blocks("sh", six_steps())
     [listed] = re.findall(r"args: \[(.*)\]", yaml)
     arguments = listed.split(", ")
     words = shlex.split(command.replace("\\\n", " "))
@@ -124,10 +148,12 @@ def test_the_kubeconfig_and_kubectl_s_own_command_say_the_same() -> None:
         assert f": {value}\n" in yaml
     assert "provideClusterInfo: true\n" in yaml
     assert "--exec-provide-cluster-info" in words
+    [set_up] = blocks("sh", section("Set up", README))
+    assert " ".join(words) in " ".join(shlex.split(set_up.replace("\\\n", " ")))
 
 
 def test_a_whole_profile_fits_into_a_kubeconfig() -> None:
-    listed = re.findall(r"`args: \[(.*?)\]`", README.replace("\n", " "))
+    listed = re.findall(r"`args: \[(.*?)\]`", ALL.replace("\n", " "))
     assert listed
     for arguments in listed:
         words = [word.strip('"') for word in arguments.split(", ")]
@@ -136,21 +162,21 @@ def test_a_whole_profile_fits_into_a_kubeconfig() -> None:
 
 def test_yaml_is_indented_by_spaces_and_every_line_is_a_key_or_an_item() -> None:
     found = blocks("yaml")
-    assert len(found) == 3
+    assert found
     for block in found:
         for line in block.splitlines():
             assert re.fullmatch(r"(  )*(- )?[\w.\-/]+:( .+)?", line), line
-    exec_section = blocks("yaml", section("kubectl with Auth0, in six steps"))[0].partition("exec:\n")[2]
+    exec_section = blocks("yaml", six_steps())[0].partition("exec:\n")[2]
     assert set(re.findall(r"^ +(\w+):", exec_section, re.MULTILINE)) == {
         *("apiVersion", "command", "args", "interactiveMode", "provideClusterInfo", "installHint")
     }
 
 
 def test_what_the_cluster_s_extension_may_hold_is_told() -> None:
-    told = re.search(r"It may hold ((?:`\w+`(?:, | and )?)+)", README)
+    told = re.search(r"It may hold ((?:`\w+`(?:, | and )?)+)", page("tools/kubectl"))
     assert told
     assert tuple(re.findall(r"`(\w+)`", told[1])) == kubectl.CONFIG_KEYS
-    assert kubectl.EXTENSION in README
+    assert kubectl.EXTENSION in page("tools/kubectl")
 
 
 # --- configuration
@@ -168,7 +194,7 @@ def test_every_toml_block_is_a_config_file_that_loads(block: str, tmp_path: Path
 
 
 def reference() -> str:
-    return blocks("toml", section("Configuration"))[0]
+    return blocks("toml", page("configuration"))[0]
 
 
 def test_the_reference_has_every_key_and_no_other() -> None:
@@ -207,7 +233,7 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
 
 def test_flags_that_change_a_profile_and_those_that_may_not_are_told_apart() -> None:
     told = re.search(
-        r"Flags may change .*? but not who is asked.*?--issuer`\.", section("Configuration").replace("\n", " ")
+        r"Flags may change .*? but not who is asked.*?--issuer`\.", page("configuration").replace("\n", " ")
     )
     assert told
     free, _, fixed = told[0].partition("but not who is asked")
@@ -219,14 +245,14 @@ def test_flags_that_change_a_profile_and_those_that_may_not_are_told_apart() -> 
 
 
 def test_every_variable_that_is_named_is_known_to_the_program() -> None:
-    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", README))
-    named |= {f"CREDENTIAL_HELPER_{name}" for name in re.findall(r"`…_([A-Z_]+)`", README)}
+    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", ALL))
+    named |= {f"CREDENTIAL_HELPER_{name}" for name in re.findall(r"`…_([A-Z_]+)`", ALL)}
     assert named - TEST_VARIABLES <= variables()
 
 
 def test_every_variable_of_the_program_is_named() -> None:
-    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", README))
-    table = {setting.variable for setting in settings.SETTINGS}  # README: each flag has its variable
+    named = set(re.findall(r"CREDENTIAL_HELPER_[A-Z_]+", ALL))
+    table = {setting.variable for setting in settings.SETTINGS}  # configuration.md: each flag has its variable
     assert variables() - table <= named
     assert set(places.SECRET_VARIABLES) <= named
 
@@ -246,7 +272,9 @@ def exit_codes(error: type[errors.CredentialHelperError] = errors.CredentialHelp
 
 
 def test_every_exit_code_is_in_the_table_and_every_row_is_an_exit_code() -> None:
-    rows = [int(code) for code in re.findall(r"^\| (\d+) \|", section("Exit codes"), re.MULTILINE)]
+    rows = [
+        int(code) for code in re.findall(r"^\| (\d+) \|", section("Exit codes", page("configuration")), re.MULTILINE)
+    ]
     assert rows == sorted(exit_codes() | {0, 130})
     told = {int(code) for code in re.findall(r"\b(\d\d) ", cli._EPILOG)}
     assert told == exit_codes()
@@ -295,7 +323,7 @@ def test_the_prompt_of_the_browser_flow_is_the_one_that_people_see() -> None:
         verification_uri="https://example.eu.auth0.com/authorize?response_type=code&client_id=Xyz&",
         expires_at=authorization_code.DEADLINE,
     )
-    assert shown in blocks("console")[0].replace("&…", "&")
+    assert shown in blocks("console", README)[0].replace("&…", "&")
     assert '"there is a display"' in SOURCE
 
 
@@ -309,10 +337,10 @@ def test_the_prompt_with_a_code_is_the_one_that_people_see() -> None:
         verification_uri_complete="https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
         expires_at=900,
     )
-    [here] = blocks("console", section("How you sign in"))
+    [here] = blocks("console", page("signing-in"))
     assert shown in here
     there = shown.replace("kubectl", "git").replace("https://kubernetes.example.com:6443", "https://git.example.com")
-    assert there in blocks("console", section("git"))[0]
+    assert there in blocks("console", page("tools/git"))[0]
     assert '"SSH_CONNECTION is set"' in SOURCE
 
 
@@ -320,7 +348,7 @@ def test_the_prompt_with_a_code_is_the_one_that_people_see() -> None:
 
 
 def test_what_to_register_is_what_the_table_of_providers_says() -> None:
-    text = section("How you sign in")
+    text = section("What to register", page("signing-in"))
     for known in providers.PROVIDERS.values():
         assert f"`{known.redirect_uri}`" in text, known.name
         fixed = known.redirect_uri != providers.PROVIDERS["generic"].redirect_uri
@@ -328,11 +356,11 @@ def test_what_to_register_is_what_the_table_of_providers_says() -> None:
 
 
 def test_the_six_steps_for_auth0_register_what_is_sent() -> None:
-    assert f"`{providers.PROVIDERS['auth0'].redirect_uri}`" in section("kubectl with Auth0, in six steps")
+    assert f"`{providers.PROVIDERS['auth0'].redirect_uri}`" in six_steps()
 
 
 def test_the_table_of_providers_is_the_program_s() -> None:
-    table = re.search(r"^\| `provider` \|.*\n\|[-|]*\n((?:\|.*\n)*)", section("Providers"), re.MULTILINE)
+    table = re.search(r"^\| `provider` \|.*\n\|[-|]*\n((?:\|.*\n)*)", page("providers/index"), re.MULTILINE)
     assert table
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|", table[1], re.MULTILINE)
     assert {name for name, *_ in rows} == set(providers.PROVIDERS)
@@ -342,24 +370,41 @@ def test_the_table_of_providers_is_the_program_s() -> None:
         told = re.findall(r"`(.*?)`", hosts)
         assert {host if host in known.hosts else host.removeprefix("*") for host in told} <= set(known.hosts), name
         assert bool(told) == bool(known.hosts), name
+        assert {host.removeprefix("*") for host in told} >= set(known.hosts[:1]), name
         assert (flows == "all") == (known.flows == every), name
         assert redirect_uri == f"`{known.redirect_uri}`" or redirect_uri.startswith("none, for a "), name
 
 
-def test_every_provider_has_a_section_with_a_profile_of_its_own() -> None:
-    _, *split = re.split(r"^### (.*)\n", section("Providers"), flags=re.MULTILINE)
-    parts = dict(zip(split[::2], split[1::2], strict=True))
-    assert set(parts) == {known.title for known in providers.PROVIDERS.values() if known.name != "generic"}
-    for title, text in parts.items():
-        for table in tomllib.loads(blocks("toml", text)[0])["profiles"].values():
-            named = table.get("provider")
-            issuer = table["issuer"] if named is None else "https://provider.example.com"
-            profile = model.Profile(name="x", client_id="x", issuer=issuer, provider=named)
-            assert providers.of(profile).title == title
+def test_every_row_of_readme_s_providers_is_a_row_of_the_table_and_a_link() -> None:
+    rows = re.findall(
+        r"^\| \[(.*?)\]\(docs/providers/(\w+)\.md\) \| `(\w+)` \| (.*?) \|$", section("Providers", README), re.MULTILINE
+    )
+    assert [name for _, _, name, _ in rows] == [name for name in providers.PROVIDERS if name != "generic"] + ["generic"]
+    for title, linked, name, flows in rows:
+        assert linked == name
+        assert name == "generic" or title == providers.PROVIDERS[name].title
+        [listed] = re.findall(rf"^\| `{name}` \| .*? \| (.*?) \|", page("providers/index"), re.MULTILINE)
+        assert flows.partition(":")[0] == listed, name
+
+
+def test_every_provider_has_a_page_and_every_page_is_a_provider_s() -> None:
+    assert set(names_under("docs/providers")) == {*providers.PROVIDERS, "index"}
+
+
+@pytest.mark.parametrize("name", sorted(set(providers.PROVIDERS) - {"generic"}))
+def test_a_provider_s_page_has_a_profile_of_its_own(name: str) -> None:
+    text = page(f"providers/{name}")
+    known = providers.PROVIDERS[name]
+    assert text.startswith(f"# {known.title}\n")
+    for table in tomllib.loads(blocks("toml", text)[0])["profiles"].values():
+        named = table.get("provider")
+        issuer = table["issuer"] if named is None else "https://provider.example.com"
+        profile = model.Profile(name="x", client_id="x", issuer=issuer, provider=named)
+        assert providers.of(profile) is known
 
 
 def test_those_that_need_no_issuer_are_named() -> None:
-    told = re.search(r"((?:`\w+`(?:, | and )?)+) need no `issuer`", section("Providers"))
+    told = re.search(r"((?:`\w+`(?:, | and )?)+) need no `issuer`", page("providers/index"))
     assert told
     assert set(re.findall(r"`(\w+)`", told[1])) == {
         known.name for known in providers.PROVIDERS.values() if known.issuer
@@ -367,7 +412,7 @@ def test_those_that_need_no_issuer_are_named() -> None:
 
 
 def test_the_request_and_the_answer_of_get_are_told() -> None:
-    text = section("Scripts, curl and other tools")
+    text = page("tools/scripts")
     told = re.search(r"The request may hold (.*?) \(the SHA-256", text, re.DOTALL)
     assert told
     assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(wire.KEYS)
@@ -390,22 +435,78 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
 
 @pytest.mark.parametrize("words", ["unlock the keyring", "this machine's clock is"])
 def test_messages_that_are_quoted_are_said(words: str) -> None:
-    assert words in section("Troubleshooting")
+    assert words in page("troubleshooting")
     assert words in SOURCE
 
 
-def test_links_lead_somewhere() -> None:
-    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    assert "#troubleshooting" in links
-    for link in links:
-        assert link[1:] in anchors if link.startswith("#") else (CHECKOUT / link).is_file(), link
+# --- the pages
+
+
+def names_under(folder: str) -> list[str]:
+    """Return the pages that stand in a folder, without their ending."""
+    return [name.rpartition("/")[2].removesuffix(".md") for name in PAGES if name.rpartition("/")[0] == folder]
+
+
+def anchors(text: str) -> set[str]:
+    """Return where a link into a page may lead: its headings, as a renderer names them."""
+    headings = re.findall(r"^#+ (.*)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(name: str) -> list[tuple[str, str]]:
+    """Return the file, from the checkout's root, and the anchor that each link of a page names."""
+    found = []
+    for link in re.findall(r"\]\(([^)]+)\)", prose(PAGES[name])):
+        file, _, anchor = link.partition("#")
+        found.append((posixpath.normpath(posixpath.join(posixpath.dirname(name), file)) if file else name, anchor))
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for file, anchor in links(name):
+        assert (CHECKOUT / file).is_file(), file
+        assert not anchor or anchor in anchors(PAGES[file]), f"{file}#{anchor}"
+
+
+def test_every_page_can_be_reached_from_readme_and_from_the_index() -> None:
+    for start in ("README.md", "docs/index.md"):
+        reached, ahead = {"README.md"}, [start]
+        while ahead:
+            name = ahead.pop()
+            reached.add(name)
+            ahead += [file for file, _ in links(name) if file in PAGES and file not in reached]
+        assert reached == set(PAGES)
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_begins_with_its_title_and_a_sentence(name: str) -> None:
+    title, nothing, sentence, *_ = PAGES[name].splitlines()
+    assert title.startswith("# ")
+    assert not nothing
+    assert re.match(r"[A-Z`]", sentence)
+    assert len(re.findall(r"^# ", prose(PAGES[name]), re.MULTILINE)) == 1
+
+
+def test_every_tool_has_a_page_and_every_page_is_a_tool_s() -> None:
+    assert sorted(names_under("docs/tools")) == sorted(set(TOOLS.values()))
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_readme_s_table_says_how_each_tool_is_set_up(tool: str) -> None:
+    assert re.search(rf"^\|.*\(docs/tools/{TOOLS[tool]}\.md\) \|$", section("Set up", README), re.MULTILINE)
+
+
+# --- the project
 
 
 def test_what_can_be_made_can_be_made() -> None:
     targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z]+`", README))))
+    named = set(re.findall(r"\bmake ([a-z]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z]+`", ALL))))
     assert named == {"demo", "test", "check", "bench"}
     assert named <= targets
 
@@ -421,12 +522,12 @@ def test_what_tests_leave_to_look_at_is_kept_by_make_and_ignored_by_git() -> Non
     assert "/artefacts/" in ignored.splitlines()
     assert "$PWD/artefacts}" in ci
     assert 'CHECKOUT / "artefacts"' in fixture
-    assert "`artefacts/`" in section("Development")
+    assert "`artefacts/`" in page("development")
 
 
 def test_files_that_are_named_are_there() -> None:
     for name in ("credential_helper/broker.py", ".ci/run"):
-        assert f"`{name}`" in README
+        assert f"`{name}`" in page("development")
         assert (CHECKOUT / name).is_file()
 
 
@@ -435,10 +536,10 @@ def test_every_place_that_is_named_is_the_program_s(environ: dict[str, str]) -> 
     state = places.state_directory(environ)
     for path in (*files, state):
         assert path is not None
-        assert f"`{path.replace(environ['HOME'], '~')}" in README
+        assert f"`{path.replace(environ['HOME'], '~')}" in ALL
 
 
 def test_nothing_starts_us_through_the_interpreter() -> None:
     """``python -m`` looks into the current directory first, and git runs us inside other people's checkouts."""
-    assert not re.search(r"python3? -m credential_helper", README)
+    assert not re.search(r"python3? -m credential_helper", ALL)
     assert "python -m credential_helper" not in (CHECKOUT / "Makefile").read_text(encoding="utf-8")

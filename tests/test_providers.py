@@ -174,11 +174,12 @@ def test_a_session_has_one_name_whatever_the_table_says() -> None:
     assert len(same) == 1
 
 
-# --- README -----------------------------------------------------------------------------------------------------------
+# --- docs/ ------------------------------------------------------------------------------------------------------------
 
 
-def test_readme_has_a_row_and_a_section_for_each() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_has_a_row_and_a_page_for_each() -> None:
+    pages = Path(__file__).parent.parent / "docs" / "providers"
+    text = (pages / "index.md").read_text(encoding="utf-8")
     rows = {
         name: cells
         for line in text.splitlines()
@@ -191,4 +192,4 @@ def test_readme_has_a_row_and_a_section_for_each() -> None:
         _, known_by, _, redirect, _ = rows[row.name]
         assert redirect.startswith("none") or redirect == f"`{row.redirect_uri}`"
         assert all(any(host in known_by for host in (first, f"*{first}")) for first in row.hosts[:1])
-        assert row.name == "generic" or f"\n### {row.title}\n" in text
+        assert (pages / f"{row.name}.md").is_file()
