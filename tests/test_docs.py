@@ -526,7 +526,7 @@ def test_what_tests_leave_to_look_at_is_kept_by_make_and_ignored_by_git() -> Non
 
 
 def test_files_that_are_named_are_there() -> None:
-    for name in ("credential_helper/broker.py", ".ci/run"):
+    for name in ("credential_helper/broker/obtain.py", ".ci/run"):
         assert f"`{name}`" in page("development")
         assert (CHECKOUT / name).is_file()
 
