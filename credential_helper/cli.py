@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from credential_helper import PROGRAM, __version__
-from credential_helper.answers import get, scripts
+from credential_helper.answers import get
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.commands import COMMANDS, Command
@@ -21,6 +22,7 @@ from credential_helper.profiles import settings
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
 from credential_helper.system.signals import Interrupted
+from credential_helper.tools import TOOLS, Tool, called
 
 _DESCRIPTION = """\
 Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl, git, docker and scripts from then on.
@@ -31,9 +33,6 @@ _EPILOG = """\
 exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 a defect,
 74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
 78 configuration, 130 interrupted"""
-
-# The names under which this one executable is reached, beside its own, and the command that each is.
-_NAMES = {"git-credential-helper": "git", "docker-credential-helper": "docker"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,51 +77,47 @@ def _parser(name: str = PROGRAM) -> _Parser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_Parser)
 
-    def command(name: str, summary: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(
-            name,
-            help=summary,
-            description=summary[0].upper() + summary[1:] + ".",
-            allow_abbrev=False,
-            parents=[shared],
-            argument_default=argparse.SUPPRESS,
-        )
-        settings.add_flags(one)
-        return one
-
-    one = command("kubectl", "answer kubectl (an exec plugin of a kubeconfig)")
-    one.add_argument(
-        "--api-version",
-        metavar="VERSION",
-        help="v1 or v1beta1, where KUBERNETES_EXEC_INFO does not say (default: v1beta1)",
-    )
-    one = command("git", "answer git (a credential helper)")
-    one.add_argument("operation", metavar="OPERATION", nargs="?", help="get, store, erase or capability, as git says")
-    docker = commands.add_parser("docker", help="answer docker, podman and skopeo (a credential store)", add_help=False)
-    docker.add_argument(
-        "action", metavar="ACTION", nargs="?", help="get, store, erase, list or version, as docker says"
-    )
-    command("get", "answer a request on stdin: our JSON, an ExecCredential, or git's lines")
-    command("store", "answer git's store, with git's lines on stdin")
-    command("erase", "answer git's erase, with git's lines on stdin")
-    one = command("token", "print a token and a newline, for curl and scripts")
-    one.add_argument("profiles", metavar="PROFILE", nargs="?", help="the profile's name")
-    for row in COMMANDS.values():
-        _add_command(commands, row, shared)
+    for row in TOOLS.values():
+        _add_tool(commands, row, shared)
+    for one in COMMANDS.values():
+        _add_command(commands, one, shared)
     return parser
 
 
-def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
-    """Add a command for people, as its row says."""
-    one = commands.add_parser(
-        row.name,
-        help=row.summary,
-        description=row.description or row.summary[0].upper() + row.summary[1:] + ".",
-        formatter_class=argparse.RawDescriptionHelpFormatter if row.description else argparse.HelpFormatter,
+def _add_tool(commands: Any, row: Tool, shared: _Parser) -> None:
+    """Add a tool's command, as its row says; of one whose words are all its own only the line in --help."""
+    if row.whole:
+        one = commands.add_parser(row.name, help=row.summary, add_help=False)
+    else:
+        one = _add(commands, row.name, row.summary, shared)
+        settings.add_flags(one)
+    for name, options in row.arguments or _operation(row):
+        one.add_argument(name, **options)
+
+
+def _operation(row: Tool) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the argument of a tool that calls us with an operation, where its row has none of its own."""
+    words = " or ".join(word for word in row.replayed if word)
+    if not words:
+        return ()
+    return (("operation", {"metavar": "OPERATION", "nargs": "?", "help": f"{words}, as {row.name} says"}),)
+
+
+def _add(commands: Any, name: str, summary: str, shared: _Parser, *, description: str | None = None) -> Any:
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description or summary[0].upper() + summary[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter if description else argparse.HelpFormatter,
         allow_abbrev=False,
         parents=[shared],
         argument_default=argparse.SUPPRESS,
     )
+
+
+def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
+    """Add a command for people, as its row says."""
+    one = _add(commands, row.name, row.summary, shared, description=row.description)
     if row.flags:
         settings.add_flags(one)
     for argument in row.arguments:
@@ -166,14 +161,13 @@ def _defect(error: Exception) -> CredentialHelperError:
 
 def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
     call = Call(argv=argv, heard=heard, app=app)
-    name = call.program
-    words = [_NAMES[name], *argv[1:]] if name in _NAMES else list(argv[1:])
-    if words[:1] == ["docker"]:
-        from credential_helper.answers import docker  # one word, and answers of its own for everything else
-
-        return docker.answer(call, words[1:])
+    row, rest = called(call.program, list(argv[1:]))
+    if row is not None and row.whole:
+        return int(_answer_of(row)(call, row, rest))
+    by_name = row is not None and call.program in row.names
     try:
-        given = vars(_parser(name if name in _NAMES else PROGRAM).parse_args(words))
+        words = [row.name, *rest] if row is not None else rest
+        given = vars(_parser(call.program if by_name else PROGRAM).parse_args(words))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     verbose = bool(given.pop("verbose", False))
@@ -182,12 +176,13 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
         app.configure(verbose=True)
     if command is None:
         return get.bare(call)
-    if command in ("git", "store", "erase"):
-        from credential_helper.answers import git
-
-        return git.answer(call, given if command == "git" else {**given, "operation": command})
-    if command in scripts.COMMANDS:
-        return scripts.COMMANDS[command](call, given)
-    from importlib import import_module  # a tool's answer need not load what only people use
-
+    if command in TOOLS:
+        row = TOOLS[command]
+        whole = [str(word) for word in given.values() if word]  # of --verbose before a tool whose words are its own
+        return int(_answer_of(row)(call, row, whole if row.whole else given))
     return int(import_module(f"credential_helper.commands.{command}").run(given, app))
+
+
+def _answer_of(row: Tool) -> Any:
+    """Return the function that answers a tool; a tool's answer need not load what only others use."""
+    return import_module(f"credential_helper.answers.{row.answer}").answer

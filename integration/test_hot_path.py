@@ -23,7 +23,7 @@ from integration.test_private_key import MACHINE, with_key
 
 __all__ = ["begin", "keyring", "tabs"]  # the fixtures
 
-HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies"))}
+HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies", "tools"))}
 IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
 INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
 

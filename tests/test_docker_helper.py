@@ -25,7 +25,7 @@ from credential_helper.profiles.configuration import load
 from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
-from credential_helper.tools import docker
+from credential_helper.tools import TOOLS, docker
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.conftest import FakeClock
 from tests.test_sessions import MemoryKeyring
@@ -81,7 +81,7 @@ class House:
         app = App(self.environ, clock=self.clock, verbose=False)
         call = Call(argv=[*self.program, *words], heard=stdin, app=app)
         self.capfd.readouterr()
-        code = docker_answers.answer(call, words)
+        code = docker_answers.answer(call, TOOLS["docker"], words)
         out, err = self.capfd.readouterr()
         return Said(code, out.encode(errors="surrogateescape"), err)
 
@@ -434,7 +434,7 @@ def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pyte
     app = App(house.environ, clock=house.clock, verbose=False)
     call = Call(argv=[NAME, "get"], heard="no bytes", app=app)  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
-        docker_answers.answer(call, ["get"])
+        docker_answers.answer(call, TOOLS["docker"], ["get"])
     assert capfd.readouterr().out == "credential-helper: a defect of ours, which stderr names\n"
 
 

@@ -16,13 +16,14 @@ from typing import Any, Literal
 
 import pytest
 
-from credential_helper import cli, errors, model, places, providers
+from credential_helper import cli, errors, model, places, providers, tools
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import TOP_LEVEL, load
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
 from credential_helper.tools import kubectl, own_json, wire
+from credential_helper.tools.contract import Asked, Exchange
 
 CHECKOUT = Path(__file__).parent.parent
 FILES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -32,7 +33,7 @@ ALL = "\n".join(PAGES.values())
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in sorted((CHECKOUT / "credential_helper").rglob("*.py")))
 
 # Each tool, and its page under docs/tools.
-TOOLS = {"kubectl": "kubectl", "git": "git", "docker": "docker", "json": "scripts"}
+TOOLS = {row.name: row.name if row.hosts is not None else "scripts" for row in tools.TOOLS.values()}
 
 # Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
 FOREIGN_FLAGS = {
@@ -427,10 +428,15 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
         fresh_until=None,
         scope=("a",),
     )
-    mine = own_json.render(credential).decode().replace('"x"', '"…"').replace('"a"', '"…"')
+    mine = (
+        own_json.render(Exchange(request=model.Request(tool="curl")), credential, 0.0)
+        .decode()
+        .replace('"x"', '"…"')
+        .replace('"a"', '"…"')
+    )
     assert mine == answer + "\n"
     for block in re.findall(r"echo '(.*?)'", text):
-        assert own_json.read(block.encode()).profile == "prod"
+        assert own_json.read(Asked(data=block.encode())).request.profile == "prod"
 
 
 @pytest.mark.parametrize("words", ["unlock the keyring", "this machine's clock is"])

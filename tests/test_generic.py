@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from credential_helper.errors import AuthorizationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Request, Secret
 from credential_helper.text import rfc3339
-from credential_helper.tools import detect, own_json, wire
+from credential_helper.tools import contract, detect, own_json, wire
+from credential_helper.tools.contract import Asked, Exchange
 
 NOW = 1_900_000_000.0
 REFUSED = hashlib.sha256(b"an old token").hexdigest()
@@ -38,9 +39,19 @@ credential = Credential(
 )
 
 
+def read(data: bytes) -> Request:
+    exchange = own_json.read(Asked(data=data))
+    assert exchange.url is None
+    return exchange.request
+
+
+def render(credential: Credential) -> bytes:
+    return own_json.render(Exchange(request=Request(tool="credential-helper")), credential, 0.0)
+
+
 def refusal(data: bytes) -> ProtocolError:
     with pytest.raises(ProtocolError) as caught:
-        own_json.read(data)
+        read(data)
     error = caught.value
     assert error.exit_code == 65
     assert not error.sentence.endswith(".")
@@ -53,7 +64,7 @@ def refusal(data: bytes) -> ProtocolError:
 
 @pytest.mark.parametrize("data", [b"", b"\n", b" \r\n\t", b"{}", b'{"version":1}', b'  {"version": 1}\n'])
 def test_a_request_may_say_nothing(data: bytes) -> None:
-    assert own_json.read(data) == Request(tool="credential-helper")
+    assert read(data) == Request(tool="credential-helper")
 
 
 def test_every_key_of_a_request_is_read() -> None:
@@ -67,7 +78,7 @@ def test_every_key_of_a_request_is_read() -> None:
         "minimum_validity": 300,
         "refused": REFUSED,
     }
-    assert own_json.read(json.dumps(data).encode()) == Request(
+    assert read(json.dumps(data).encode()) == Request(
         tool="credential-helper",
         profile="prod",
         audience="https://api.example.com",
@@ -80,20 +91,20 @@ def test_every_key_of_a_request_is_read() -> None:
 
 
 def test_scope_and_resource_may_be_one_string() -> None:
-    request = own_json.read(b'{"scope": "openid  email ", "resource": "https://a.example.com"}')
+    request = read(b'{"scope": "openid  email ", "resource": "https://a.example.com"}')
     assert request.scope == ("openid", "email")
     assert request.resource == ("https://a.example.com",)
 
 
 def test_an_empty_scope_is_none_at_all_and_not_the_profile_s() -> None:
-    assert own_json.read(b'{"scope": ""}').scope == ()
-    assert own_json.read(b'{"scope": []}').scope == ()
-    assert own_json.read(b'{"resource": []}').resource == ()
-    assert own_json.read(b"{}").scope is None
+    assert read(b'{"scope": ""}').scope == ()
+    assert read(b'{"scope": []}').scope == ()
+    assert read(b'{"resource": []}').resource == ()
+    assert read(b"{}").scope is None
 
 
 def test_the_digest_of_a_refused_token_is_compared_in_lower_case() -> None:
-    assert own_json.read(json.dumps({"refused": REFUSED.upper()}).encode()).refused == REFUSED
+    assert read(json.dumps({"refused": REFUSED.upper()}).encode()).refused == REFUSED
 
 
 EXPECTED = {
@@ -217,7 +228,7 @@ def answer_or_refusal(ask: Callable[[], T]) -> T | None:
 @patient
 @given(st.binary(max_size=300))
 def test_bytes_are_a_request_or_a_refusal(data: bytes) -> None:
-    answer_or_refusal(lambda: own_json.read(data))
+    answer_or_refusal(lambda: read(data))
     detect.detect(data)
 
 
@@ -234,7 +245,7 @@ key_names = st.sampled_from(
 @patient
 @given(st.dictionaries(key_names | st.text(max_size=8), json_values, max_size=4))
 def test_an_object_of_anything_is_a_request_or_a_refusal(found: dict[str, Any]) -> None:
-    request = answer_or_refusal(lambda: own_json.read(json.dumps(found).encode()))
+    request = answer_or_refusal(lambda: read(json.dumps(found).encode()))
     if request is not None:
         msgspec.json.encode(request)  # every string in it can be written and sent
         assert math.isfinite(request.minimum_validity)
@@ -289,23 +300,23 @@ def test_a_request_that_nobody_answers_is_refused_in_words() -> None:
 
 
 def test_an_answer_holds_the_token_that_was_asked_for_and_no_other() -> None:
-    assert own_json.render(credential) == (
+    assert render(credential) == (
         b'{"version":1,"token_type":"Bearer","access_token":"eyJ.abc.def",'
         b'"expires_at":"2030-03-17T18:46:40Z","scope":"openid email"}\n'
     )
-    answer = json.loads(own_json.render(msgspec.structs.replace(credential, kind="id")))
+    answer = json.loads(render(msgspec.structs.replace(credential, kind="id")))
     assert answer["id_token"] == "eyJ.abc.def"
     assert "access_token" not in answer
 
 
 def test_what_is_unknown_is_left_out_of_an_answer() -> None:
     bare = msgspec.structs.replace(credential, expires_at=None, scope=())
-    assert json.loads(own_json.render(bare)) == {"version": 1, "token_type": "Bearer", "access_token": "eyJ.abc.def"}
+    assert json.loads(render(bare)) == {"version": 1, "token_type": "Bearer", "access_token": "eyJ.abc.def"}
 
 
 def test_what_a_provider_should_not_have_said_breaks_no_answer() -> None:
     odd = msgspec.structs.replace(credential, expires_at=math.nan, scope=("a\nb", "\ud800", '"'))
-    assert json.loads(own_json.render(odd)) == {
+    assert json.loads(render(odd)) == {
         "version": 1,
         "token_type": "Bearer",
         "access_token": "eyJ.abc.def",
@@ -314,22 +325,20 @@ def test_what_a_provider_should_not_have_said_breaks_no_answer() -> None:
 
 
 def test_bearer_is_spelled_as_the_rfc_does_whatever_the_provider_wrote() -> None:
-    assert (
-        json.loads(own_json.render(msgspec.structs.replace(credential, token_type="bearer")))["token_type"] == "Bearer"
-    )
+    assert json.loads(render(msgspec.structs.replace(credential, token_type="bearer")))["token_type"] == "Bearer"
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\nb", "abc\n", "a\x00", "ä", "\ud800", "a\x7f"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(TokenResponseError, match="the access token has characters"):
-        own_json.render(msgspec.structs.replace(credential, token=Secret(token)))
+        render(msgspec.structs.replace(credential, token=Secret(token)))
     with pytest.raises(TokenResponseError):
-        own_json.render(msgspec.structs.replace(credential, token_type=f"x{token} "))
+        render(msgspec.structs.replace(credential, token_type=f"x{token} "))
 
 
 def test_a_failure_leaves_stdout_empty() -> None:
-    assert own_json.decline(AuthorizationError("no")) == (b"", 77)
-    assert own_json.decline(CredentialHelperError("what")) == (b"", 70)
+    assert contract.decline(own_json, AuthorizationError("no")) == (b"", 77)
+    assert contract.decline(own_json, CredentialHelperError("what")) == (b"", 70)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +373,7 @@ credentials = st.builds(
 @given(credentials)
 def test_an_answer_is_always_exactly_one_json_document(credential: Credential) -> None:
     try:
-        data = own_json.render(credential)
+        data = render(credential)
     except TokenResponseError:
         return
     assert data.endswith(b"\n")

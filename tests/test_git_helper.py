@@ -22,7 +22,7 @@ from credential_helper.errors import UsageError
 from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
-from credential_helper.tools import git
+from credential_helper.tools import TOOLS, git
 from integration.hostile_provider import (
     Behaviour,
     HostileProvider,
@@ -177,7 +177,7 @@ class World:
         call = Call(argv=words, heard=data, app=app)
         self._capture.readouterr()
         try:
-            code = git_answers.answer(call, {**(given or {}), "operation": operation})
+            code = git_answers.answer(call, TOOLS["git"], {**(given or {}), "operation": operation})
         finally:
             app.terminal.finish()
         stdout, stderr = self._capture.readouterr()
@@ -607,7 +607,7 @@ def test_the_capabilities_are_told_to_whoever_asks(world: World) -> None:
 def test_no_operation_is_a_usage_error(world: World) -> None:
     call = Call(argv=("git-credential-helper",), heard=b"", app=world.app)
     with pytest.raises(UsageError, match="no operation"):
-        git_answers.answer(call, {})
+        git_answers.answer(call, TOOLS["git"], {})
 
 
 def test_lines_on_stdin_are_answered_without_the_word_git(world: World, capfdbinary: Any) -> None:

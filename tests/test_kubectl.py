@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from credential_helper.errors import InteractionRequired, ProtocolError, TokenResponseError, UsageError
 from credential_helper.model import Credential, Request, Secret
-from credential_helper.tools import kubectl
+from credential_helper.tools import contract, kubectl
+from credential_helper.tools.contract import Asked, Exchange
 from tests.test_generic import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
 
 # Recorded from kubectl 1.33 [reference: provideClusterInfo: true, an extension with an audience].
@@ -24,6 +26,19 @@ RECORDED = (
     '"server":"https://h:6443","tls-server-name":"x","certificate-authority-data":"LS0t","config":{"audience":"abc"}},'
     '"interactive":false}}\n'
 )
+
+
+def read(
+    text: str | bytes | None, *, default_version: str | None = None, where: str = "KUBERNETES_EXEC_INFO"
+) -> Exchange:
+    """Read what the environment, or stdin, says; an environment's text comes as its bytes."""
+    data = text if isinstance(text, bytes) else os.fsencode(text or "")
+    options = {} if default_version is None else {"api_version": default_version}
+    return kubectl.read(Asked(data=data, where=where, options=options))
+
+
+def render(credential: Credential, version: str, *, now: float) -> bytes:
+    return kubectl.render(Exchange(request=Request(tool="kubectl"), form=version), credential, now)
 
 
 def info(**parts: Any) -> str:
@@ -36,7 +51,7 @@ def config(value: object) -> str:
 
 def refusal(text: str | bytes) -> ProtocolError:
     with pytest.raises(ProtocolError) as caught:
-        kubectl.read(text)
+        read(text)
     assert caught.value.exit_code == 65
     return caught.value
 
@@ -45,24 +60,24 @@ def refusal(text: str | bytes) -> ProtocolError:
 
 
 def test_what_kubectl_sends_is_read() -> None:
-    exchange = kubectl.read(RECORDED)
-    assert exchange.api_version == "client.authentication.k8s.io/v1"
+    exchange = read(RECORDED)
+    assert exchange.form == "client.authentication.k8s.io/v1"
     assert exchange.request == Request(tool="kubectl", target="https://h:6443", audience="abc")
 
 
 @pytest.mark.parametrize("version", ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
 def test_both_versions_are_spoken_and_echoed(version: str) -> None:
-    assert kubectl.read(info(apiVersion=version)).api_version == version
-    assert kubectl.read(info(apiVersion=version), default_version="v1").api_version == version
+    assert read(info(apiVersion=version)).form == version
+    assert read(info(apiVersion=version), default_version="v1").form == version
 
 
 @pytest.mark.parametrize("absent", [None, "", "\n"])
 def test_without_exec_info_the_version_is_v1beta1_or_the_one_that_is_passed_in(absent: str | None) -> None:
-    assert kubectl.read(absent) == kubectl.Exchange(request=Request(tool="kubectl"), api_version=kubectl.V1BETA1)
-    assert kubectl.read(absent, default_version="v1").api_version == kubectl.V1
-    assert kubectl.read(absent, default_version=kubectl.V1).api_version == kubectl.V1
+    assert read(absent) == Exchange(request=Request(tool="kubectl"), form=kubectl.V1BETA1)
+    assert read(absent, default_version="v1").form == kubectl.V1
+    assert read(absent, default_version=kubectl.V1).form == kubectl.V1
     with pytest.raises(UsageError, match="--api-version should be v1 or v1beta1"):
-        kubectl.read(absent, default_version="v1alpha1")
+        read(absent, default_version="v1alpha1")
 
 
 @pytest.mark.parametrize(
@@ -77,20 +92,20 @@ def test_without_exec_info_the_version_is_v1beta1_or_the_one_that_is_passed_in(a
     ],
 )
 def test_a_request_may_leave_out_what_kubectl_may(text: str) -> None:
-    assert kubectl.read(text).request == Request(tool="kubectl")
+    assert read(text).request == Request(tool="kubectl")
 
 
 def test_an_exec_credential_on_stdin_is_named_so() -> None:
-    assert kubectl.read(RECORDED.encode(), where="stdin").request.target == "https://h:6443"
+    assert read(RECORDED.encode(), where="stdin").request.target == "https://h:6443"
     with pytest.raises(
         ProtocolError, match=r"^stdin has no apiVersion; expected client\.authentication\.k8s\.io/v1 or "
     ):
-        kubectl.read(b'{"kind":"ExecCredential"}', where="stdin")
+        read(b'{"kind":"ExecCredential"}', where="stdin")
 
 
 def test_the_cluster_extension_says_what_differs_between_clusters() -> None:
     wishes = {"profile": "prod", "audience": "a", "resource": "https://r", "scope": ["s"], "token": "id"}
-    assert kubectl.read(config(wishes)).request == Request(
+    assert read(config(wishes)).request == Request(
         tool="kubectl",
         target="https://h:6443",
         profile="prod",
@@ -99,7 +114,7 @@ def test_the_cluster_extension_says_what_differs_between_clusters() -> None:
         scope=("s",),
         token="id",
     )
-    assert kubectl.read(config({})).request == Request(tool="kubectl", target="https://h:6443")
+    assert read(config({})).request == Request(tool="kubectl", target="https://h:6443")
 
 
 EXTENSION = "the cluster extension client.authentication.k8s.io/exec"
@@ -164,28 +179,28 @@ def test_a_version_of_yesterday_gets_a_hint() -> None:
 @patient
 @given(st.text(alphabet=st.characters(codec=None)) | st.binary())
 def test_anything_is_a_request_or_a_refusal(text: str | bytes) -> None:
-    answer_or_refusal(lambda: kubectl.read(text))
+    answer_or_refusal(lambda: read(text))
 
 
 @patient
 @given(json_values, json_values)
 def test_any_cluster_is_a_request_or_a_refusal(cluster: Any, extension: Any) -> None:
     for text in (info(spec=cluster), info(spec={"cluster": cluster}), config(extension)):
-        answer_or_refusal(functools.partial(kubectl.read, text))
+        answer_or_refusal(functools.partial(read, text))
 
 
 # --- answering --------------------------------------------------------------------------------------------------------
 
 
 def expiration(now: float, **changes: Any) -> str | None:
-    data = kubectl.render(msgspec.structs.replace(credential, **changes), kubectl.V1, now=now)
+    data = render(msgspec.structs.replace(credential, **changes), kubectl.V1, now=now)
     stamp: str | None = json.loads(data)["status"].get("expirationTimestamp")
     return stamp
 
 
 @pytest.mark.parametrize("version", kubectl.VERSIONS)
 def test_an_answer_is_one_exec_credential_in_the_version_asked(version: str) -> None:
-    assert kubectl.render(credential, version, now=NOW).decode() == (
+    assert render(credential, version, now=NOW).decode() == (
         f'{{"kind":"ExecCredential","apiVersion":"{version}",'
         '"status":{"token":"eyJ.abc.def","expirationTimestamp":"2030-03-17T18:45:40Z"}}\n'
     )
@@ -231,11 +246,11 @@ def test_an_impossible_expiry_is_left_out(broken: float) -> None:
 @pytest.mark.parametrize("token", ["", "a b", "a\nb", "abc\r\n", "a\x00b", "t\u00f6ken"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(TokenResponseError, match="token has characters that an HTTP header cannot carry"):
-        kubectl.render(msgspec.structs.replace(credential, token=Secret(token)), kubectl.V1, now=NOW)
+        render(msgspec.structs.replace(credential, token=Secret(token)), kubectl.V1, now=NOW)
 
 
 def test_a_failure_leaves_stdout_empty() -> None:
-    assert kubectl.decline(InteractionRequired("nobody here")) == (b"", 66)
+    assert contract.decline(kubectl, InteractionRequired("nobody here")) == (b"", 66)
 
 
 @patient
@@ -244,7 +259,7 @@ def test_an_answer_is_always_exactly_one_document_that_kubectl_takes(
     credential: Credential, version: str, now: float
 ) -> None:
     try:
-        data = kubectl.render(credential, version, now=now)
+        data = render(credential, version, now=now)
     except TokenResponseError:
         return
     assert data.endswith(b"\n")

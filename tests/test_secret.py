@@ -16,7 +16,7 @@ from typing import Unpack
 
 import pytest
 
-from credential_helper import replies
+from credential_helper import replies, tools
 from credential_helper.commands import secret
 from integration.conftest import Launcher, Options, Result, Running
 
@@ -285,7 +285,7 @@ def test_stdin_is_read_though_there_is_a_terminal(desk: Desk) -> None:
 @pytest.mark.parametrize("words", [["secret", "set", "ci"], ["--verbose", "secret", "set", "ci"], ["secret", "list"]])
 def test_the_hot_path_leaves_its_stdin_alone(words: list[str]) -> None:
     """A secret is never part of a request that a reply could be kept for."""
-    assert replies._input_kind(["credential-helper", *words], {}) is None
+    assert tools.input_of("credential-helper", words, {}) is None
     reader, writer = os.pipe()
     saved = os.dup(0)
     try:

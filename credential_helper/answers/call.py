@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from credential_helper import replies
 from credential_helper.app import App
-from credential_helper.tools import wire
+from credential_helper.tools import EXEC_INFO, wire
 
 
 class Call:
@@ -25,7 +25,7 @@ class Call:
     @property
     def exec_info(self) -> str | None:
         """Return what kubectl says, None where it is not kubectl."""
-        return self.app.environ.get("KUBERNETES_EXEC_INFO")
+        return self.app.environ.get(EXEC_INFO)
 
     def read(self) -> bytes:
         """Return all of stdin, up to what a request may be long; a terminal is never read."""

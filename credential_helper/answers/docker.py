@@ -25,7 +25,7 @@ from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
-from credential_helper.tools import TOOLS, docker, wire
+from credential_helper.tools import TOOLS, Tool, docker, wire
 
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 
@@ -33,7 +33,7 @@ LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an en
 Action = Callable[[Call], int]
 
 
-def answer(call: Call, words: Sequence[str]) -> int:
+def answer(call: Call, _row: Tool, words: Sequence[str]) -> int:
     """Answer one call; ``words`` is what follows our name. Every failure has a sentence on stdout."""
     name = _name(call)
     if len(words) != 1:

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import os
+
 from credential_helper import PROGRAM
+from credential_helper.answers import git
 from credential_helper.answers.call import Call
-from credential_helper.answers.kubectl import answer_kubectl, serve_kubectl
 from credential_helper.answers.plain import serve
 from credential_helper.errors import UsageError
 from credential_helper.profiles.settings import Given
-from credential_helper.tools import detect, kubectl, own_json
+from credential_helper.tools import EXEC_INFO, TOOLS, Tool, kubectl, own_json
+from credential_helper.tools.contract import Asked
+from credential_helper.tools.detect import detect, unanswerable
 
 
-def answer_get(call: Call, given: Given) -> int:
-    """Answer in the protocol that is read."""
+def answer(call: Call, row: Tool, given: Given) -> int:
+    """Answer ``credential-helper get``."""
     if call.exec_info is not None:
-        return answer_kubectl(call, given)
+        asked = Asked(data=os.fsencode(call.exec_info), where=EXEC_INFO)
+        return serve(call, TOOLS["kubectl"], kubectl, asked, given)
     data = call.read()
-    found = detect.detect(data)
+    found = detect(data)
     if found == "exec-credential":
-        return serve_kubectl(call, data, kubectl.read(data, where="stdin"), given)
+        return serve(call, TOOLS["kubectl"], kubectl, Asked(data=data), given)
     if found in ("json", "empty"):
-        return serve(call, data, own_json.read(data), given, lambda credential, _now: own_json.render(credential))
+        return serve(call, row, own_json, Asked(data=data), given)
     if found == "git":
-        from credential_helper.answers import git  # which needs this module
-
         return git.answer_lines(call, given, data)
-    raise detect.unanswerable(found)
+    raise unanswerable(found)
 
 
 def bare(call: Call) -> int:
-    """Answer in the protocol that is read; with nothing to read, say how we are used."""
-    if call.exec_info is None and detect.detect(call.read()) == "empty":
+    """Answer a call without a command; with nothing to read, say how we are used. Raises UsageError."""
+    if call.exec_info is None and detect(call.read()) == "empty":
         raise UsageError("no command, and nothing on stdin", hint=f"{PROGRAM} --help")
-    return answer_get(call, {})
+    return answer(call, TOOLS["get"], {})

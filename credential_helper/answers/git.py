@@ -27,12 +27,12 @@ from credential_helper.broker.errand import Obtained
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Listed, session_id
-from credential_helper.profiles import settings
 from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
+from credential_helper.profiles.settings import Given
 from credential_helper.system import children
-from credential_helper.tools import TOOLS, git, wire
+from credential_helper.tools import TOOLS, Tool, git, wire
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
 
@@ -50,12 +50,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 SILENCE = Reply()
 
 
-def answer(call: Call, given: settings.Given) -> int:
+def answer(call: Call, row: Tool, given: Given) -> int:
     """Answer ``git-credential-helper [OPTION …] OPERATION``; an operation that we do not know is ignored, as git asks.
 
     Raises UsageError where there is no operation.
     """
-    operation = given.pop("operation", None)
+    operation = given.pop("operation", None) if row.arguments else row.name  # ``store`` and ``erase`` name themselves
     if operation is None:
         raise UsageError(
             "no operation: git says get, store or erase",
@@ -70,7 +70,7 @@ def answer(call: Call, given: settings.Given) -> int:
     return answer_lines(call, given, call.read(), str(operation))
 
 
-def answer_lines(call: Call, given: settings.Given, data: bytes, operation: str = "get") -> int:
+def answer_lines(call: Call, given: Given, data: bytes, operation: str = "get") -> int:
     """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
     app = call.app
     try:

@@ -1,42 +1,104 @@
-"""One call by a tool, and its answer: obtained, written once when it is whole, kept for an identical request."""
+"""Enough for most tools: read, choose, obtain, render, write, keep.
+
+The answer is written once, when it is whole, and kept for an identical request. Whatever fails is reported on stderr;
+what the tool itself is told then is its own affair (``tools.contract.decline``).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import write
 from credential_helper.broker.errand import Obtained
+from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.model import Credential, Request
-from credential_helper.profiles.choose import choose
+from credential_helper.profiles.choose import choose, choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
+from credential_helper.profiles.settings import Given
 from credential_helper.replies.keep import keep
+from credential_helper.tools import ENVIRONMENT, EXEC_INFO, NOTHING, Tool, contract
+from credential_helper.tools.contract import Asked, Exchange
+from credential_helper.urls import parse_url
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
 
 SOON = 5.0  # seconds; a kept answer ends that much before its token does
 
 
-def serve(call: Call, tool_input: bytes, request: Request, flags: Mapping[str, object], render: Render) -> int:
-    """Choose a profile, obtain its credential and answer with it."""
-    app = call.app
-    chosen = choose(request, flags, app.environ, note=app.note)
-    if request.tool == "kubectl":
-        serves(chosen.profile, "kubernetes", request.target)
-    return deliver(call, tool_input, chosen, request, render)
+def answer(call: Call, row: Tool, given: Given) -> int:
+    """Answer one call by the tool of a row."""
+    options = {name: given.pop(name) for name in _options(row) if name in given}
+    asked = _asked(call, row, options)
+    tool: contract.Tool = import_module(f"credential_helper.tools.{row.name}")
+    try:
+        return serve(call, row, tool, asked, given)
+    except CredentialHelperError as error:
+        stdout, code = contract.decline(tool, error)
+        call.app.terminal.error(error)
+        write(stdout)
+        return code
+
+
+def _options(row: Tool) -> list[str]:
+    return [name.removeprefix("--").replace("-", "_") for name, _ in row.arguments]
+
+
+def _asked(call: Call, row: Tool, options: Mapping[str, object]) -> Asked:
+    """Return what the tool sent, from the place that its row names. Raises UsageError for another operation."""
+    operation = str(options.get("operation", ""))
+    kind = row.replayed.get(operation, row.replayed.get(""))
+    if kind is None:
+        words = " or ".join(row.replayed)
+        raise UsageError(f"{row.name} says {words}, and nothing else", hint=f"credential-helper {row.name} --help")
+    if kind == ENVIRONMENT:
+        return Asked(data=os.fsencode(call.exec_info or ""), where=EXEC_INFO, operation=operation, options=options)
+    return Asked(data=b"" if kind == NOTHING else call.read(), operation=operation, options=options)
+
+
+def serve(call: Call, row: Tool, tool: contract.Tool, asked: Asked, flags: Mapping[str, object]) -> int:
+    """Answer what a tool's file reads. Any error may come, and nothing is on stdout then."""
+    exchange = tool.read(asked)
+    chosen = _chosen(call, row, exchange, flags)
+    if chosen is None:
+        problem = contract.not_mine(tool, row.hosts.key if row.hosts is not None else "", exchange)
+        if problem is not None:
+            raise problem
+        return 0
+    return deliver(
+        call, asked.data, chosen, exchange.request, lambda credential, now: tool.render(exchange, credential, now)
+    )
+
+
+def _chosen(call: Call, row: Tool, exchange: Exchange, flags: Mapping[str, object]) -> Chosen | None:
+    """Return the profile that serves; None: no profile lists what is asked for."""
+    app, request, hosts = call.app, exchange.request, row.hosts
+    if hosts is None or hosts.restricts:
+        chosen = choose(request, flags, app.environ, note=app.note)
+        if hosts is not None:
+            serves(chosen.profile, hosts.key, request.target)
+        return chosen
+    try:
+        url = parse_url(exchange.url or "")
+    except ValueError:
+        return None
+    found = choose_listed(row, url, request, flags, app.environ, note=app.note)
+    return None if found is None else found[0]
 
 
 def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, render: Render) -> int:
     """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
     app = call.app
     obtained = app.obtain(chosen, request)
-    answer = render(obtained.credential, app.clock.now())
-    write(answer)
+    text = render(obtained.credential, app.clock.now())
+    write(text)
     if request.refused is None:
-        keep_answer(call, tool_input, answer, obtained, chosen.files, until=fresh_until(obtained))
+        keep_answer(call, tool_input, text, obtained, chosen.files, until=fresh_until(obtained))
     return 0
 
 

@@ -1,17 +1,17 @@
 """The hot path: ready-made answers, kept and replayed.
 
-Imports os, time and places only: each other module costs more than the whole answer. A reply holds a head of one
-value a line, then the whole request, then the finished bytes of stdout. It is replayed while its time has not passed
-and every file that the answer was made from is, by its stamp, the file that was read; so validity needs no
-bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the slow path
-answers. Answers are kept by ``keeping``, which is not loaded here.
+Imports os, time, places and the table of tools only: each other module costs more than the whole answer. A reply holds
+a head of one value per line, then the whole request, then the finished bytes of stdout. It is replayed while its time
+has not passed and every file that the answer was made from is, by its stamp, the file that was read; so validity needs
+no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the slow
+path answers. Answers are kept by ``keep``, which is not loaded here.
 """
 
 import os
 import time
 from _collections_abc import Mapping, Sequence
 
-from credential_helper import __version__, places
+from credential_helper import __version__, places, tools
 
 FORMAT = "credential-helper reply 1"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
@@ -148,35 +148,19 @@ def read_input(limit: int = LARGEST) -> bytes:
     return heard
 
 
-def _input_kind(argv: Sequence[str], environ: Mapping[str, str]) -> str | None:
-    """Say where a request that may have a kept answer has its input: environment, stdin or none; None: no such one."""
-    words = list(argv[1:])
-    program = os.path.basename(argv[0])
-    if program == "git-credential-helper" or words[:1] == ["git"]:
-        return "stdin" if words[-1:] == ["get"] else None
-    if program == "docker-credential-helper" or words[:1] == ["docker"]:
-        return {"get": "stdin", "list": "none"}.get(words[-1] if words else "")
-    command = words[0] if words else ""
-    if command == "token":
-        return "none"
-    if command == "kubectl" or (command in ("get", "") and "KUBERNETES_EXEC_INFO" in environ):
-        return "environment"
-    return "stdin" if command in ("get", "") else None
-
-
 def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes | None]:
     """Answer from a kept reply if there is one: (answered, what was read from stdin; None: it was not touched).
 
     OSError: the answer was begun and cannot be finished.
     """
-    kind = None if places.WINDOWS else _input_kind(argv, environ)
+    kind = None if places.WINDOWS else tools.input_of(os.path.basename(argv[0]), list(argv[1:]), environ)
     if kind is None:
         return False, None
     heard = None
     tool_input = b""
-    if kind == "environment":
-        tool_input = os.fsencode(environ.get("KUBERNETES_EXEC_INFO", ""))
-    elif kind == "stdin":
+    if kind == tools.ENVIRONMENT:
+        tool_input = os.fsencode(environ.get(tools.EXEC_INFO, ""))
+    elif kind == tools.STDIN:
         tool_input = heard = read_input()
     request = request_of(argv, environ, tool_input)
     answer = find(request, environ) if request is not None else None

@@ -17,9 +17,10 @@ import math
 
 import msgspec
 
-from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError
+from credential_helper.errors import ProtocolError, UsageError
 from credential_helper.model import Credential, Request
 from credential_helper.text import foreign, rfc3339
+from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.tools.wire import json_object, read_keys, token_text
 
 GROUP = "client.authentication.k8s.io"
@@ -34,28 +35,19 @@ SOON = 5.0  # seconds; an expiry as close as that is past before the answer is u
 CLOCK_TOLERANCE = 60.0  # seconds that a token may come from the future
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked, and the version to answer in."""
+def read(asked: Asked) -> Exchange:
+    """Return what an ExecCredential asks for; the exchange's ``form`` is the version to answer in.
 
-    request: Request
-    api_version: str
-
-
-def read(info: str | bytes | None, *, default_version: str = V1BETA1, where: str = "KUBERNETES_EXEC_INFO") -> Exchange:
-    """Return what an ExecCredential asks for: the value of KUBERNETES_EXEC_INFO, or what came on stdin.
-
-    ``default_version`` (``v1``, or with its group) is for a caller that says none; ``where`` names the source in
-    messages.
-
-    Raises ProtocolError when it is not an ExecCredential that we can answer, or when the cluster's extension has a key
-    or a value that it may not have; UsageError when ``default_version`` is not a version that we speak.
+    The option ``api_version`` (``v1``, or with its group) is for a caller that says none. Raises ProtocolError when it
+    is not an ExecCredential that we can answer, or when the cluster's extension has a key or a value that it may not
+    have; UsageError when that option is not a version that we speak.
     """
-    if info is None or not info.strip():
-        return Exchange(request=Request(tool="kubectl"), api_version=_version(default_version))
-    # The environment's undecodable bytes arrive as lone surrogates; they are not UTF-8 again after this.
-    data = info if isinstance(info, bytes) else info.encode(errors="surrogatepass")
-    document = json_object(data, where)
-    api_version = _api_version(document, where)
+    where = asked.where
+    if not asked.data.strip():
+        version = _version(str(asked.options.get("api_version", V1BETA1)))
+        return Exchange(request=Request(tool="kubectl"), form=version)
+    document = json_object(asked.data, where)
+    version = _api_version(document, where)
     cluster = _object(_object(document, "spec", where), "spec.cluster", where)
     server = cluster.get("server")
     if not isinstance(server, str | None):
@@ -67,7 +59,7 @@ def read(info: str | bytes | None, *, default_version: str = V1BETA1, where: str
         if not isinstance(config, dict):
             raise ProtocolError(f"{extension} should be an object with {', '.join(CONFIG_KEYS)}")
         wishes = read_keys(config, CONFIG_KEYS, extension)
-    return Exchange(request=Request(tool="kubectl", target=server or None, **wishes), api_version=api_version)
+    return Exchange(request=Request(tool="kubectl", target=server or None, **wishes), form=version)
 
 
 def _version(name: str) -> str:
@@ -101,7 +93,7 @@ def _object(parent: dict[str, object], path: str, where: str) -> dict[str, objec
     return value
 
 
-def render(credential: Credential, api_version: str, *, now: float) -> bytes:
+def render(exchange: Exchange, credential: Credential, now: float) -> bytes:
     """Return the ExecCredential for kubectl: one JSON document and a newline.
 
     Raises TokenResponseError when the token cannot stand in an Authorization header.
@@ -110,7 +102,7 @@ def render(credential: Credential, api_version: str, *, now: float) -> bytes:
     expiration = expiration_timestamp(credential, now=now)
     if expiration is not None:
         status["expirationTimestamp"] = expiration
-    return msgspec.json.encode({"kind": "ExecCredential", "apiVersion": api_version, "status": status}) + b"\n"
+    return msgspec.json.encode({"kind": "ExecCredential", "apiVersion": exchange.form, "status": status}) + b"\n"
 
 
 def expiration_timestamp(credential: Credential, *, now: float) -> str | None:
@@ -128,8 +120,3 @@ def expiration_timestamp(credential: Credential, *, now: float) -> str | None:
     if not math.isfinite(until) or math.floor(until) <= now + SOON:
         return None
     return rfc3339(until)
-
-
-def decline(error: CredentialHelperError) -> tuple[bytes, int]:
-    """Return stdout and the exit code for a request that fails: kubectl ignores one and shows the other."""
-    return b"", error.exit_code

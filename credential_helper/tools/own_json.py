@@ -13,27 +13,25 @@ import math
 
 import msgspec
 
-from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Credential, Request
 from credential_helper.text import rfc3339
+from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.tools.wire import KEYS, json_object, read_keys, token_text, token_type
 
 VERSION = 1
 
 
-def read(data: bytes) -> Request:
-    """Return the request that our JSON makes; no bytes, or nothing but white space, leave everything to the profile.
+def read(asked: Asked) -> Exchange:
+    """Return what our JSON asks for; no bytes, or nothing but white space, leave everything to the profile.
 
     Raises ProtocolError when it is not one JSON object, or when a key or a value does not fit.
     """
-    if not data.strip():
-        return Request(tool="credential-helper")
-    wishes = read_keys(json_object(data, "stdin"), KEYS, "stdin")
+    wishes = read_keys(json_object(asked.data, asked.where), KEYS, asked.where) if asked.data.strip() else {}
     wishes.pop("version", None)
-    return Request(tool="credential-helper", **wishes)
+    return Exchange(request=Request(tool="credential-helper", **wishes))
 
 
-def render(credential: Credential) -> bytes:
+def render(_exchange: Exchange, credential: Credential, _now: float) -> bytes:
     """Return the answer: one JSON object and a newline.
 
     ``expires_at`` is the token's own expiry (UTC, RFC 3339, whole seconds rounded down), absent when it is unknown;
@@ -51,8 +49,3 @@ def render(credential: Credential) -> bytes:
     if credential.scope:
         answer["scope"] = " ".join(credential.scope).encode(errors="replace").decode()
     return msgspec.json.encode(answer) + b"\n"
-
-
-def decline(error: CredentialHelperError) -> tuple[bytes, int]:
-    """Return stdout and the exit code for a request that fails: nothing, and the error's own code."""
-    return b"", error.exit_code

@@ -1,0 +1,66 @@
+"""The table of tools: who is called, where the input of a kept answer stands, and what each row has beside it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+
+from credential_helper import tools
+from credential_helper.tools import LISTED, TOOLS
+
+EXEC_INFO = {"KUBERNETES_EXEC_INFO": "{}"}
+PROGRAMS = ("credential-helper", "git-credential-helper", "docker-credential-helper")
+WORDS = (
+    *((), ("get",), ("token",), ("kubectl",), ("git", "get"), ("git", "store"), ("git",), ("docker", "get")),
+    *(("docker", "list"), ("docker", "erase"), ("docker",), ("list",), ("store",), ("erase",), ("login", "prod")),
+    *(("--verbose",), ("token", "prod"), ("git", "--profile", "p", "get"), ("secret", "set", "ci"), ("status",)),
+    ("kubectl", "--issuer", "https://idp.example.com"),
+)
+
+
+def kind_before_the_table(argv: list[str], environ: dict[str, str]) -> str | None:
+    """What the hot path decided by hand, before there was a table."""
+    words = argv[1:]
+    program = os.path.basename(argv[0])
+    if program == "git-credential-helper" or words[:1] == ["git"]:
+        return "stdin" if words[-1:] == ["get"] else None
+    if program == "docker-credential-helper" or words[:1] == ["docker"]:
+        return {"get": "stdin", "list": "nothing"}.get(words[-1] if words else "")
+    command = words[0] if words else ""
+    if command == "token":
+        return "nothing"
+    if command == "kubectl" or (command in ("get", "") and "KUBERNETES_EXEC_INFO" in environ):
+        return "environment"
+    return "stdin" if command in ("get", "") else None
+
+
+@pytest.mark.parametrize(("program", "words"), list(itertools.product(PROGRAMS, WORDS)))
+@pytest.mark.parametrize("environ", [{}, EXEC_INFO], ids=["without", "with exec info"])
+def test_the_input_of_a_kept_answer_stands_where_it_always_did(
+    program: str, words: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    assert tools.input_of(program, list(words), environ) == kind_before_the_table([program, *words], environ)
+
+
+def test_a_program_s_own_name_is_its_tool_s() -> None:
+    row, words = tools.called("git-credential-helper", ["get"])
+    assert row is TOOLS["git"]
+    assert words == ["get"]
+    assert tools.called("credential-helper", ["git", "get"]) == (row, ["get"])
+    assert tools.called("credential-helper", ["login"]) == (None, ["login"])
+    assert tools.called("credential-helper", []) == (None, [])
+
+
+def test_each_name_and_each_key_is_one_tool_s() -> None:
+    names = [name for row in TOOLS.values() for name in (row.name, *row.names)]
+    assert len(names) == len(set(names))
+    hosts = [row for row in TOOLS.values() if row.hosts is not None]
+    assert len(hosts) == len(LISTED)
+    assert all(row.hosts is not None and row.hosts.key == key for key, row in LISTED.items())
+
+
+def test_what_is_replayed_stands_in_a_place_that_the_hot_path_knows() -> None:
+    known = {tools.STDIN, tools.ENVIRONMENT, tools.EITHER, tools.NOTHING}
+    assert all(set(row.replayed.values()) <= known for row in TOOLS.values())
