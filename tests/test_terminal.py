@@ -24,8 +24,8 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
-from credential_helper.terminal.devices import Outlet
-from credential_helper.terminal.may_ask import in_ci, is_utf8
+from credential_helper.terminal.devices import Outlet, is_utf8
+from credential_helper.terminal.may_ask import in_ci
 from credential_helper.terminal.terminal import Terminal
 from credential_helper.terminal.words import closing_line, prompt_lines, qr_lines
 from credential_helper.text import host_of

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import InteractionRequired
@@ -39,6 +40,12 @@ def _write_all(fd: int, data: bytes) -> bool:
         except OSError:  # EIO: hung up; EPIPE, EBADF: nobody there
             return False
     return True
+
+
+def is_utf8(environ: Mapping[str, str]) -> bool:
+    """Say whether the locale's characters are UTF-8 (POSIX: LC_ALL, then LC_CTYPE, then LANG)."""
+    value = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    return value.partition("@")[0].lower().replace("-", "").endswith("utf8")
 
 
 class Outlet:

@@ -4,8 +4,8 @@ Rules of this page:
 - Lower case, no full stop; an error is ``credential-helper: PROFILE: sentence`` and its next step a second line,
   ``hint: …``. Nothing here ever touches stdout.
 - What comes from outside goes through ``errors.foreign``; addresses and codes are reduced to printable ASCII.
-- A person is asked only where one can answer: see ``Terminal.can_answer``. Tested again right before a prompt is
-  written, because a shell or a pager may have taken the terminal in the meantime.
+- A person is asked only where one can answer (may_ask.py). The terminal is tested again right before a prompt is
+  written, because a shell or a pager may have taken it in the meantime.
 - Lines are only ever appended; ``login`` alone redraws one line, the time left, and erases it at the end.
 - One prompt a terminal at a time: a flock on the terminal's own device, held while the prompt is up.
 - Writing never raises and never waits for longer than ``PATIENCE``: a terminal can be stopped (Ctrl-S), hung up, or
@@ -23,19 +23,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
-from credential_helper.errors import ConfigurationError, CredentialHelperError, InteractionRequired
+from credential_helper.errors import CredentialHelperError, InteractionRequired
 from credential_helper.terminal.browser import DESKTOP_BROWSERS
-from credential_helper.terminal.devices import (
-    PATIENCE,
-    Outlet,
-    Screen,
-    in_foreground,
-    keyboard_of,
-    open_terminal,
-    takes_lines,
-)
+from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
-from credential_helper.terminal.may_ask import in_ci, is_utf8
+from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lines, prompt_lines, qr_lines
 from credential_helper.text import foreign, host_of, printable_ascii
@@ -68,7 +60,7 @@ class Terminal:
         stderr_fd: int = 2,
         patience: float = PATIENCE,
     ) -> None:
-        """Take the world as it is given.
+        """Store what the terminal needs.
 
         tool_is_login: the command is ``login``: it may open a browser and redraw the time left.
         browser: False after ``--no-browser``.  verbose: True after ``--verbose``.
@@ -81,7 +73,7 @@ class Terminal:
         self._tool_is_login = tool_is_login
         self._browser = browser
         self._find = children_find
-        self._git_interactive = git_interactive
+        self._may_ask = MayAsk(environ, git_interactive=git_interactive)
         self._hidden = hidden
         self._encoding = "utf-8" if is_utf8(environ) else "ascii"
         self._patience = patience
@@ -94,7 +86,6 @@ class Terminal:
         self._verbose = Verbose(environ, verbose)
         self._always = False
         self._reason: str | None = None
-        self._git_said: str | None = None
         self._screen: Screen | None = None
         self._shown: str | None = None  # the name of the prompt that stands on our screen
         self._drawn = ""  # the time left, as it was last drawn
@@ -108,60 +99,13 @@ class Terminal:
 
         Raises ConfigurationError for a CREDENTIAL_HELPER_INTERACTIVE that is not auto, always or never.
         """
-        reason = self._why_not(profile, tool)
+        rule = rule_of(profile, self._environ)
+        self._set_always(rule.always)
+        reason = self._may_ask.why_not(rule, tool, find_screen=self._find_screen)
         if reason != self._reason and reason:  # whoever waits for a lock asks many times
             self.note(f"nobody can be asked: {reason}")
         self._reason = reason
         return reason is None
-
-    def _why_not(self, profile: Profile, tool: str) -> str | None:
-        """Return why nobody can be asked, cheap reasons first.
-
-        The variable is the last word: it was said in this very environment. A profile's ``always`` skips the tests
-        of the terminal, not CI nor git's own no; docker is asked for in loops, and draws over the terminal.
-        """
-        variable = self._interactive_variable()
-        rule = variable or profile.interactive
-        self._set_always(rule == "always")
-        if rule == "never":
-            return f"{'CREDENTIAL_HELPER_INTERACTIVE' if variable else 'the profile'} says never"
-        if variable == "always":
-            return None
-        if in_ci(self._environ):
-            return "CI is set"
-        if tool == "docker" and not self._always:
-            return 'docker does not ask unless the profile says interactive = "always"'
-        if not self._always and (reason := self._terminal_says_no()):
-            return reason
-        return self._git_says_no() if tool == "git" else None
-
-    def _interactive_variable(self) -> str:
-        value = self._environ.get("CREDENTIAL_HELPER_INTERACTIVE", "").strip().lower()
-        if value not in ("", "auto", "always", "never"):
-            raise ConfigurationError(
-                f'CREDENTIAL_HELPER_INTERACTIVE is "{foreign(value, 40)}", which is none of auto, always, never'
-            )
-        return value
-
-    def _terminal_says_no(self) -> str | None:
-        screen = self._find_screen()
-        if screen is None:
-            return "there is no terminal"
-        if not takes_lines(screen.fd):
-            return "another program draws on the terminal"
-        if not in_foreground(screen.fd):
-            return "this job is in the background"
-        return None
-
-    def _git_says_no(self) -> str | None:
-        no = ("0", "false", "no", "off")
-        if self._environ.get("GIT_TERMINAL_PROMPT", "1").strip().lower() in ("", *no):  # git reads empty as false
-            return "GIT_TERMINAL_PROMPT says no"
-        if self._git_said is None:
-            self._git_said = (self._git_interactive() or "").strip().lower()
-        if self._git_said in ("never", *no):
-            return "git's credential.interactive says no"
-        return None
 
     def _set_always(self, always: bool) -> None:
         if always != self._always:
