@@ -1,30 +1,21 @@
-"""Every word said to a person, and whether there is a person to say it to.
+"""What is said to a person: a prompt, what follows it, and lines on stderr.
 
 Rules of this page:
-- Lower case, no full stop; an error is ``credential-helper: PROFILE: sentence`` and its next step a second line,
-  ``hint: …``. Nothing here ever touches stdout.
-- What comes from outside goes through ``errors.foreign``; addresses and codes are reduced to printable ASCII.
+- Nothing here ever touches stdout, and nothing raises but what says so.
+- What a line says is words.py's business; what is written here goes through ``text.foreign``.
 - A person is asked only where one can answer (may_ask.py). The terminal is tested again right before a prompt is
   written, because a shell or a pager may have taken it in the meantime.
 - Lines are only ever appended; ``login`` alone redraws one line, the time left, and erases it at the end.
-- One prompt a terminal at a time: a flock on the terminal's own device, held while the prompt is up.
-- Writing never raises and never waits for longer than ``PATIENCE``: a terminal can be stopped (Ctrl-S), hung up, or
-  have nobody at its other end.
-- On Windows the console is CONIN$/CONOUT$, without a lock, a job test or a QR code. Untested.
-
-``Screen`` and the functions above it know descriptors, the functions below it know words, ``Terminal`` joins them.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
-from credential_helper.terminal.browser import DESKTOP_BROWSERS
+from credential_helper.terminal.browser import Browser
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
 from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
@@ -39,8 +30,6 @@ if TYPE_CHECKING:
 CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
 KUBECTL_PATIENCE = 30.0  # seconds after which kubectl's discovery (32 s) may have complained
 ERASE_LINE = "\r\x1b[K"
-
-# --- the terminal -----------------------------------------------------------------------------------------------------
 
 
 class Terminal:
@@ -71,10 +60,8 @@ class Terminal:
         self._environ = environ
         self._clock = clock
         self._tool_is_login = tool_is_login
-        self._browser = browser
-        self._find = children_find
+        self._browser = Browser(environ, allowed=browser, find=children_find, hidden=hidden)
         self._may_ask = MayAsk(environ, git_interactive=git_interactive)
-        self._hidden = hidden
         self._encoding = "utf-8" if is_utf8(environ) else "ascii"
         self._patience = patience
         self._stderr = Outlet(stderr_fd, encoding=self._encoding, patience=patience)
@@ -90,7 +77,6 @@ class Terminal:
         self._shown: str | None = None  # the name of the prompt that stands on our screen
         self._drawn = ""  # the time left, as it was last drawn
         self._warned: set[str] = set()
-        self._browsed = False
 
     # --- may we ask?
 
@@ -127,7 +113,7 @@ class Terminal:
     # --- the prompt
 
     def show(self, prompt: Prompt, *, ours: bool = True) -> str | None:
-        """Put a prompt up, once a terminal for the same code; never waits for the terminal to become free.
+        """Put a prompt up, once per terminal for the same code; never waits for the terminal to become free.
 
         ``ours``: this process signs in; others that wait for it open no browser.
 
@@ -280,69 +266,9 @@ class Terminal:
     # --- the browser
 
     def browser(self) -> tuple[bool, str]:
-        """Say whether a browser can be seen and started here, and what tells so."""
-        if not self._browser:
-            return False, "--no-browser was given"
-        named = bool(self._environ.get("BROWSER"))
-        if self._browser_command("") is not None:
-            return True, "BROWSER is set" if named else "there is a display"
-        if named:
-            return False, "no program that BROWSER names was found"
-        if "SSH_CONNECTION" in self._environ:
-            return False, "SSH_CONNECTION is set"
-        return False, "no program that opens one was found" if self._display() else "there is no display"
-
-    def _display(self) -> bool:
-        return bool(
-            self._environ.get("DISPLAY") or self._environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")
-        )
+        """Say whether a browser can be seen and started here, and what tells so: "there is a display"."""
+        return self._browser.available()
 
     def open_browser(self, url: str) -> bool:
-        """Ask a browser to show an address, once a sign-in; False where none can be seen or started.
-
-        It is started by its absolute path, detached, with the address as one argument and its output discarded.
-        """
-        if not self._browser or self._browsed or not url.startswith(("https://", "http://")):
-            return False
-        command = self._browser_command(url)
-        self._browsed = command is not None and self._start(command)
-        return self._browsed
-
-    def _browser_command(self, url: str) -> list[str] | None:
-        """Return $BROWSER's first command that exists (colon-separated, %s is the address), else the desktop's own."""
-        import shlex
-
-        candidates: list[list[str]] = []
-        for command in self._environ.get("BROWSER", "").split(os.pathsep):
-            try:
-                words = shlex.split(command)
-            except ValueError:  # a quote that is never closed
-                continue
-            if words:
-                candidates.append([w.replace("%s", url) for w in words] if "%s" in command else [*words, url])
-        if self._display() and "SSH_CONNECTION" not in self._environ:
-            candidates += [[*words, url] for words in DESKTOP_BROWSERS.get(sys.platform, DESKTOP_BROWSERS["linux"])]
-        for program, *arguments in candidates:
-            path = self._find(program, self._environ)
-            if path is not None:
-                return [path, *arguments]
-        return None
-
-    def _start(self, command: list[str]) -> bool:
-        import subprocess
-        import threading
-
-        environ = {
-            name: value
-            for name, value in self._environ.items()
-            if name not in self._hidden and not name.startswith("CREDENTIAL_HELPER_")
-        }
-        quiet = subprocess.DEVNULL
-        try:
-            child = subprocess.Popen(  # noqa: S603 - an absolute path, no shell
-                command, stdin=quiet, stdout=quiet, stderr=quiet, env=environ, start_new_session=True
-            )
-        except (OSError, ValueError):
-            return False
-        threading.Thread(target=child.wait, daemon=True).start()  # some browsers stay: nobody else waits for it
-        return True
+        """Ask a browser to show an address, once per sign-in; False where none can be seen or started."""
+        return self._browser.open(url)
