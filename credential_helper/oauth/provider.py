@@ -30,7 +30,6 @@ from credential_helper import providers
 from credential_helper.errors import (
     ConfigurationError,
     CredentialHelperError,
-    RateLimited,
     TokenResponseError,
     TransportError,
 )
@@ -38,7 +37,7 @@ from credential_helper.model import Profile, Secret
 from credential_helper.providers import TENANT, KnownProvider
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign, silent
-from credential_helper.transport.addresses import address_problem, parse, require_address
+from credential_helper.transport.addresses import address_problem, authority_of, parse, require_address
 
 if TYPE_CHECKING:
     from credential_helper.transport.answer import Answer
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 KEPT = 86400.0  # seconds that metadata and keys count as young
 KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
 AHEAD = 60.0  # seconds that something kept may come from the future
-RETRY_AFTER = 60.0  # seconds, where a rate limit names none
 
 FORMAT = 2  # of what is kept on disk
 
@@ -148,7 +146,7 @@ class Provider:
             name: url for name, url in msgspec.structs.asdict(profile.endpoints).items() if url
         }
         self._origin = _judge_profile(profile.issuer, self._endpoints)
-        self.host = _host(profile.issuer)
+        self.host = authority_of(profile.issuer)
         # What the metadata has to tell, beside the profile's endpoints.
         self._missing = _needed(profile) - self._endpoints.keys() if self.known.discovery else set()
         self._metadata: Metadata | None = None
@@ -320,7 +318,7 @@ class Provider:
         raise problem
 
     def _document(self, answer: Answer, address: str) -> dict[str, object]:
-        _available(answer, "metadata")
+        answer.require_available("metadata")
         # Of the two that begin a sign-in one is enough.
         wanted = self._missing - ({"authorization"} if "device_authorization" in self._missing else set())
         endpoints = ", ".join(f"endpoints.{name}" for name in sorted(wanted))
@@ -356,8 +354,8 @@ class Provider:
             what = f"the {member} in the metadata of {self.host}"
             if isinstance(url, str):
                 told[member] = require_address(url, issuer=self._origin, what=what)
-                if _host(url) != self.host:
-                    self.note(f"the {member} of {self.host} is on {_host(url)}")
+                if authority_of(url) != self.host:
+                    self.note(f"the {member} of {self.host} is on {authority_of(url)}")
             elif url is not None:
                 raise TokenResponseError(f"{what} is not a string")
         if "token_endpoint" not in told:
@@ -444,7 +442,7 @@ class Provider:
 
     def _fetch_keys(self, jwks_uri: str) -> list[dict[str, object]]:
         answer = self.transport.get(jwks_uri)
-        _available(answer, "keys")
+        answer.require_available("keys")
         if not 200 <= answer.status < 300:
             raise TransportError(
                 f"{answer.host} answered {answer.status} where its keys were expected",
@@ -524,10 +522,6 @@ def _needed(profile: Profile) -> set[str]:
     return needed
 
 
-def _host(url: str) -> str:
-    return parse(url).authority
-
-
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3
 
 # A tenant's id: a GUID, as Entra writes it.
@@ -557,12 +551,3 @@ def _several_tenants(known: KnownProvider, issuer: str) -> tuple[str, ...]:
 
 def _key_set(kept: _KeptKeys) -> dict[str, object]:
     return {"keys": kept.keys}
-
-
-def _available(answer: Answer, what: str) -> None:
-    """Raise RateLimited for a 429, TransportError for a 5xx."""
-    if answer.status == 429:
-        wait = RETRY_AFTER if answer.retry_after is None else answer.retry_after
-        raise RateLimited(f"{answer.host} gets too many requests (429 for its {what})", retry_after=wait)
-    if answer.status >= 500:
-        raise TransportError(f"{answer.host} answered {answer.status} where its {what} were expected")

@@ -30,6 +30,14 @@ def parse(address: str) -> urls.Url:
     return url
 
 
+def authority_of(address: str) -> str:
+    """Return the host of an http or https address, and the port where it was written: how a message names it.
+
+    Raises ValueError as ``parse`` does.
+    """
+    return parse(address).authority
+
+
 def address_problem(address: str, issuer: str) -> str | None:
     """Say what is wrong with an address of ``issuer``, None if nothing is; an issuer is judged by giving it twice.
 

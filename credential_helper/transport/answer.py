@@ -6,8 +6,9 @@ import re
 
 import msgspec
 
-from credential_helper.errors import TokenResponseError
+from credential_helper.errors import RateLimited, TokenResponseError, TransportError
 
+RETRY_AFTER = 60.0  # seconds, where a rate limit names none
 FRESH = 5.0  # seconds of age at which an answer still tells the time
 
 FORM = "application/x-www-form-urlencoded"
@@ -24,6 +25,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Answer {self.status} of {self.host}, {len(self.body)} bytes>"
+
+    def require_available(self, what: str) -> None:
+        """Raise RateLimited for a 429 (RFC 6585 §4), TransportError for a 5xx; ``what`` was asked for: "metadata"."""
+        if self.status == 429:
+            wait = RETRY_AFTER if self.retry_after is None else self.retry_after
+            raise RateLimited(f"{self.host} gets too many requests (429 for its {what})", retry_after=wait)
+        if self.status >= 500:
+            raise TransportError(f"{self.host} answered {self.status} where its {what} were expected")
 
     def members(self, what: str) -> dict[str, object]:
         """Return the members of the body: of its JSON object, or of a form where Content-Type says that it is one.
