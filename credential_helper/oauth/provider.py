@@ -34,10 +34,10 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Profile, Secret
-from credential_helper.providers import TENANT, KnownProvider
+from credential_helper.oauth.discovery.issuer import Issuer, tenant_in
 from credential_helper.system.clock import Clock
-from credential_helper.text import Note, foreign, silent
-from credential_helper.transport.addresses import address_problem, authority_of, parse, require_address
+from credential_helper.text import Note, silent
+from credential_helper.transport.addresses import address_problem, authority_of, require_address
 
 if TYPE_CHECKING:
     from credential_helper.transport.answer import Answer
@@ -134,6 +134,7 @@ class Provider:
         """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none."""
         self.profile = profile
         self.known = providers.of(profile)
+        self._issuer = Issuer(profile.issuer, self.known)
         self.transport = transport
         self.clock = clock
         self.note = note
@@ -179,51 +180,28 @@ class Provider:
     def issuers(self) -> tuple[str, ...]:
         """Return what ``iss`` may be in an ID token: the document's form; without a document, both.
 
-        One with the literal {tenantid} stands for that of each tenant, see ``is_issuer``.
+        One with the literal {tenantid} stands for that of each tenant, see ``is_issuer``. Raises as ``metadata`` does.
         """
-        if self._missing:
-            return (self.metadata().issuer,)
-        bare = (_with_tenant(self.known, self.profile.issuer) or self.profile.issuer).removesuffix("/")
-        return (bare, f"{bare}/")
+        return (self.metadata().issuer,) if self._missing else self._issuer.spellings
 
     def is_issuer(self, iss: object, tid: object) -> bool:
         """Say whether an ID token with these two claims is the provider's own (OIDC Core §3.1.3.7, point 2).
 
-        Where the issuer names no tenant, it is the one that ``tid`` names, and that has to be a tenant's id: whatever
-        else stood there could make another address of it.
+        Raises as ``metadata`` does.
         """
-        for issuer in self.issuers:
-            if TENANT in issuer:
-                only = self.known.tenants[_first_segment(self.profile.issuer)]
-                if not isinstance(tid, str) or not _TENANT_ID.fullmatch(tid) or tid != (only or tid):
-                    continue
-                issuer = issuer.replace(TENANT, tid)
-            if iss == issuer:
-                return True
-        return False
+        return self._issuer.is_one_of(self.issuers, iss, tid)
 
     def is_response_issuer(self, iss: str) -> bool:
         """Say whether an authorization response with this ``iss`` is the provider's own (RFC 9207 §2.4).
 
         Where the issuer names no tenant, any one's may stand there; the ID token says whose it is. The literal
-        {tenantid} is nobody's. A provider may call itself otherwise here than elsewhere: see its row.
+        {tenantid} is nobody's. Raises as ``metadata`` does.
         """
-        if iss in (template.format(issuer=self._base) for template in self.known.response_issuers):
-            return True
-        tenant = _TENANT_ID.search(iss)
-        return self.is_issuer(iss, tenant and tenant[0])
+        return self._issuer.is_response_name(iss) or self.is_issuer(iss, tenant_in(iss))
 
     def is_key_for(self, key: Mapping[str, object], iss: object, tid: object) -> bool:
-        """Say whether a key may sign for the issuer of an ID token with these two claims.
-
-        Entra's keys for several tenants have an ``issuer``, that of one tenant or one with {tenantid} for any: without
-        a look at it each tenant's key could sign for each other
-        (https://learn.microsoft.com/entra/identity-platform/access-tokens, "Validate the signing key issuer").
-        """
-        if not self.known.tenants or "issuer" not in key:
-            return True
-        own = key["issuer"]
-        return isinstance(own, str) and iss == (own.replace(TENANT, tid) if isinstance(tid, str) else own)
+        """Say whether a key (RFC 7517 §4) may sign for the issuer of an ID token with these two claims."""
+        return self._issuer.is_key_for(key, iss, tid)
 
     def scopes(self) -> tuple[str, ...]:
         """Return the scopes to ask for: the profile's as they are, else those of the defaults that are supported.
@@ -348,7 +326,7 @@ class Provider:
 
         Raises TokenResponseError.
         """
-        told: dict[str, object] = {"issuer": self._adopt(document.get("issuer"))}
+        told: dict[str, object] = {"issuer": self._issuer.adopt(document.get("issuer"))}
         for member, name in _ADDRESSES.items():
             url = self._endpoints.get(name) or document.get(member) or self._otherwise(name)
             what = f"the {member} in the metadata of {self.host}"
@@ -372,32 +350,8 @@ class Provider:
     def _otherwise(self, name: str) -> str | None:
         """Return the address of an endpoint that this provider's document keeps to itself, where it may be used."""
         template = self.known.endpoints.get(name)
-        url = None if template is None else template.format(issuer=self._base)
+        url = None if template is None else template.format(issuer=self._issuer.base)
         return url if url is not None and address_problem(url, self._origin) is None else None
-
-    @property
-    def _base(self) -> str:
-        """What {issuer} stands for in the templates of the row."""
-        base = self.profile.issuer.rstrip("/")
-        for template in self.known.response_issuers:
-            base = base.removesuffix(template.format(issuer=""))
-        return base
-
-    def _adopt(self, issuer: object) -> str:
-        """Return the document's form of the issuer; it may differ from the configured one by one final slash.
-
-        OIDC Discovery §4.3 wants it identical. Entra's common/v2.0 calls itself {tenantid}/v2.0: so far that is
-        relaxed, and for those words only that the row names.
-        """
-        configured = self.profile.issuer
-        for own in (configured, *_several_tenants(self.known, configured)):
-            if isinstance(issuer, str) and own in (issuer, f"{issuer}/", issuer.removesuffix("/")):
-                return issuer
-        named = foreign(issuer) if isinstance(issuer, str) else "nothing"
-        raise TokenResponseError(
-            f"the metadata at {foreign(configured)} is that of another issuer ({named})",
-            hint=self.known.issuer_form or "the issuer in the profile must be exactly the provider's own",
-        )
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
@@ -523,30 +477,6 @@ def _needed(profile: Profile) -> set[str]:
 
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3
-
-# A tenant's id: a GUID, as Entra writes it.
-_TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def _first_segment(issuer: str) -> str:
-    return parse(issuer).path.partition("/")[0]
-
-
-def _with_tenant(known: KnownProvider, issuer: str) -> str | None:
-    """Return the issuer with {tenantid} in the place of a word for several tenants; None: there is no such word."""
-    scheme, _, rest = issuer.partition("://")
-    authority, _, path = rest.partition("/")
-    word, slash, remainder = path.partition("/")
-    return f"{scheme}://{authority}/{TENANT}{slash}{remainder}" if word in known.tenants else None
-
-
-def _several_tenants(known: KnownProvider, issuer: str) -> tuple[str, ...]:
-    """Return what the document of an issuer for several tenants may call itself."""
-    template = _with_tenant(known, issuer)
-    if template is None:
-        return ()
-    only = known.tenants[_first_segment(issuer)]
-    return (template,) if only is None else (template, template.replace(TENANT, only))
 
 
 def _key_set(kept: _KeptKeys) -> dict[str, object]:
