@@ -17,7 +17,8 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret
-from credential_helper.oauth.provider import FORMAT, Provider
+from credential_helper.oauth.discovery.cache import FORMAT
+from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import (
     Behaviour,

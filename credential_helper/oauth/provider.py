@@ -13,16 +13,13 @@ process, and at most once in 5 minutes by the time on disk.
 Addresses. Beside an https issuer, https only. An http issuer, or an http endpoint in the profile, has to be loopback,
 and then every endpoint must be on that same origin. A host that is not the issuer's is allowed, and said under
 --verbose.
-
-What is kept is public. It is judged again when it is read, by the rules that a new document meets, and what does not
-pass counts as absent. What comes from the future counts as old: a clock that was wrong once keeps nothing for ever.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,6 +31,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Profile, Secret
+from credential_helper.oauth.discovery.cache import KEPT, Cache, Documents, KeptKeys
 from credential_helper.oauth.discovery.issuer import Issuer, tenant_in
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, silent
@@ -43,21 +41,7 @@ if TYPE_CHECKING:
     from credential_helper.transport.answer import Answer
     from credential_helper.transport.client import Transport
 
-KEPT = 86400.0  # seconds that metadata and keys count as young
 KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
-AHEAD = 60.0  # seconds that something kept may come from the future
-
-FORMAT = 2  # of what is kept on disk
-
-
-class Documents(Protocol):
-    """A place for public documents; a failure there is never an error."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return what was written, None where there is nothing to trust."""
-
-    def write(self, name: str, document: bytes) -> None:
-        """Keep a document, or don't."""
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,27 +76,6 @@ _MEMBERS = ("issuer", *_ADDRESSES, *_LISTS, _ISS_PARAMETER)
 _KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y", "issuer")
 
 
-class _Kept(msgspec.Struct, kw_only=True):
-    """On disk: the metadata of one issuer as it was received, and how our clients authenticate there."""
-
-    format: int = FORMAT
-    made: float = 0.0
-    document: dict[str, object] | None = None
-    authentication: dict[str, str] = {}  # by client_id
-
-
-class _KeptKeys(msgspec.Struct, kw_only=True):
-    """On disk: the keys of one issuer."""
-
-    format: int = FORMAT
-    made: float
-    jwks_uri: str
-    keys: list[dict[str, object]]
-
-
-_Record = TypeVar("_Record", _Kept, _KeptKeys)
-
-
 class Provider:
     """One profile's provider, for the time of one process.
 
@@ -142,7 +105,7 @@ class Provider:
         self.private_key = private_key
         self.password = password
         self.keys_are_new = False  # fetched by this process: a key that is not among them is not published
-        self._documents = documents
+        self._cache = Cache(profile, documents, clock=clock, note=note)
         self._endpoints: dict[str, str] = {
             name: url for name, url in msgspec.structs.asdict(profile.endpoints).items() if url
         }
@@ -152,7 +115,7 @@ class Provider:
         self._missing = _needed(profile) - self._endpoints.keys() if self.known.discovery else set()
         self._metadata: Metadata | None = None
         self._asked = False  # for the metadata, by this process
-        self._keys: _KeptKeys | None = None
+        self._keys: KeptKeys | None = None
 
     # --- metadata -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +128,7 @@ class Provider:
             self._metadata = self._judged_kept() if self._missing else self._judge({"issuer": self.profile.issuer})
         if self._metadata is None:
             return self._discover()
-        if fresh and self._missing and not self._asked and not self._young(self._record().made, KEPT):
+        if fresh and self._missing and not self._asked and not self._cache.is_young(self._cache.metadata().made, KEPT):
             return self._discover(otherwise=self._metadata)
         return self._metadata
 
@@ -242,18 +205,11 @@ class Provider:
     @property
     def authentication_worked(self) -> str | None:
         """Which of "basic" and "post" worked for this client, where it had to find out; kept with the metadata."""
-        worked = self._record().authentication.get(self.profile.client_id)
-        return worked if worked in ("basic", "post") else None
+        return self._cache.authentication_worked
 
     @authentication_worked.setter
     def authentication_worked(self, method: str | None) -> None:
-        record = self._record()
-        if record.authentication.get(self.profile.client_id) == method:
-            return
-        record.authentication.pop(self.profile.client_id, None)
-        if method is not None:
-            record.authentication[self.profile.client_id] = method
-        self._write("json", record)
+        self._cache.authentication_worked = method
 
     def _discover(self, otherwise: Metadata | None = None) -> Metadata:
         """Fetch the document, judge it and keep it; while none can be had, ``otherwise`` serves."""
@@ -268,10 +224,7 @@ class Provider:
         metadata = self._judge(document)
         if metadata.issuer != self.profile.issuer:
             self.note(f"the issuer is {metadata.issuer}: {self.host} writes it so")
-        record = self._record()
-        record.made = self.clock.now()
-        record.document = {name: document[name] for name in _MEMBERS if name in document}
-        self._write("json", record)
+        self._cache.keep_document({name: document[name] for name in _MEMBERS if name in document})
         self._metadata = metadata
         return metadata
 
@@ -312,7 +265,7 @@ class Provider:
         return document
 
     def _judged_kept(self) -> Metadata | None:
-        document = self._record().document
+        document = self._cache.metadata().document
         if document is None:
             return None
         try:
@@ -367,11 +320,11 @@ class Provider:
                 f"{self.host} publishes no keys (no jwks_uri in its metadata)", hint="endpoints.jwks can name them"
             )
         if self._keys is None:
-            self._keys = self._read("keys.json", _KeptKeys)
+            self._keys = self._cache.keys()
         kept = self._keys
         if kept is None or kept.jwks_uri != jwks_uri:
             return _key_set(self._renew_keys(jwks_uri))
-        if self.keys_are_new or self._young(kept.made, KEYS_RENEWED if renew else KEPT):
+        if self.keys_are_new or self._cache.is_young(kept.made, KEYS_RENEWED if renew else KEPT):
             return _key_set(kept)
         try:
             return _key_set(self._renew_keys(jwks_uri))
@@ -381,7 +334,7 @@ class Provider:
             self.note(f"the kept keys of {self.host} serve on: {error.sentence}")
             return _key_set(kept)
 
-    def _renew_keys(self, jwks_uri: str) -> _KeptKeys:
+    def _renew_keys(self, jwks_uri: str) -> KeptKeys:
         try:
             keys = self._fetch_keys(jwks_uri)
         except TransportError as error:
@@ -389,9 +342,8 @@ class Provider:
             if moved is None or moved == jwks_uri:
                 raise
             jwks_uri, keys = moved, self._fetch_keys(moved)
-        self._keys = _KeptKeys(made=self.clock.now(), jwks_uri=jwks_uri, keys=keys)
+        self._keys = self._cache.keep_keys(keys, jwks_uri=jwks_uri)
         self.keys_are_new = True
-        self._write("keys.json", self._keys)
         return self._keys
 
     def _fetch_keys(self, jwks_uri: str) -> list[dict[str, object]]:
@@ -410,38 +362,6 @@ class Provider:
             for key in keys
             if isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP")
         ]
-
-    # --- on disk ------------------------------------------------------------------------------------------------------
-
-    def _name(self, kind: str) -> str:
-        """Return the name of a document: the SHA-256 of who is asked, and by whose word it is believed."""
-        import hashlib
-
-        identity = f"{self.profile.issuer}\n{self.profile.ca_file or ''}"
-        return f"{hashlib.sha256(identity.encode()).hexdigest()}.{kind}"
-
-    def _record(self) -> _Kept:
-        """Return what is on disk now, so that a write takes nothing back that another process has written."""
-        return self._read("json", _Kept) or _Kept()
-
-    def _read(self, kind: str, record: type[_Record]) -> _Record | None:
-        content = self._documents.read(self._name(kind))
-        if content is None:
-            return None
-        try:
-            found = msgspec.json.decode(content, type=record)
-            if found.format == FORMAT:
-                return found
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            pass
-        self.note(f"what was kept of {self.host} is damaged or of another version: it counts as absent")
-        return None
-
-    def _write(self, kind: str, record: _Record) -> None:
-        self._documents.write(self._name(kind), msgspec.json.encode(record))
-
-    def _young(self, made: float, limit: float) -> bool:
-        return -AHEAD <= self.clock.now() - made < limit
 
 
 def _judge_profile(issuer: str, endpoints: dict[str, str]) -> str:
@@ -479,5 +399,5 @@ def _needed(profile: Profile) -> set[str]:
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3
 
 
-def _key_set(kept: _KeptKeys) -> dict[str, object]:
+def _key_set(kept: KeptKeys) -> dict[str, object]:
     return {"keys": kept.keys}
