@@ -16,7 +16,8 @@ from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, ret
 from credential_helper.text import span
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.provider import Metadata, Provider
+    from credential_helper.oauth.discovery.metadata import Metadata
+    from credential_helper.oauth.provider import Provider
 
 LONGEST_WAIT = 10.0  # seconds that a request waits for Retry-After before it gives up
 

@@ -9,7 +9,8 @@ from credential_helper.oauth.endpoints import form
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret
-    from credential_helper.oauth.provider import Metadata, Provider
+    from credential_helper.oauth.discovery.metadata import Metadata
+    from credential_helper.oauth.provider import Provider
 
 
 def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:

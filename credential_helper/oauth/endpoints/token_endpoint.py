@@ -11,7 +11,8 @@ from credential_helper.oauth.endpoints.reply import Reply
 from credential_helper.oauth.endpoints.token_response import tokens_of
 
 if TYPE_CHECKING:
-    from credential_helper.oauth.provider import Metadata, Provider
+    from credential_helper.oauth.discovery.metadata import Metadata
+    from credential_helper.oauth.provider import Provider
 
 
 def request(

@@ -34,8 +34,9 @@ from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.errors import CredentialHelperError
+    from credential_helper.oauth.discovery.metadata import Metadata
     from credential_helper.oauth.interaction import Interaction
-    from credential_helper.oauth.provider import Metadata, Provider
+    from credential_helper.oauth.provider import Provider
 
 GRANT_TYPE = "authorization_code"
 DEADLINE = 300.0  # seconds that a person has

@@ -34,8 +34,9 @@ from credential_helper.providers import DEVICE_CODE
 from credential_helper.transport.addresses import parse
 
 if TYPE_CHECKING:
+    from credential_helper.oauth.discovery.metadata import Metadata
     from credential_helper.oauth.interaction import Interaction
-    from credential_helper.oauth.provider import Metadata, Provider
+    from credential_helper.oauth.provider import Provider
 
 DEFAULT_INTERVAL = 5.0  # seconds, RFC 8628 §3.2
 SLOW_DOWN = 5.0  # seconds, RFC 8628 §3.5
