@@ -6,7 +6,7 @@ and that nothing required is missing; iss, which for some providers depends on t
 which PyJWT takes from the machine, are checked here.
 
 An unknown key, or a signature that a kept key does not explain, makes the keys renewed once, as far as the rules in
-metadata.py let it. A check that fails is an AuthorizationError; one that cannot be made now is a TransportError.
+discovery/keys.py let it. A check that fails is an AuthorizationError; one that cannot be made now is a TransportError.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
-"""A profile's provider, as its row in providers.py, its profile and its own word describe it.
+"""A profile's provider: its profile, its row in providers.py and what it says of itself, as one object.
 
-What it says of itself is asked in discovery/: its metadata and the names it goes by. What follows from that for a
+discovery/ asks for what it says of itself: its metadata, its keys and the names that it goes by. What follows for a
 sign-in stands here: the scopes to ask for, and what its authorization endpoint wants beside the standard's parameters.
-The client's secrets are handed in as functions, and read by whoever needs one.
-
-Keys. Kept for 24 h; older ones serve while the provider cannot be reached. An unknown key makes them renewed: once per
-process, and at most once in 5 minutes by the time on disk.
+The secrets are handed in as functions, and read by whoever needs one.
 """
 
 from __future__ import annotations
@@ -15,28 +12,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import providers
-from credential_helper.errors import (
-    ConfigurationError,
-    CredentialHelperError,
-    TokenResponseError,
-    TransportError,
-)
+from credential_helper.errors import ConfigurationError
 from credential_helper.model import Profile, Secret
-from credential_helper.oauth.discovery.cache import KEPT, Cache, Documents, KeptKeys
+from credential_helper.oauth.discovery.cache import Cache, Documents
 from credential_helper.oauth.discovery.issuer import Issuer, tenant_in
+from credential_helper.oauth.discovery.keys import Keys
 from credential_helper.oauth.discovery.metadata import Discovery, Metadata
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, silent
 
 if TYPE_CHECKING:
     from credential_helper.transport.client import Transport
-
-KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
-
-
-# The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6). ``issuer`` is
-# Entra's own: the tenants that the key may sign for.
-_KEY_MEMBERS = ("kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y", "issuer")
 
 
 class Provider:
@@ -67,13 +53,10 @@ class Provider:
         self.client_secret = client_secret
         self.private_key = private_key
         self.password = password
-        self.keys_are_new = False  # fetched by this process: a key that is not among them is not published
         self._cache = Cache(profile, documents, clock=clock, note=note)
         self._discovery = Discovery(profile, self._issuer, transport=transport, cache=self._cache, note=note)
         self.host = self._discovery.host
-        self._keys: KeptKeys | None = None
-
-    # --- metadata -----------------------------------------------------------------------------------------------------
+        self._keys = Keys(self._discovery, transport=transport, cache=self._cache, note=note)
 
     def metadata(self, *, fresh: bool = False) -> Metadata:
         """Return the metadata with the profile's endpoints laid over; ``fresh`` renews what is older than 24 h.
@@ -88,6 +71,19 @@ class Provider:
         Raises TransportError, RateLimited, TokenResponseError.
         """
         return self._discovery.renew()
+
+    def keys(self, *, renew: bool = False) -> dict[str, object]:
+        """Return the JWKS (RFC 7517 §5); ``renew`` asks for a new one as far as the rules let it.
+
+        ``keys_are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
+        TokenResponseError.
+        """
+        return self._keys.key_set(renew=renew)
+
+    @property
+    def keys_are_new(self) -> bool:
+        """Say whether this process has fetched the keys: a key that is not among them is not published."""
+        return self._keys.are_new
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -161,66 +157,5 @@ class Provider:
     def authentication_worked(self, method: str | None) -> None:
         self._cache.authentication_worked = method
 
-    # --- keys ---------------------------------------------------------------------------------------------------------
-
-    def keys(self, *, renew: bool = False) -> dict[str, object]:
-        """Return the JWKS (RFC 7517 §5); ``renew`` asks for a new one as far as the rules let it.
-
-        ``keys_are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
-        TokenResponseError.
-        """
-        jwks_uri = self.metadata(fresh=renew).jwks_uri  # old keys may go on at an address that was left
-        if jwks_uri is None:
-            raise TokenResponseError(
-                f"{self.host} publishes no keys (no jwks_uri in its metadata)", hint="endpoints.jwks can name them"
-            )
-        if self._keys is None:
-            self._keys = self._cache.keys()
-        kept = self._keys
-        if kept is None or kept.jwks_uri != jwks_uri:
-            return _key_set(self._renew_keys(jwks_uri))
-        if self.keys_are_new or self._cache.is_young(kept.made, KEYS_RENEWED if renew else KEPT):
-            return _key_set(kept)
-        try:
-            return _key_set(self._renew_keys(jwks_uri))
-        except CredentialHelperError as error:
-            if renew:
-                raise
-            self.note(f"the kept keys of {self.host} serve on: {error.sentence}")
-            return _key_set(kept)
-
-    def _renew_keys(self, jwks_uri: str) -> KeptKeys:
-        try:
-            keys = self._fetch_keys(jwks_uri)
-        except TransportError as error:
-            moved = self.renew_metadata().jwks_uri if error.stale_address and not self._discovery.asked else None
-            if moved is None or moved == jwks_uri:
-                raise
-            jwks_uri, keys = moved, self._fetch_keys(moved)
-        self._keys = self._cache.keep_keys(keys, jwks_uri=jwks_uri)
-        self.keys_are_new = True
-        return self._keys
-
-    def _fetch_keys(self, jwks_uri: str) -> list[dict[str, object]]:
-        answer = self.transport.get(jwks_uri)
-        answer.require_available("keys")
-        if not 200 <= answer.status < 300:
-            raise TransportError(
-                f"{answer.host} answered {answer.status} where its keys were expected",
-                stale_address=answer.status == 404,
-            )
-        keys = answer.json_object("key set").get("keys")
-        if not isinstance(keys, list):
-            raise TokenResponseError(f"{answer.host} answered without keys where a key set was expected")
-        return [
-            {name: key[name] for name in _KEY_MEMBERS if name in key}
-            for key in keys
-            if isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP")
-        ]
-
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3
-
-
-def _key_set(kept: KeptKeys) -> dict[str, object]:
-    return {"keys": kept.keys}
