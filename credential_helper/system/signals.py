@@ -28,7 +28,12 @@ class Interrupts:
         self._noted: int | None = None
 
     def install(self) -> None:
-        """Take the signals over, but not those that the caller ignores (nohup)."""
+        """Take the signals over, but not those that the caller ignores (nohup).
+
+        An ignored SIGCHLD is taken back: under it no child has an exit status, and whatever failed looks like success.
+        """
+        if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
