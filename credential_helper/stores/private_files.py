@@ -73,11 +73,18 @@ class State:
     def _make(self, path: str) -> None:
         try:
             if path == self.path:
-                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                self._make_parents(os.path.dirname(path))
             os.mkdir(path, 0o700)
         except FileExistsError:
             if not os.path.lexists(path):
                 raise NotADirectoryError from None  # a parent is a file
+
+    def _make_parents(self, folder: str) -> None:
+        """Make what is missing for nobody else (XDG Base Directory), whatever the umask: os.makedirs heeds it."""
+        if not os.path.isdir(folder):
+            self._make_parents(os.path.dirname(folder))
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.mkdir(folder, 0o700)
 
     def prepare(self, folder: str, *, make: bool = True) -> bool:
         """Judge the state directory and one folder in it, making them if asked; False: not there."""
