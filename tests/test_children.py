@@ -225,6 +225,7 @@ def test_what_a_child_leaves_behind_with_its_stdout_does_not_hold_us_up(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("default_signals")
 def test_an_interruption_kills_the_child_and_goes_on(script: Script, environ: Environ, tmp_path: Path) -> None:
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)

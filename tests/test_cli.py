@@ -388,6 +388,7 @@ class Started:
         return self.process.returncode, stdout, stderr
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_sign_in_at_once(
     environ: dict[str, str], provider: EmbeddedProvider, number: signal.Signals, code: int
@@ -401,6 +402,7 @@ def test_a_signal_ends_a_sign_in_at_once(
     assert left == []
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_ctrl_c_before_anything_is_130_and_silent(environ: dict[str, str]) -> None:
     """While stdin is read nothing of ours is loaded yet."""
     read, write = os.pipe()
@@ -435,6 +437,113 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(environ: dict[str, str],
     code, stdout, _ = started.end()
     assert code == 0
     assert stdout.strip()
+
+
+IGNORING = """\
+import os, signal, sys
+for name in sys.argv[1].split():
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def ignoring(signals: str, *words: str) -> list[str]:
+    """Return a command whose process ignores these signals from its first moment."""
+    return [sys.executable, "-I", "-S", "-c", IGNORING, signals, *words]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("ended", ["exit 3", "kill -9 $$"])
+def test_a_failure_is_one_where_the_caller_ignores_the_end_of_its_children(
+    environ: dict[str, str], provider: EmbeddedProvider, ended: str
+) -> None:
+    """Linux then keeps no exit status, and what a command printed before it failed looks like the secret."""
+    configure(
+        environ,
+        f"""\
+        profiles.ci.issuer = "{provider.issuer}"
+        profiles.ci.client_id = "{MACHINE_CLIENT}"
+        profiles.ci.flow = "client-credentials"
+        profiles.ci.client_secret.command = ["/bin/sh", "-c", "echo wrong; {ended}"]
+        """,
+    )
+    done = subprocess.run(
+        ignoring("SIGCHLD", *map(os.fsdecode, command("token", "ci"))),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=DEADLINE,
+        start_new_session=True,
+    )
+    assert (done.returncode, done.stdout) == (78, b"")
+    assert b"the command sh " in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_the_tests_about_signals_do_not_depend_on_who_started_them() -> None:
+    """As ``nohup make test &`` does."""
+    files = ("tests/test_interrupts.py", "tests/test_cli.py", "tests/test_children.py", "tests/test_sign_in.py")
+    chosen = ("-k", "signal or ctrl_c or interruption", "--deselect", "tests/test_cli.py::" + OURSELVES)
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, *chosen)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        ignoring("SIGINT SIGHUP SIGQUIT SIGTERM", *words),
+        env=environ,
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[-1]) > 10
+
+
+OURSELVES = test_the_tests_about_signals_do_not_depend_on_who_started_them.__name__
+
+
+# --- what else is inherited
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX shell")
+@pytest.mark.parametrize(
+    ("prepare", "variables"),
+    [
+        ("exec <&-", {}),
+        ("ulimit -n 256", {}),
+        ("ulimit -n 16", {}),
+        ("umask 000", {}),
+        ("umask 077", {}),
+        ("trap '' INT HUP QUIT TERM PIPE", {}),
+        (":", {"LC_ALL": "C"}),
+        (":", {"TZ": "Pacific/Kiritimati"}),
+        (":", {"CI": "true"}),
+        (":", {"TERM": ""}),
+        (":", {"HOME": "{home}/not/there/yet"}),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_it_inherits_changes_neither_answer_nor_what_others_may_read(
+    machine: dict[str, str], prepare: str, variables: dict[str, str]
+) -> None:
+    home = Path(machine["HOME"])
+    config = {"CREDENTIAL_HELPER_CONFIG": str(home / ".config" / "credential-helper" / "config.toml")}
+    given = {name: value.format(home=home) for name, value in variables.items()}
+    for _ in "asked", "kept":
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'{prepare}; exec "$@"', "sh", *map(os.fsdecode, command("token", "ci"))],
+            env=machine | config | given,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=DEADLINE,
+            start_new_session=True,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.count(b".") == 2
+    made = [path for path in home.rglob("*") if ".config" not in path.parts]
+    assert any(path.is_file() for path in made)
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
 
 
 # --- the network

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,10 @@ from credential_helper.system.signals import Interrupted, Interrupts
 
 
 @pytest.fixture
-def interrupts() -> Iterator[Interrupts]:
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
+def interrupts(default_signals: None) -> Interrupts:  # noqa: ARG001 - it takes them over, and they are put back
     one = Interrupts()
     one.install()
-    yield one
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
+    return one
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

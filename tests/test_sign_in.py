@@ -412,24 +412,18 @@ def test_a_logout_during_the_request_gives_back_what_it_brought(world: World) ->
     assert world.given_back == [TOKENS]
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_a_signal_during_the_request_is_obeyed_when_the_answer_is_kept(world: World) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        world.interrupts.install()
+    world.interrupts.install()
 
-        def exchange() -> Tokens:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return TOKENS
+    def exchange() -> Tokens:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return TOKENS
 
-        with pytest.raises(Interrupted) as caught:
-            world.sign_in().redeem(exchange)
-        assert caught.value.exit_code == 143
-        assert world.kept == [(TOKENS, True)]
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(Interrupted) as caught:
+        world.sign_in().redeem(exchange)
+    assert caught.value.exit_code == 143
+    assert world.kept == [(TOKENS, True)]
 
 
 # --- the end
