@@ -28,8 +28,10 @@ help: ## say what can be made
 demo: python $(RUNTIME) ## see it work: a sign-in, a cached answer, a machine; leaves nothing behind
 	@$(BIN)/python -m integration.demo $(ARGS)
 
+# Tests wait more than they work: more workers than processors. One process, for a debugger: make test ARGS=-n0
+test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 7) + 1)')
 test: $(DEVELOPMENT) ## run every test that this machine can run
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(DEVELOPMENT) ## lint, format and types
 	$(BIN)/ruff check .

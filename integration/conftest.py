@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal, NoReturn, TypedDict, Unpack
 
+import filelock
 import msgspec
 import pytest
 
@@ -443,14 +444,28 @@ def artefacts() -> Path:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the absolute path of a ``credential-helper`` that was installed as users install it.
 
-    CREDENTIAL_HELPER_EXECUTABLE names one that is there already; else a virtual environment is made, once a session.
+    CREDENTIAL_HELPER_EXECUTABLE names one that is there already; else a virtual environment is made, once a session,
+    whose first worker makes it for all.
     pip is upgraded first: the entry scripts of pip before 25.2 are slower than the program's hot path.
     """
     if named := os.environ.get("CREDENTIAL_HELPER_EXECUTABLE"):
         if not os.path.isabs(named) or not os.access(named, os.X_OK):
             pytest.fail(f"CREDENTIAL_HELPER_EXECUTABLE is no program: {named}")
         return Path(named)
-    folder = tmp_path_factory.mktemp("installed")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _install(tmp_path_factory.mktemp("installed"))
+    folder = tmp_path_factory.getbasetemp().parent / "installed"  # the workers' folders are neighbours
+    with filelock.FileLock(f"{folder}.lock"):
+        done = folder / "done"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            folder.mkdir()
+            done.write_text(str(_install(folder)))
+        return Path(done.read_text())
+
+
+def _install(folder: Path) -> Path:
+    """Make a virtual environment with the program in it, and return the program's path."""
     source = _source(folder / "source")  # setuptools builds inside the tree it is given: not in the checkout
     _call(sys.executable, "-m", "venv", folder / "venv")
     python = folder / "venv" / "bin" / "python"

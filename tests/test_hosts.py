@@ -19,7 +19,7 @@ def serves(host: str, *, scheme: str = "https", path: str = "", listed: str = LI
     return longest_match([listed], with_path) is not None
 
 
-@pytest.mark.parametrize("host", [*EQUAL, "GIT.example.COM", "Git.Example.Com.:443"])
+@pytest.mark.parametrize("host", [*sorted(EQUAL), "GIT.example.COM", "Git.Example.Com.:443"])
 def test_a_host_is_compared_in_lower_case_without_a_final_dot_with_the_default_port(host: str) -> None:
     assert serves(host)
 
