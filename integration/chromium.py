@@ -10,8 +10,8 @@
 Rules of this file:
 - Nothing but loopback is reached: no other name is resolved, no other address asked, no component updated.
 - Its profile, HOME and caches are one folder of a short name (a socket in it may have a path of 107 characters). It is
-  gone afterwards, as are all its processes, whatever happens in between. They are ended by their ids: chromedriver
-  leads a session of its own, and its children stay in it.
+  gone afterwards, as are all its processes, whatever happens in between, kill -9 of ourselves included: a watchman
+  sees that. They are ended by their ids: chromedriver leads a session of its own, and its children stay in it.
 - No certificate is believed but the system's and those of the files in ``trust``, by their public keys.
 """
 
@@ -26,6 +26,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -66,6 +67,29 @@ FLAGS = (
     f"--window-size={SIZE}",
 )
 
+# The watchman of a driver and its folder. One word on stdin dismisses it; an end without a word is our death, for the
+# kernel closes the pipe. The browser's processes are in the driver's session, or name the folder, and come and go.
+WATCHMAN = """\
+import os, shutil, signal, sys, time
+driver, folder = sys.argv[1:]
+if not sys.stdin.buffer.read():
+    found = True
+    while found:
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = open(f"/proc/{pid}/cmdline", "rb").read()
+                state, _, _, session = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[:4]
+                theirs = session == driver or os.fsencode(folder) in words
+                if theirs and int(pid) != os.getpid() and state not in "ZX":
+                    found.append(pid)
+                    os.kill(int(pid), signal.SIGKILL)
+            except OSError:
+                pass
+        time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
+"""
+
 
 class ChromiumError(AssertionError):
     """The browser could not be started, or what was asked of it is not on the page."""
@@ -80,6 +104,7 @@ class Chromium(Started):
         self._http = requests.Session()
         self._http.trust_env = False
         self._driver: subprocess.Popen[bytes] | None = None
+        self._watchman: subprocess.Popen[bytes] | None = None
         self._address = ""
         self._session = ""
 
@@ -118,6 +143,14 @@ class Chromium(Started):
                 stderr=log,
                 start_new_session=True,
             )
+        self._watchman = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", WATCHMAN, str(self._driver.pid), folder],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         assert self._driver.stdout is not None
         said, deadline = b"", time.monotonic() + START_DEADLINE
         while b"successfully on port" not in said or not said.endswith(b"\n"):
@@ -170,6 +203,9 @@ class Chromium(Started):
         self._driver.wait(END_DEADLINE)
         if self._driver.stdout is not None:
             self._driver.stdout.close()
+        watchman, self._watchman = self._watchman, None
+        if watchman is not None:
+            watchman.communicate(b"dismissed", END_DEADLINE)
 
     @property
     def processes(self) -> list[int]:

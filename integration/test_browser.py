@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ import requests
 
 from integration import scenes
 from integration.chromium import Chromium
-from integration.conftest import Kubectl, Launcher, Runner, Running
+from integration.conftest import CHECKOUT, Kubectl, Launcher, Runner, Running
 from integration.git_server import GitServer
 from integration.havoc import walk
 from integration.hostile_provider import signing_key
@@ -351,6 +352,22 @@ def test_a_browser_leaves_nothing_behind_even_when_a_test_fails() -> None:
         raise ZeroDivisionError
     assert chromium.processes == []
     assert not chromium.folder.exists()
+
+
+def test_a_browser_does_not_outlive_a_pytest_that_was_killed() -> None:
+    need("chromium")
+    need("chromedriver")
+    code = "import time; from integration.chromium import Chromium; browser = Chromium().start()\n"
+    code += "print(browser.folder, *browser.processes, flush=True); time.sleep(300)"
+    starter = subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    with starter.stdout:
+        folder, *processes = starter.stdout.readline().split()
+    starter.kill()
+    starter.wait(10)
+    assert len(processes) > 2
+    wait_until(lambda: not Path(folder).exists(), "the watchman's end")
+    assert all(gone(int(pid)) for pid in processes)
 
 
 # --- our page ---------------------------------------------------------------------------------------------------------
