@@ -29,9 +29,10 @@ demo: python $(RUNTIME) ## see it work: a sign-in, a cached answer, a machine; l
 	@$(BIN)/python -m integration.demo $(ARGS)
 
 # Tests wait more than they work: more workers than processors. One process, for a debugger: make test ARGS=-n0
+# Each worker reads all the tests, which takes seconds unless they are kept compiled.
 test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 7) + 1)')
 test: $(DEVELOPMENT) ## run every test that this machine can run
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(DEVELOPMENT) ## lint, format and types
 	$(BIN)/ruff check .
