@@ -744,6 +744,7 @@ if (tls) {
 for (const face of faces.values()) await face.listen();
 
 const admin = http.createServer(control);
+admin.keepAliveTimeout = 0; // a test may come back just when node would close an idle connection
 await new Promise((resolve) => { admin.listen(0, '127.0.0.1', resolve); });
 
 process.stdin.resume().on('end', () => process.exit(0));
