@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import PROGRAM, places, replies
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
@@ -52,17 +52,15 @@ class App:
             browser=browser,
             verbose=self._flag,
             children_find=children.find,
-            git_interactive=self._git_interactive,
+            run=self._run,
             hidden=self.hidden,
         )
 
-    def _git_interactive(self) -> str | None:
-        """Return git's ``credential.interactive``, as the git that called us has it (-c included)."""
+    def _run(self, words: Sequence[str]) -> str | None:
+        """Run a command of a tool's, as the tool that called us would; None where it fails."""
         try:
-            said = children.run(
-                ["git", "config", "--get", "credential.interactive"], environ=self.environ, hidden=self.hidden
-            )
-        except ConfigurationError:  # it is not set, or there is no git
+            said = children.run(words, environ=self.environ, hidden=self.hidden)
+        except ConfigurationError:  # what is asked for is not set, or there is no such program
             return None
         return said.decode(errors="replace").strip()
 
@@ -81,7 +79,7 @@ class App:
 
     def _keyring_deadline(self, profile: Profile | None) -> Callable[[], float]:
         def deadline() -> float:
-            asked = profile is not None and self.terminal.can_answer(profile, PROGRAM)
+            asked = profile is not None and self.terminal.can_answer(profile, Request(tool=PROGRAM))
             return _KEYRING_DEADLINE_PERSON if asked else _KEYRING_DEADLINE
 
         return deadline
@@ -99,8 +97,8 @@ class App:
         """Return the sessions, with the keyring that a profile means."""
         return Sessions(self.state, self.keyring(profile), note=self.note)
 
-    def means(self, profile: Profile | None) -> Means:
-        """Return what the broker works with."""
+    def means(self, profile: Profile | None, *, deadline: float | None = None) -> Means:
+        """Return what the broker works with; ``deadline`` is the seconds that a tool waits."""
         return Means(
             sessions=self.sessions(profile),
             person=self.terminal,
@@ -109,6 +107,7 @@ class App:
             clock=self.clock,
             note=self.note,
             read_secret=lambda source: self._read_secret(source, profile),
+            deadline=deadline,
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
@@ -140,7 +139,7 @@ class App:
             login=login_command(chosen.profile),
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
-        return obtain(errand, self.means(chosen.profile))
+        return obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
 
 
 def _changed_at(stamp: str) -> float:

@@ -5,6 +5,7 @@ Times are seconds since the epoch (float), durations are seconds. None means "ab
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -51,10 +52,28 @@ class Secret:
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
+Run = Callable[[Sequence[str]], str | None]  # runs a command of the tool's; what it wrote, None where it failed
+
+
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """How a tool behaves, as far as it matters to whoever serves it; the defaults are those of a plain one."""
+
+    token: TokenKind = "access"  # what it gets where neither it nor the profile says, of a person without an audience
+    warns: bool = True  # False: it shows stderr over and over, or draws over it; a warning is for --verbose then
+    repeats: bool = False  # it calls several times in a row: one sentence is enough
+    asks: Literal["terminal", "always"] = "terminal"  # always: a person is asked only where the profile says so
+    says_no: Callable[[Mapping[str, str], Run], str | None] | None = None  # why nobody is to be asked, by its own word
+    patience: float | None = None  # seconds of a sign-in after which it complains, though it goes on
+    complaint: str = ""  # what it says then
+    deadline: float | None = None  # seconds after which it gives us up: for locks and networks
+    written: str = "the request's {key}"  # where a person writes what it asks for
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool asked for, whatever its protocol. None leaves the answer to the profile."""
 
     tool: str  # the word for it in a prompt: kubectl, git, docker, or credential-helper itself
+    manners: Manners = Manners()
     target: str | None = None  # the resource that the token is for, where known: https://kubernetes.example.com:6443
     profile: str | None = None  # spec.cluster.config.profile, or "profile" of our JSON
     audience: str | None = None

@@ -42,6 +42,7 @@ from integration.hostile_provider import (
     signing_key,
 )
 from tests.conftest import FakeClock
+from tests.helpers.requests import request_by
 from tests.test_sessions import MemoryKeyring
 
 DEVICE = "/device"
@@ -71,9 +72,9 @@ class FakePerson:
         self.closings: list[tuple[Credential, bool]] = []
         self.on_waiting: Callable[[], None] = lambda: None
 
-    def can_answer(self, profile: Profile, tool: str) -> bool:
+    def can_answer(self, profile: Profile, request: Request) -> bool:
         assert profile is not None
-        assert tool
+        assert request.tool
         return self.there
 
     def show(self, prompt: Prompt, *, ours: bool) -> str | None:
@@ -98,9 +99,9 @@ class FakePerson:
         self.warnings.append(f"{sentence} | {hint}")
 
     def signed_in(
-        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, advice: str | None
+        self, credential: Credential, *, request: Request, took: float, refresh_token: bool, advice: str | None
     ) -> None:
-        assert tool
+        assert request.tool
         assert took >= 0
         self.advice = advice
         self.closings.append((credential, refresh_token))
@@ -183,7 +184,7 @@ class World:
     def obtain(self, mode: Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:
         errand = Errand(
             profile=self.profile,
-            request=Request(tool=tool, **request),
+            request=request_by(tool, **request),
             mode=mode,
             login="credential-helper login prod",
         )
@@ -318,7 +319,7 @@ def test_a_newer_config_file_voids_the_refusal(world: World) -> None:
     with pytest.raises(AuthorizationError):
         world.obtain()
     world.approves()
-    errand = Errand(profile=world.profile, request=Request(tool="kubectl"), config_changed_at=world.clock.now() + 1)
+    errand = Errand(profile=world.profile, request=request_by("kubectl"), config_changed_at=world.clock.now() + 1)
     assert obtain(errand, world.tools).credential.token.reveal() == "access-1"
 
 

@@ -14,6 +14,7 @@ from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from tests.conftest import FakeClock
+from tests.helpers.requests import request_by
 
 CONFIG = """
 default_profile = "prod"
@@ -50,7 +51,7 @@ def chosen(environ: dict[str, str], words: list[str], request: Request | None = 
     given = vars(cli._parser().parse_args(words))
     given.pop("command")
     [flags] = each_by_position(given)
-    return choose(request or Request(tool="kubectl"), flags, environ)
+    return choose(request or request_by("kubectl"), flags, environ)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +65,8 @@ def chosen(environ: dict[str, str], words: list[str], request: Request | None = 
         (["token", "prod", "--parameter", "organization=org 1", "--parameter", "empty="], None),
         (["token", "prod", "--account=--odd-name"], None),
         (["token", "prod", "--audience=--verbose"], None),
-        (["token", "prod"], Request(tool="kubectl", audience="https://c.example.com", scope=("openid",))),
-        (["token", "prod"], Request(tool="kubectl", resource=("https://r.example.com",), profile="prod")),
+        (["token", "prod"], request_by("kubectl", audience="https://c.example.com", scope=("openid",))),
+        (["token", "prod"], request_by("kubectl", resource=("https://r.example.com",), profile="prod")),
         (["token", *AD_HOC], None),
         (["token", *AD_HOC, "--audience", "$(reboot)", "--scope", ""], None),
         (

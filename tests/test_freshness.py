@@ -4,6 +4,7 @@ import pytest
 
 from credential_helper.broker import freshness
 from credential_helper.model import Request, Secret, Session, Token
+from tests.helpers.requests import request_by
 
 NOW = 1_900_000_000.0
 
@@ -38,7 +39,7 @@ def session(
 
 
 def request(minimum_validity: float = 0.0, refused: str | None = None) -> Request:
-    return Request(tool="kubectl", minimum_validity=minimum_validity, refused=refused)
+    return request_by("kubectl", minimum_validity=minimum_validity, refused=refused)
 
 
 def fresh(one: Session, asked: Request | None = None) -> bool:

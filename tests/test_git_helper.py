@@ -19,7 +19,7 @@ from credential_helper.answers.call import Call
 from credential_helper.app import App
 from credential_helper.broker import freshness
 from credential_helper.errors import UsageError
-from credential_helper.model import Identity, Profile, Request, Secret, Session, Token, session_id
+from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, git
@@ -34,6 +34,7 @@ from integration.hostile_provider import (
     reset,
 )
 from tests.conftest import FakeClock
+from tests.helpers.requests import request_by
 
 CODE = {
     "device_code": "the-device-code",
@@ -822,7 +823,7 @@ def test_an_answer_that_asks_nobody_to_come_again_is_kept_until_it_would(world: 
 def test_an_answer_for_a_git_that_never_comes_again_is_kept_while_it_is_fresh(world: World) -> None:
     world.sign_in(age=20.0)
     world.get()
-    fresh_until = freshness.until(world.session, "access", Request(tool="git"))
+    fresh_until = freshness.until(world.session, "access", request_by("git"))
     assert fresh_until is not None
     assert kept_until(world) == fresh_until - plain.SOON
 

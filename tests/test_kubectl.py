@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credential_helper.errors import InteractionRequired, ProtocolError, TokenResponseError, UsageError
-from credential_helper.model import Credential, Request, Secret
+from credential_helper.model import Credential, Secret
 from credential_helper.tools import contract, kubectl
 from credential_helper.tools.contract import Asked, Exchange
+from tests.helpers.requests import request_by
 from tests.test_generic import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
 
 # Recorded from kubectl 1.33 [reference: provideClusterInfo: true, an extension with an audience].
@@ -38,7 +39,7 @@ def read(
 
 
 def render(credential: Credential, version: str, *, now: float) -> bytes:
-    return kubectl.render(Exchange(request=Request(tool="kubectl"), form=version), credential, now)
+    return kubectl.render(Exchange(request=request_by("kubectl"), form=version), credential, now)
 
 
 def info(**parts: Any) -> str:
@@ -62,7 +63,7 @@ def refusal(text: str | bytes) -> ProtocolError:
 def test_what_kubectl_sends_is_read() -> None:
     exchange = read(RECORDED)
     assert exchange.form == "client.authentication.k8s.io/v1"
-    assert exchange.request == Request(tool="kubectl", target="https://h:6443", audience="abc")
+    assert exchange.request == request_by("kubectl", target="https://h:6443", audience="abc")
 
 
 @pytest.mark.parametrize("version", ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"])
@@ -73,7 +74,7 @@ def test_both_versions_are_spoken_and_echoed(version: str) -> None:
 
 @pytest.mark.parametrize("absent", [None, "", "\n"])
 def test_without_exec_info_the_version_is_v1beta1_or_the_one_that_is_passed_in(absent: str | None) -> None:
-    assert read(absent) == Exchange(request=Request(tool="kubectl"), form=kubectl.V1BETA1)
+    assert read(absent) == Exchange(request=request_by("kubectl"), form=kubectl.V1BETA1)
     assert read(absent, default_version="v1").form == kubectl.V1
     assert read(absent, default_version=kubectl.V1).form == kubectl.V1
     with pytest.raises(UsageError, match="--api-version should be v1 or v1beta1"):
@@ -92,7 +93,7 @@ def test_without_exec_info_the_version_is_v1beta1_or_the_one_that_is_passed_in(a
     ],
 )
 def test_a_request_may_leave_out_what_kubectl_may(text: str) -> None:
-    assert read(text).request == Request(tool="kubectl")
+    assert read(text).request == request_by("kubectl")
 
 
 def test_an_exec_credential_on_stdin_is_named_so() -> None:
@@ -105,8 +106,8 @@ def test_an_exec_credential_on_stdin_is_named_so() -> None:
 
 def test_the_cluster_extension_says_what_differs_between_clusters() -> None:
     wishes = {"profile": "prod", "audience": "a", "resource": "https://r", "scope": ["s"], "token": "id"}
-    assert read(config(wishes)).request == Request(
-        tool="kubectl",
+    assert read(config(wishes)).request == request_by(
+        "kubectl",
         target="https://h:6443",
         profile="prod",
         audience="a",
@@ -114,7 +115,7 @@ def test_the_cluster_extension_says_what_differs_between_clusters() -> None:
         scope=("s",),
         token="id",
     )
-    assert read(config({})).request == Request(tool="kubectl", target="https://h:6443")
+    assert read(config({})).request == request_by("kubectl", target="https://h:6443")
 
 
 EXTENSION = "the cluster extension client.authentication.k8s.io/exec"

@@ -26,12 +26,13 @@ from credential_helper.profiles.matching import serves
 from credential_helper.profiles.sources import read_secret
 from credential_helper.tools import TOOLS
 from tests.helpers.profiles import choose_docker, choose_git, match_docker, match_git
+from tests.helpers.requests import request_by
 
 Environ = dict[str, str]
 
-KUBECTL = Request(tool="kubectl")
-GIT = Request(tool="git")
-DOCKER = Request(tool="docker")
+KUBECTL = request_by("kubectl")
+GIT = request_by("git")
+DOCKER = request_by("docker")
 
 ONE = """
 [profiles.prod]
@@ -233,7 +234,7 @@ def test_issuer_and_client_id_are_required(environ: Environ, missing: str, rest:
 def test_the_request_s_profile_comes_first(environ: Environ) -> None:
     write(environ, 'default_profile = "prod"\n' + TWO)
     environ["CREDENTIAL_HELPER_PROFILE"] = "prod"
-    request = Request(tool="kubectl", profile="dev")
+    request = request_by("kubectl", profile="dev")
     assert chosen_by(environ, request, {"profile": "prod"}).name == "dev"
 
 
@@ -305,7 +306,7 @@ def test_a_provider_with_one_public_service_is_as_good_as_an_issuer(environ: Env
 
 def test_a_provider_does_not_change_a_profile_that_is_named(environ: Environ) -> None:
     write(environ, ONE)
-    for flags, request in (({"profile": "prod"}, KUBECTL), ({}, Request(tool="kubectl", profile="prod"))):
+    for flags, request in (({"profile": "prod"}, KUBECTL), ({}, request_by("kubectl", profile="prod"))):
         error = refused(lambda flags=flags, request=request: chosen_by(environ, request, GITHUB | flags))  # type: ignore[misc]
         assert (error.exit_code, error.sentence.split(":")[0]) == (64, "--client-id cannot change profile prod")
 
@@ -382,7 +383,7 @@ def test_two_of_one_level_are_64(environ: Environ) -> None:
 @pytest.mark.parametrize(
     ("request_", "flags", "variables", "named_by"),
     [
-        (Request(tool="kubectl", profile="prd"), {}, {}, "spec.cluster.config.profile"),
+        (request_by("kubectl", profile="prd"), {}, {}, "spec.cluster.config.profile"),
         (Request(tool="credential-helper", profile="prd"), {}, {}, "the request's profile"),
         (KUBECTL, {"profile": "prd"}, {}, "--profile"),
         (KUBECTL, {}, {"CREDENTIAL_HELPER_PROFILE": "prd"}, "CREDENTIAL_HELPER_PROFILE"),
@@ -470,7 +471,7 @@ def test_flags_may_not_change_who_is_asked_and_with_what(environ: Environ, name:
 
 def test_an_issuer_flag_cannot_change_the_profile_that_the_request_names(environ: Environ) -> None:
     write(environ, ONE)
-    request = Request(tool="kubectl", profile="prod")
+    request = request_by("kubectl", profile="prod")
     error = refused(lambda: chosen_by(environ, request, {"issuer": "https://evil.example", "client_id": "c"}))
     assert error.exit_code == 64
 
@@ -524,7 +525,7 @@ def test_for_an_ad_hoc_profile_no_file_is_read(environ: Environ) -> None:
 def test_an_ad_hoc_profile_is_named_after_its_host_and_session(environ: Environ) -> None:
     profile = chosen_by(environ, flags=AD_HOC)
     assert profile.name == f"example.com:8443/{session_id(profile)[:8]}"
-    other = chosen_by(environ, Request(tool="kubectl", audience="api"), AD_HOC)
+    other = chosen_by(environ, request_by("kubectl", audience="api"), AD_HOC)
     assert other.name == f"example.com:8443/{session_id(other)[:8]}"
     assert other.name != profile.name
 
@@ -617,7 +618,7 @@ def test_the_request_s_wishes_come_before_the_flags_and_these_before_the_profile
     profile = chosen_by(environ, flags=flags)
     assert (profile.audience, profile.resource, profile.scope) == ("flag", ("https://flag",), ("flag",))
     assert profile.token == "id"
-    request = Request(tool="kubectl", audience="r", resource=("https://r",), scope=("r",), token="access")
+    request = request_by("kubectl", audience="r", resource=("https://r",), scope=("r",), token="access")
     profile = chosen_by(environ, request, flags)
     assert (profile.audience, profile.resource, profile.scope) == ("r", ("https://r",), ("r",))
     assert profile.token == "access"
@@ -626,19 +627,19 @@ def test_the_request_s_wishes_come_before_the_flags_and_these_before_the_profile
 
 def test_what_a_request_leaves_out_is_the_profile_s(environ: Environ) -> None:
     write(environ, ONE + 'audience = "file"\nscope = "a"\n')
-    profile = chosen_by(environ, Request(tool="kubectl", scope=()))
+    profile = chosen_by(environ, request_by("kubectl", scope=()))
     assert (profile.audience, profile.scope, profile.token) == ("file", (), "auto")
 
 
 def test_a_request_s_wish_that_cannot_be_is_65(environ: Environ) -> None:
     write(environ, ONE)
-    for request in (Request(tool="kubectl", audience="a\nb"), Request(tool="kubectl", resource=("x#y",))):
+    for request in (request_by("kubectl", audience="a\nb"), request_by("kubectl", resource=("x#y",))):
         assert type(refused(lambda request=request: chosen_by(environ, request))) is ProtocolError  # type: ignore[misc]
 
 
 def test_the_hint_makes_the_session_that_the_request_asked_for(environ: Environ) -> None:
     write(environ, ONE)
-    profile = chosen_by(environ, Request(tool="kubectl", audience="my api", token="id"))
+    profile = chosen_by(environ, request_by("kubectl", audience="my api", token="id"))
     assert hint_flags(profile) == ["prod", "--audience", "my api"]
     assert session_id(chosen_by(environ, flags={"profile": "prod", "audience": "my api"})) == session_id(profile)
 

@@ -24,11 +24,12 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import Profile, Request, Secret
+from credential_helper.model import Profile, Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Failure, Sessions
 from credential_helper.system.signals import Interrupts
 from tests.conftest import FakeClock
+from tests.helpers.requests import request_by
 from tests.test_sessions import MemoryKeyring
 
 ID = "b" * 64
@@ -65,7 +66,7 @@ class Process:
             client_id="client",
             flow="client-credentials" if unattended else "device",
         )
-        request = Request(tool=tool, token="access")
+        request = request_by(tool, token="access")
         return Errand(profile=profile, request=request, login=AGAIN, config_changed_at=config_changed_at)
 
     @property

@@ -15,7 +15,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from credential_helper.terminal.terminal import Terminal
 from credential_helper.terminal.words import closing_line, prompt_lines, qr_lines
 from credential_helper.text import host_of
 from tests.conftest import FakeClock
+from tests.helpers.requests import request_by
 
 ROOT = Path(__file__).resolve().parent.parent
 UTF8 = {"LANG": "C.UTF-8"}
@@ -130,41 +131,41 @@ PLAIN = UTF8 | {"CREDENTIAL_HELPER_PROMPT": "plain"}
 
 @pytest.mark.parametrize("tool", ["kubectl", "git", "credential-helper"])
 def test_a_person_at_a_terminal_can_answer(screen: Pty, clock: FakeClock, tool: str) -> None:
-    assert terminal(screen, clock).can_answer(profile(), tool)
+    assert terminal(screen, clock).can_answer(profile(), request_by(tool))
 
 
 def test_nobody_can_answer_where_a_program_draws(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock)
     screen.mode(termios.ICANON, on=False)
-    assert not told.can_answer(profile(), "kubectl")
+    assert not told.can_answer(profile(), request_by("kubectl"))
     screen.mode(termios.ICANON, on=True)
-    assert told.can_answer(profile(), "kubectl")
+    assert told.can_answer(profile(), request_by("kubectl"))
 
 
 @pytest.mark.parametrize(
     ("value", "asks"), [("", True), ("0", True), ("false", True), ("False", True), ("true", False)]
 )
 def test_ci_asks_nobody(screen: Pty, clock: FakeClock, value: str, asks: bool) -> None:
-    assert terminal(screen, clock, {"CI": value}).can_answer(profile(), "kubectl") is asks
+    assert terminal(screen, clock, {"CI": value}).can_answer(profile(), request_by("kubectl")) is asks
 
 
 def test_the_profile_says_never(screen: Pty, clock: FakeClock) -> None:
-    assert not terminal(screen, clock).can_answer(profile("never"), "kubectl")
+    assert not terminal(screen, clock).can_answer(profile("never"), request_by("kubectl"))
 
 
 @pytest.mark.parametrize("interactive", ["auto", "never"])
 def test_docker_does_not_ask(screen: Pty, clock: FakeClock, interactive: Literal["auto", "never"]) -> None:
-    assert not terminal(screen, clock).can_answer(profile(interactive), "docker")
+    assert not terminal(screen, clock).can_answer(profile(interactive), request_by("docker"))
 
 
 def test_docker_asks_when_the_profile_says_always(screen: Pty, clock: FakeClock) -> None:
-    assert terminal(screen, clock).can_answer(profile("always"), "docker")
+    assert terminal(screen, clock).can_answer(profile("always"), request_by("docker"))
 
 
 def test_always_skips_the_terminal_but_not_ci(screen: Pty, clock: FakeClock) -> None:
     screen.mode(termios.ICANON, on=False)
-    assert terminal(screen, clock).can_answer(profile("always"), "kubectl")
-    assert not terminal(screen, clock, {"CI": "1"}).can_answer(profile("always"), "kubectl")
+    assert terminal(screen, clock).can_answer(profile("always"), request_by("kubectl"))
+    assert not terminal(screen, clock, {"CI": "1"}).can_answer(profile("always"), request_by("kubectl"))
 
 
 @pytest.mark.parametrize(
@@ -182,21 +183,21 @@ def test_the_variable_overrides_the_profile(
     screen: Pty, clock: FakeClock, variable: str, rule: Any, environ: dict[str, str], asks: bool
 ) -> None:
     environ = environ | {"CREDENTIAL_HELPER_INTERACTIVE": variable}
-    assert terminal(screen, clock, environ).can_answer(profile(rule), "kubectl") is asks
+    assert terminal(screen, clock, environ).can_answer(profile(rule), request_by("kubectl")) is asks
 
 
 def test_a_variable_that_means_nothing_is_refused(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, {"CREDENTIAL_HELPER_INTERACTIVE": "yes\x1b[2J"})
     with pytest.raises(ConfigurationError) as caught:
-        told.can_answer(profile(), "kubectl")
+        told.can_answer(profile(), request_by("kubectl"))
     assert caught.value.sentence == ('CREDENTIAL_HELPER_INTERACTIVE is "yes[2j", which is none of auto, always, never')
 
 
 @pytest.mark.parametrize(("value", "asks"), [("0", False), ("false", False), ("", False), ("1", True), ("true", True)])
 def test_git_has_said_no_in_a_variable(screen: Pty, clock: FakeClock, value: str, asks: bool) -> None:
     environ = {"GIT_TERMINAL_PROMPT": value}
-    assert terminal(screen, clock, environ).can_answer(profile(), "git") is asks
-    assert terminal(screen, clock, environ).can_answer(profile(), "kubectl")
+    assert terminal(screen, clock, environ).can_answer(profile(), request_by("git")) is asks
+    assert terminal(screen, clock, environ).can_answer(profile(), request_by("kubectl"))
 
 
 @pytest.mark.parametrize(
@@ -206,14 +207,14 @@ def test_git_has_said_no_in_a_variable(screen: Pty, clock: FakeClock, value: str
 def test_git_has_said_no_in_its_configuration(screen: Pty, clock: FakeClock, value: str | None, asks: bool) -> None:
     calls: list[str] = []
 
-    def setting() -> str | None:
-        calls.append("git config")
+    def run(words: Sequence[str]) -> str | None:
+        calls.append(" ".join(words[:2]))
         return value
 
-    told = terminal(screen, clock, git_interactive=setting)
-    assert told.can_answer(profile(), "kubectl")
+    told = terminal(screen, clock, run=run)
+    assert told.can_answer(profile(), request_by("kubectl"))
     assert calls == []
-    assert [told.can_answer(profile(), "git") for _ in range(3)] == [asks] * 3
+    assert [told.can_answer(profile(), request_by("git")) for _ in range(3)] == [asks] * 3
     assert calls == ["git config"]  # a process that waits for a lock asks every 50 ms
 
 
@@ -223,7 +224,7 @@ def test_why_nobody_is_asked_is_noted_once(clock: FakeClock, tmp_path: Path) -> 
     with open(os.devnull, "wb") as null:
         told = terminal(null.fileno(), clock, environ)
         for _ in range(3):
-            told.can_answer(profile(), "kubectl")
+            told.can_answer(profile(), request_by("kubectl"))
     assert log.read_text().count("nobody can be asked: CI is set") == 1
 
 
@@ -231,6 +232,7 @@ def test_why_nobody_is_asked_is_noted_once(clock: FakeClock, tmp_path: Path) -> 
 
 SESSION = """
 import os, signal, subprocess, sys, time
+from tests.helpers.requests import request_by
 from tests.test_terminal import PLAIN, FakeClock, profile, prompt, terminal
 clock = FakeClock()
 def report(*words):
@@ -258,7 +260,7 @@ def session(screen: Pty | None, snippet: str, *, stderr: int | None) -> str:
 def test_dev_tty_is_used_when_stderr_is_not_a_terminal(screen: Pty) -> None:
     snippet = """
 told = terminal(2, clock, PLAIN)
-report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)) is not None)
+report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)) is not None)
 """
     assert session(screen, snippet, stderr=subprocess.PIPE) == "True True\n"
     assert screen.text() == PROMPT
@@ -267,14 +269,14 @@ report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)) is not No
 def test_stderr_at_dev_null_asked_for_silence(screen: Pty) -> None:
     snippet = """
 told = terminal(2, clock, PLAIN)
-report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)))
+report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)))
 """
     assert session(screen, snippet, stderr=subprocess.DEVNULL) == "False None\n"
     assert screen.text() == ""
 
 
 def test_without_a_controlling_terminal_nobody_can_answer() -> None:
-    snippet = 'report(terminal(2, clock).can_answer(profile(), "kubectl"))'
+    snippet = 'report(terminal(2, clock).can_answer(profile(), request_by("kubectl")))'
     assert session(None, snippet, stderr=subprocess.PIPE) == "False\n"
 
 
@@ -282,9 +284,9 @@ def test_a_closed_stderr_is_silence_and_no_crash(screen: Pty) -> None:
     snippet = """
 os.close(2)
 told = terminal(2, clock, PLAIN)
-report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)))
+report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)))
 told.warn("nobody hears this")
-report("always", told.can_answer(profile("always"), "kubectl"), told.show(prompt(clock)))
+report("always", told.can_answer(profile("always"), request_by("kubectl")), told.show(prompt(clock)))
 """
     assert session(screen, snippet, stderr=subprocess.PIPE) == "False None\nalways True None\n"
 
@@ -293,14 +295,14 @@ def test_a_background_job_asks_nobody_and_writes_nothing(screen: Pty) -> None:
     """The job is put in the background after it was allowed to ask: show() looks again."""
     snippet = """
 told = terminal(2, clock, PLAIN)
-first = told.can_answer(profile(), "kubectl")
+first = told.can_answer(profile(), request_by("kubectl"))
 tty = os.open("/dev/tty", os.O_RDWR)
 child = subprocess.Popen(["sleep", "20"], process_group=0)
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 os.tcsetpgrp(tty, child.pid)
-report(first, told.can_answer(profile(), "kubectl"), told.show(prompt(clock)))
+report(first, told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)))
 os.tcsetpgrp(tty, os.getpgrp())
-report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)) is not None)
+report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)) is not None)
 child.kill()
 child.wait()
 """
@@ -357,7 +359,7 @@ def test_the_prompt_says_who_asks_for_what_where_with_which_code_and_for_how_lon
 
 def test_a_terminal_that_draws_when_the_prompt_is_due_is_left_alone(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, PLAIN)
-    assert told.can_answer(profile(), "kubectl")
+    assert told.can_answer(profile(), request_by("kubectl"))
     screen.mode(termios.ICANON, on=False)
     assert told.show(prompt(clock)) is None
     assert screen.text() == ""
@@ -443,7 +445,7 @@ def test_no_escape_of_the_providers_reaches_the_terminal(screen: Pty, clock: Fak
     assert told.show(asked)
     told.signed_in(
         credential(clock, profile=nasty, identity=Identity(subject=nasty)),
-        tool="kubectl",
+        request=request_by("kubectl"),
         took=1,
         refresh_token=True,
         advice="do this",
@@ -459,9 +461,9 @@ def test_no_escape_of_the_providers_reaches_the_terminal(screen: Pty, clock: Fak
 
 def test_no_secret_is_shown(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, PLAIN | {"CREDENTIAL_HELPER_VERBOSE": "1"})
-    told.can_answer(profile(), "kubectl")
+    told.can_answer(profile(), request_by("kubectl"))
     told.show(prompt(clock))
-    told.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice="do this")
+    told.signed_in(credential(clock), request=request_by("kubectl"), took=1, refresh_token=True, advice="do this")
     assert "secret" not in screen.text()
 
 
@@ -510,7 +512,7 @@ def test_another_code_waits_until_the_first_prompt_is_done(screen: Pty, clock: F
     assert second.show(other) is None
     assert second.show(other) is None
     assert screen.text() == ""
-    first.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice="do this")
+    first.signed_in(credential(clock), request=request_by("kubectl"), took=1, refresh_token=True, advice="do this")
     screen.text()
     assert second.show(other) is not None
     assert "OTHER" in screen.text()
@@ -583,8 +585,8 @@ def test_always_writes_to_stderr(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "stderr"
     with open(path, "ab") as file:
         one, two = terminal(file.fileno(), clock), terminal(file.fileno(), clock)
-        assert one.can_answer(profile("always"), "docker")
-        assert two.can_answer(profile("always"), "docker")
+        assert one.can_answer(profile("always"), request_by("docker"))
+        assert two.can_answer(profile("always"), request_by("docker"))
         key = one.show(prompt(clock))
         assert key is not None
         assert two.show(prompt(clock, shown_on=(key,))) == key
@@ -594,8 +596,8 @@ def test_always_writes_to_stderr(clock: FakeClock, tmp_path: Path) -> None:
 def test_auto_after_always_looks_for_a_terminal_again(screen: Pty) -> None:
     snippet = """
 told = terminal(2, clock, PLAIN)
-report(told.can_answer(profile("always"), "kubectl"), told.show(prompt(clock)) is not None)
-report(told.can_answer(profile(), "kubectl"), told.show(prompt(clock)) is not None)
+report(told.can_answer(profile("always"), request_by("kubectl")), told.show(prompt(clock)) is not None)
+report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock)) is not None)
 """
     assert session(screen, snippet, stderr=subprocess.PIPE) == "True True\nTrue True\n"
     assert screen.text() == PROMPT
@@ -676,7 +678,9 @@ def test_login_redraws_the_time_left_and_erases_it_at_the_end(screen: Pty, clock
     told.warn("the keyring is locked")
     assert screen.text() == "\r\x1b[Kcredential-helper: warning: the keyring is locked\n"
     told.waiting(asked)
-    told.signed_in(credential(clock), tool="credential-helper", took=1, refresh_token=True, advice="do this")
+    told.signed_in(
+        credential(clock), request=request_by("credential-helper"), took=1, refresh_token=True, advice="do this"
+    )
     assert screen.text().startswith("\r\x1b[K  13:59 left\r\x1b[Ksigned in to prod as ada@example.com")
 
 
@@ -764,7 +768,7 @@ def test_kubectl_may_have_complained_after_30_seconds(
 ) -> None:
     said = terminal(screen, clock, PLAIN)
     said.show(prompt(clock))
-    said.signed_in(credential(clock), tool=tool, took=took, refresh_token=True, advice="do this")
+    said.signed_in(credential(clock), request=request_by(tool), took=took, refresh_token=True, advice="do this")
     ending = ' by itself (kubectl may now print "context deadline exceeded"; the command goes on)\n'
     assert screen.text().endswith(ending) is told
 
@@ -772,7 +776,7 @@ def test_kubectl_may_have_complained_after_30_seconds(
 def test_a_helper_that_showed_nothing_says_nothing_and_login_always_closes(screen: Pty, clock: FakeClock) -> None:
     for login, count in ((False, 0), (True, 1)):
         said = terminal(screen, clock, UTF8, tool_is_login=login)
-        said.signed_in(credential(clock), tool="kubectl", took=1, refresh_token=True, advice=None)
+        said.signed_in(credential(clock), request=request_by("kubectl"), took=1, refresh_token=True, advice=None)
         assert screen.text().count("signed in") == count
 
 
@@ -829,7 +833,7 @@ def test_ci_is_anything_but_no(value: str, ci: bool) -> None:
 
 def test_a_terminal_that_is_hung_up_is_no_error(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, PLAIN)
-    assert told.can_answer(profile(), "kubectl")
+    assert told.can_answer(profile(), request_by("kubectl"))
     os.close(screen.master)
     assert told.show(prompt(clock)) is None
     told.error(AuthorizationError("nobody hears this"))
@@ -1204,7 +1208,7 @@ def test_who_waits_for_a_password_that_is_typed_elsewhere_says_so(screen: Pty, c
 
 TYPED = """
 told = terminal(2, clock, PLAIN)
-told.can_answer(profile("always"), "kubectl")
+told.can_answer(profile("always"), request_by("kubectl"))
 try:
     report(repr(told.type("password:", hidden=True, go_on=lambda: None).reveal()))
 except Exception as error:

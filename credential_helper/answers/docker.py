@@ -82,7 +82,7 @@ def _get(call: Call) -> int:
     if found is None:
         return _get_stored(call.app, server)
     chosen, entry = found
-    request = Request(tool="docker", target=server)
+    request = Request(tool="docker", manners=docker.MANNERS, target=server)
     try:
         return plain.deliver(
             call, data, chosen, request, lambda credential, _now: docker.render_token(server, entry, credential)
@@ -150,7 +150,7 @@ def _read_all(call: Call) -> bytes:
 
 def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
     """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
-    request = Request(tool="docker", target=server)
+    request = Request(tool="docker", manners=docker.MANNERS, target=server)
     found: list[tuple[Chosen, Listed]] = []
     for spelling in docker.spellings(server):
         match = choose_listed(TOOLS["docker"], urls.parse_server(spelling), request, {}, app.environ, note=app.note)

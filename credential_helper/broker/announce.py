@@ -11,7 +11,7 @@ def signed_in(errand: Errand, means: Means, found: Obtained, *, took: float) -> 
     """Say who is signed in; ``took`` is in seconds."""
     means.person.signed_in(
         found.credential,
-        tool=errand.request.tool,
+        request=errand.request,
         took=took,
         refresh_token=found.session.refreshable or errand.profile.session_kind == "client",
         advice=_advice(errand, means),

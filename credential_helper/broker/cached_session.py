@@ -72,10 +72,10 @@ class CachedSession:
         if self._last is not None and self._last.session.refreshable:
             self._lost = error  # what cannot be saved is not spent
         sentence = "; ".join(filter(None, (f"nothing is remembered: {error.sentence}", error.hint)))
-        if self._errand.request.tool in ("git", "docker"):  # they show it over and over, or mix it into what they draw
-            self._means.note(sentence)
-        else:
+        if self._errand.request.manners.warns:
             self._means.person.warn(sentence)
+        else:
+            self._means.note(sentence)
 
     # --- what may be answered ---
 

@@ -17,7 +17,7 @@ from credential_helper.system.caller import Caller
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note
-from credential_helper.transport.client import Transport
+from credential_helper.transport.client import DEADLINE, Transport
 
 Mode = Literal["any", "renew", "sign-in"]
 
@@ -38,7 +38,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
         if token != "auto":
             return token
         plain = not self.profile.audience and not self.profile.resource and self.profile.session_kind == "person"
-        return "id" if self.request.tool == "kubectl" and plain else "access"
+        return self.request.manners.token if plain else "access"
 
     def refuse_the_impossible(self) -> None:
         """Raise ConfigurationError where the profile can never bring the token that is asked for."""
@@ -69,7 +69,9 @@ class Means:
         clock: Clock,
         note: Note,
         read_secret: Callable[[Source], Secret],
+        deadline: float | None = None,
     ) -> None:
+        """``deadline``: the seconds that the tool waits for us, where that is less than we would take."""
         self.sessions = sessions
         self.person = person
         self.interrupts = interrupts
@@ -77,6 +79,7 @@ class Means:
         self.clock = clock
         self.note = note
         self.read_secret = read_secret
+        self.deadline = deadline
         self._providers: dict[Profile, Provider] = {}
 
     def provider(self, profile: Profile) -> Provider:
@@ -87,7 +90,7 @@ class Means:
         if profile not in self._providers:
             self._providers[profile] = Provider(
                 profile,
-                transport=Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note),
+                transport=self._transport(profile),
                 documents=DiskDocuments(self.sessions.state),
                 clock=self.clock,
                 client_secret=self._reader(profile.client_secret),
@@ -96,6 +99,10 @@ class Means:
                 note=self.note,
             )
         return self._providers[profile]
+
+    def _transport(self, profile: Profile) -> Transport:
+        seconds = DEADLINE if self.deadline is None else min(self.deadline, DEADLINE)
+        return Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note, deadline=seconds)
 
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)

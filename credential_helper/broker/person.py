@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from credential_helper.model import Credential, Profile, Prompt, Secret
+from credential_helper.model import Credential, Profile, Prompt, Request, Secret
 
 
 class Person(Protocol):
     """Somebody at a terminal, or nobody."""
 
-    def can_answer(self, profile: Profile, tool: str) -> bool:
+    def can_answer(self, profile: Profile, request: Request) -> bool:
         """Say whether a person can be asked here and now."""
 
     def show(self, prompt: Prompt, *, ours: bool) -> str | None:
@@ -36,7 +36,7 @@ class Person(Protocol):
         self,
         credential: Credential,
         *,
-        tool: str,
+        request: Request,
         took: float,
         refresh_token: bool,
         advice: str | None,

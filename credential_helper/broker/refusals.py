@@ -86,7 +86,7 @@ class Refusals:
             exit_code=failure.exit_code,
             hint=failure.hint,
         )
-        repeated.silent = said and self._errand.request.tool == "kubectl"
+        repeated.silent = said and self._errand.request.manners.repeats
         raise repeated
 
     def _counts(self, failure: Failure, now: float) -> bool:
@@ -109,7 +109,7 @@ class Refusals:
         browsed = attempt.browsed and not (attempt.kept is not None and isinstance(error, TransportError))
         if browsed and not isinstance(error, (InteractionRequired, StoreError)) and not _cancelled(error):
             seconds = max(seconds, _AFTER_A_BROWSER)
-        if isinstance(error, InteractionRequired) and self._errand.request.tool == "kubectl":
+        if isinstance(error, InteractionRequired) and self._errand.request.manners.repeats:
             seconds = _FIVE_TRIES
         if seconds <= 0:
             return

@@ -16,7 +16,7 @@ from credential_helper.stores.sessions import Stored
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
     """Run the profile's flow. Raises InteractionRequired where nobody can be asked, and whatever the flow raises."""
     unattended = errand.profile.unattended
-    may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request.tool))
+    may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request))
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
         raise _nobody_to_ask(errand, means)
     old = session.stored.session if session.stored is not None else None

@@ -58,6 +58,7 @@ class _Waiting:
         self._session = session
         self._means = means
         self._refusals = Refusals(errand, session, means)
+        self._longest = min(lock.DEADLINE, means.deadline or lock.DEADLINE)  # seconds
         self._alone_since = 0.0
         self._asked_since: float | None = None
         self._name: str | None = None  # of the prompt that was dealt with
@@ -74,22 +75,22 @@ class _Waiting:
         if prompt is not None:
             self._alone_since = waited
             self._with_person(prompt, waited)
-        elif waited - self._alone_since > lock.DEADLINE:
+        elif waited - self._alone_since > self._longest:
             raise LockTimeout(
-                f"another process has held the session for {lock.DEADLINE:.0f} s",
+                f"another process has held the session for {self._longest:.0f} s",
                 hint="try again, or look for a hanging credential-helper process",
             )
         return True
 
     def _with_person(self, prompt: Prompt, waited: float) -> None:
         errand, person = self._errand, self._means.person
-        if errand.mode != "renew" and person.can_answer(errand.profile, errand.request.tool):
+        if errand.mode != "renew" and person.can_answer(errand.profile, errand.request):
             if prompt.name != self._name:
                 terminal = person.show(prompt, ours=False)
                 self._name = prompt.name if terminal is not None else None
                 self.showed = self.showed or (terminal is not None and terminal not in prompt.shown_on)
             return
-        repeats = errand.request.tool == "kubectl" and self._refusals.heard()  # of its five tries the first one waits
+        repeats = errand.request.manners.repeats and self._refusals.heard()  # of several tries the first one waits
         if self._asked_since is None:
             self._asked_since = waited
         if repeats or waited - self._asked_since > OTHERS_PROMPT:

@@ -29,7 +29,7 @@ def with_request(profile: Profile, request: Request) -> Profile:
 
 def as_written(request: Request, key: str, value: object) -> Written:
     """Return what a request asks for; only kubectl's has a place that a person wrote it in."""
-    where = f"spec.cluster.config.{key}" if request.tool == "kubectl" else f"the request's {key}"
+    where = request.manners.written.format(key=key)
     return Written(
         list(value) if isinstance(value, tuple) else value, where, Origin(kind="request", expand=lambda _: None)
     )

@@ -2,11 +2,11 @@
 
 Rules of this page:
 - CREDENTIAL_HELPER_INTERACTIVE has the last word: it was set in this very environment. Its ``always`` skips every
-  test, the profile's ``always`` those of the terminal alone: CI and git's own no still count.
+  test, the profile's ``always`` those of the terminal alone: CI and the tool's own no still count.
 - A terminal has to be there, take whole lines (a full-screen program, a pager or a shell inside TAB does not), and
   have us as its foreground job.
-- docker asks only where the profile says ``always``: docker calls helpers in loops, and draws over the terminal.
-- git says no for itself, in GIT_TERMINAL_PROMPT and in its credential.interactive.
+- Some tools ask only where the profile says ``always``: they call helpers in loops, and draw over the terminal. Others
+  say no for themselves, in variables and settings of their own (``model.Manners``).
 - Cheap reasons come first: a process that waits for a lock asks many times per second.
 
 The terminal is opened by whoever has it, and handed in: this file writes nowhere.
@@ -14,7 +14,7 @@ The terminal is opened by whoever has it, and handed in: this file writes nowher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,10 +24,8 @@ from credential_helper.terminal.devices import in_foreground, takes_lines
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
-    from credential_helper.model import Profile
+    from credential_helper.model import Profile, Request, Run
     from credential_helper.terminal.devices import Screen
-
-_NO = ("0", "false", "no", "off")
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -58,15 +56,15 @@ def rule_of(profile: Profile, environ: Mapping[str, str]) -> Rule:
 
 
 class MayAsk:
-    """Says why nobody can be asked; git's own setting is read at most once, and only for git."""
+    """Says why nobody can be asked; a command of the tool's runs at most once, and only for that tool."""
 
-    def __init__(self, environ: Mapping[str, str], *, git_interactive: Callable[[], str | None]) -> None:
-        """``git_interactive`` returns git's ``credential.interactive``, None if unset."""
+    def __init__(self, environ: Mapping[str, str], *, run: Run) -> None:
+        """``run`` runs a command by which a tool says no."""
         self._environ = environ
-        self._git_interactive = git_interactive
-        self._git_said: str | None = None
+        self._run = run
+        self._said: dict[tuple[str, ...], str | None] = {}  # by commands
 
-    def why_not(self, rule: Rule, tool: str, *, find_screen: Callable[[], Screen | None]) -> str | None:
+    def why_not(self, rule: Rule, request: Request, *, find_screen: Callable[[], Screen | None]) -> str | None:
         """Return why nobody can be asked on behalf of a tool now, None where a person can be.
 
         ``find_screen`` opens the terminal that prompts go to, and returns None where there is none; it is not called
@@ -78,20 +76,19 @@ class MayAsk:
             return None
         if in_ci(self._environ):
             return "CI is set"
-        if tool == "docker" and not rule.always:
-            return 'docker does not ask unless the profile says interactive = "always"'
+        manners = request.manners
+        if manners.asks == "always" and not rule.always:
+            return f'{request.tool} does not ask unless the profile says interactive = "always"'
         if not rule.always and (reason := _terminal_says_no(find_screen())):
             return reason
-        return self._git_says_no() if tool == "git" else None
+        return None if manners.says_no is None else manners.says_no(self._environ, self._once)
 
-    def _git_says_no(self) -> str | None:
-        if self._environ.get("GIT_TERMINAL_PROMPT", "1").strip().lower() in ("", *_NO):  # git reads empty as false
-            return "GIT_TERMINAL_PROMPT says no"
-        if self._git_said is None:
-            self._git_said = (self._git_interactive() or "").strip().lower()
-        if self._git_said in ("never", *_NO):
-            return "git's credential.interactive says no"
-        return None
+    def _once(self, words: Sequence[str]) -> str | None:
+        """Run a command, or say what it said before."""
+        key = tuple(words)
+        if key not in self._said:
+            self._said[key] = self._run(words)
+        return self._said[key]
 
 
 def _terminal_says_no(screen: Screen | None) -> str | None:

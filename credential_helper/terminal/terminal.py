@@ -24,11 +24,10 @@ from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lin
 from credential_helper.text import foreign, host_of, printable_ascii
 
 if TYPE_CHECKING:
-    from credential_helper.model import Credential, Profile, Prompt, Secret
+    from credential_helper.model import Credential, Profile, Prompt, Request, Run, Secret
     from credential_helper.system.clock import Clock
 
 CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
-KUBECTL_PATIENCE = 30.0  # seconds after which kubectl's discovery (32 s) may have complained
 ERASE_LINE = "\r\x1b[K"
 
 
@@ -44,7 +43,7 @@ class Terminal:
         browser: bool = True,
         verbose: bool = False,
         children_find: Callable[[str, Mapping[str, str]], str | None] = lambda _program, _environ: None,
-        git_interactive: Callable[[], str | None] = lambda: None,
+        run: Run = lambda _words: None,
         hidden: Collection[str] = (),
         stderr_fd: int = 2,
         patience: float = PATIENCE,
@@ -54,14 +53,14 @@ class Terminal:
         tool_is_login: the command is ``login``: it may open a browser and redraw the time left.
         browser: False after ``--no-browser``.  verbose: True after ``--verbose``.
         children_find: ``children.find``.
-        git_interactive: returns git's ``credential.interactive``, None if unset; called at most once, only for git.
+        run: runs a command by which a tool says that nobody is to be asked; at most once per command.
         hidden: variables that a browser must not see; those of our prefix it never sees.
         """
         self._environ = environ
         self._clock = clock
         self._tool_is_login = tool_is_login
         self._browser = Browser(environ, allowed=browser, find=children_find, hidden=hidden)
-        self._may_ask = MayAsk(environ, git_interactive=git_interactive)
+        self._may_ask = MayAsk(environ, run=run)
         self._encoding = "utf-8" if is_utf8(environ) else "ascii"
         self._patience = patience
         self._stderr = Outlet(stderr_fd, encoding=self._encoding, patience=patience)
@@ -80,14 +79,14 @@ class Terminal:
 
     # --- may we ask?
 
-    def can_answer(self, profile: Profile, tool: str) -> bool:
-        """Say whether a person can be asked to sign in to a profile, now, on behalf of a tool.
+    def can_answer(self, profile: Profile, request: Request) -> bool:
+        """Say whether a person can be asked to sign in to a profile, now, for a tool's request.
 
         Raises ConfigurationError for a CREDENTIAL_HELPER_INTERACTIVE that is not auto, always or never.
         """
         rule = rule_of(profile, self._environ)
         self._set_always(rule.always)
-        reason = self._may_ask.why_not(rule, tool, find_screen=self._find_screen)
+        reason = self._may_ask.why_not(rule, request, find_screen=self._find_screen)
         if reason != self._reason and reason:  # whoever waits for a lock asks many times
             self.note(f"nobody can be asked: {reason}")
         self._reason = reason
@@ -181,7 +180,7 @@ class Terminal:
                 self._screen.write(ERASE_LINE)
 
     def signed_in(
-        self, credential: Credential, *, tool: str, took: float, refresh_token: bool, advice: str | None
+        self, credential: Credential, *, request: Request, took: float, refresh_token: bool, advice: str | None
     ) -> None:
         """Close the prompt: who is signed in and until when; silent where no prompt stands, but for ``login``.
 
@@ -189,8 +188,9 @@ class Terminal:
         advice: what to do where a refresh token was asked for and none came; None: none was asked for.
         """
         line = closing_line(credential, now=self._clock.now(), refresh_token=refresh_token, advice=advice)
-        if tool == "kubectl" and took > KUBECTL_PATIENCE:
-            line += ' (kubectl may now print "context deadline exceeded"; the command goes on)'
+        manners = request.manners
+        if manners.patience is not None and took > manners.patience:
+            line += f" ({request.tool} may now print {manners.complaint}; the command goes on)"
         self._erase()
         if self._screen is not None and self._shown is not None:
             if self._may_write(self._screen):

@@ -26,7 +26,7 @@ from credential_helper.errors import (
     InteractionRequired,
     ProtocolError,
 )
-from credential_helper.model import Credential, Identity, Listed, Secret
+from credential_helper.model import Credential, Identity, Listed, Manners, Secret
 from credential_helper.text import foreign
 from credential_helper.tools.wire import token_text, username
 
@@ -35,6 +35,8 @@ NO_SERVER = "no credentials server URL"
 NO_USERNAME = "no credentials username"
 
 ACTIONS = ("store", "get", "erase", "list", "version")
+
+MANNERS = Manners(warns=False, asks="always")  # it calls helpers in loops, and draws over the terminal
 
 HUB_KEY = "https://index.docker.io/v1/"  # what docker itself calls it
 HUB = ("index.docker.io/v1", "index.docker.io", "docker.io", "registry-1.docker.io", "registry.hub.docker.com")

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
-from credential_helper.model import Credential, Request, Secret
+from credential_helper.model import Credential, Manners, Request, Run, Secret
 from credential_helper.text import foreign
 from credential_helper.tools.wire import token_text
 
@@ -45,6 +45,7 @@ _KEY = ("protocol", "host", "path", "username")  # what a stored password is fou
 _SECRETS = ("password", "credential")
 _WITH_IT = ("password_expiry_utc", "oauth_refresh_token")  # what git only carries from helper to helper
 _KEPT = (*_KEY, *_SECRETS, "authtype", *_WITH_IT)
+_NO = ("0", "false", "no", "off")
 _TRUE = ("1", "true", "yes", "on")  # git_config_bool
 _QUIT = (66, 69, 74, 75, 76, 77, 78)  # ours, and it cannot be served now: nobody else can, nor a password box
 
@@ -175,7 +176,24 @@ def request(message: Message) -> Request:
     """Return what is asked for; git's ``username`` is nobody's account."""
     target = f"{message.protocol}://{message.host}" + (f"/{message.path}" if message.path else "")
     # A path need not be UTF-8, what is kept of a prompt must be.
-    return Request(tool="git", target=target.encode(errors="replace").decode(), refused=message.refused)
+    return Request(
+        tool="git", manners=MANNERS, target=target.encode(errors="replace").decode(), refused=message.refused
+    )
+
+
+# --- whether a person may be asked ------------------------------------------------------------------------------------
+
+
+def says_no(environ: Mapping[str, str], run: Run) -> str | None:
+    """Return why nobody is to be asked: GIT_TERMINAL_PROMPT, or ``credential.interactive`` (-c included)."""
+    if environ.get("GIT_TERMINAL_PROMPT", "1").strip().lower() in ("", *_NO):  # git reads empty as false
+        return "GIT_TERMINAL_PROMPT says no"
+    if (run(["git", "config", "--get", "credential.interactive"]) or "").strip().lower() in ("never", *_NO):
+        return "git's credential.interactive says no"
+    return None
+
+
+MANNERS = Manners(warns=False, says_no=says_no)
 
 
 # --- a profile's token ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import math
 import msgspec
 
 from credential_helper.errors import ProtocolError, UsageError
-from credential_helper.model import Credential, Request
+from credential_helper.model import Credential, Manners, Request
 from credential_helper.text import foreign, rfc3339
 from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.tools.wire import json_object, read_keys, token_text
@@ -32,6 +32,14 @@ EXTENSION = f"{GROUP}/exec"
 CONFIG_KEYS = ("profile", "audience", "resource", "scope", "token")
 
 SOON = 5.0  # seconds; an expiry as close as that is past before the answer is used
+MANNERS = Manners(
+    token="id",  # which stock clusters trust
+    repeats=True,  # its five tries take half a second
+    patience=30.0,  # its discovery takes 32 s
+    complaint='"context deadline exceeded"',
+    written="spec.cluster.config.{key}",
+)
+
 CLOCK_TOLERANCE = 60.0  # seconds that a token may come from the future
 
 
@@ -45,7 +53,7 @@ def read(asked: Asked) -> Exchange:
     where = asked.where
     if not asked.data.strip():
         version = _version(str(asked.options.get("api_version", V1BETA1)))
-        return Exchange(request=Request(tool="kubectl"), form=version)
+        return Exchange(request=Request(tool="kubectl", manners=MANNERS), form=version)
     document = json_object(asked.data, where)
     version = _api_version(document, where)
     cluster = _object(_object(document, "spec", where), "spec.cluster", where)
@@ -59,7 +67,7 @@ def read(asked: Asked) -> Exchange:
         if not isinstance(config, dict):
             raise ProtocolError(f"{extension} should be an object with {', '.join(CONFIG_KEYS)}")
         wishes = read_keys(config, CONFIG_KEYS, extension)
-    return Exchange(request=Request(tool="kubectl", target=server or None, **wishes), form=version)
+    return Exchange(request=Request(tool="kubectl", manners=MANNERS, target=server or None, **wishes), form=version)
 
 
 def _version(name: str) -> str:
