@@ -31,6 +31,7 @@ import msgspec
 import pytest
 
 import credential_helper
+from credential_helper.tools import TOOLS
 
 PACKAGE = "credential_helper"
 ROOT = Path(credential_helper.__file__).parent
@@ -250,6 +251,16 @@ def test_a_tool_is_pure_and_the_table_is_all_that_profiles_see_of_it() -> None:
 TOOLS_MAY_IMPORT = {
     *(f"{PACKAGE}.{name}" for name in ("model", "errors", "text", "tools", "tools.wire", "tools.contract")),
 }
+
+
+@BY_NAME
+def test_no_tool_is_named_outside_its_folders(module: Module) -> None:
+    """What other code has to know of a tool is data: its row, and its manners. get, token and the like are words."""
+    if module.folder in ("tools", "answers"):
+        return
+    own = {name for row in TOOLS.values() if row.hosts is not None for name in (row.name, *row.names, row.hosts.key)}
+    literals = {node.value for node in ast.walk(module.tree) if isinstance(node, ast.Constant)}
+    assert not own & literals
 
 
 def test_no_two_modules_import_each_other() -> None:

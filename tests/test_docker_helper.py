@@ -19,6 +19,7 @@ from credential_helper import __version__, places, replies
 from credential_helper.answers import docker as docker_answers
 from credential_helper.answers import stored_passwords
 from credential_helper.answers.call import Call
+from credential_helper.answers.stored_passwords import GIT
 from credential_helper.app import App
 from credential_helper.model import Identity, Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
@@ -745,11 +746,11 @@ def test_what_git_stored_is_neither_listed_nor_answered(in_file: House) -> None:
     passwords = stored_passwords.docker_passwords(app)
     assert passwords is not None
     git = {"protocol": "https", "host": "other.example.com", "server": "other.example.com", "password": "gits"}
-    passwords.store("git", git)
+    passwords.store(GIT, git)
     assert in_file.get("other.example.com") == (1, NOT_FOUND, "")
     assert in_file.names().json == {"ci.example.com": "<token>"}
     assert in_file.erase("other.example.com") == (0, b"", "")
-    assert passwords.get("git", git) == git
+    assert passwords.get(GIT, git) == git
 
 
 # --- what the hot path finds ------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from credential_helper import places, replies
 from credential_helper.answers import git as git_answers
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
+from credential_helper.answers.stored_passwords import DOCKER
 from credential_helper.app import App
 from credential_helper.broker import freshness
 from credential_helper.errors import UsageError
@@ -1021,12 +1022,12 @@ def test_docker_s_passwords_are_not_git_s(storage: World) -> None:
 
     app = storage.app
     passwords = Passwords(app.state, app.keyring(), storage="file", clock=storage.clock, note=lambda _line: None)
-    passwords.store("docker", {"server": "https://elsewhere.example", "username": "a", "password": "b"})
+    passwords.store(DOCKER, {"server": "https://elsewhere.example", "username": "a", "password": "b"})
     assert found(storage) == []
     storage.store("username=c", "password=d")
-    assert len(passwords.listing("docker")) == 1
+    assert len(passwords.listing(DOCKER)) == 1
     storage.erase(host="elsewhere.example")
-    assert len(passwords.listing("docker")) == 1
+    assert len(passwords.listing(DOCKER)) == 1
 
 
 def test_a_keyring_that_cannot_be_used_is_said_and_git_asks_on(world: World) -> None:

@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from credential_helper.answers.stored_passwords import DOCKER as OF_DOCKER
+from credential_helper.answers.stored_passwords import GIT as OF_GIT
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
-from credential_helper.stores.passwords import INDEX, Passwords, Storage, Tool
+from credential_helper.stores.passwords import INDEX, Passwords, Storage
 from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
 from tests.conftest import FakeClock
@@ -100,14 +102,14 @@ def passwords(request: pytest.FixtureRequest, house: House) -> Passwords:
 
 def test_what_is_stored_is_got_whole(passwords: Passwords) -> None:
     stored = GIT | {"path": "a/b.git", "password_expiry_utc": "1900000100", "oauth_refresh_token": "refresh"}
-    passwords.store("git", stored)
-    assert passwords.get("git", HOST) == stored
+    passwords.store(OF_GIT, stored)
+    assert passwords.get(OF_GIT, HOST) == stored
 
 
 def test_nothing_stored_is_none_and_makes_no_directory(passwords: Passwords, house: House) -> None:
-    assert passwords.get("git", HOST) is None
-    assert passwords.listing("docker") == []
-    assert passwords.erase("docker", DOCKER) == 0
+    assert passwords.get(OF_GIT, HOST) is None
+    assert passwords.listing(OF_DOCKER) == []
+    assert passwords.erase(OF_DOCKER, DOCKER) == 0
     assert not Path(str(house.state.path)).exists()
 
 
@@ -132,118 +134,118 @@ def test_nothing_stored_is_none_and_makes_no_directory(passwords: Passwords, hou
     ],
 )
 def test_a_field_constrains_when_it_is_present(passwords: Passwords, pattern: Mapping[str, str], found: bool) -> None:
-    passwords.store("git", GIT | {"path": "a.git"})
-    assert (passwords.get("git", pattern) is not None) is found
-    assert passwords.erase("git", pattern) == int(found)
-    assert (passwords.get("git", HOST) is None) is found
+    passwords.store(OF_GIT, GIT | {"path": "a.git"})
+    assert (passwords.get(OF_GIT, pattern) is not None) is found
+    assert passwords.erase(OF_GIT, pattern) == int(found)
+    assert (passwords.get(OF_GIT, HOST) is None) is found
 
 
 def test_a_record_without_a_path_does_not_match_a_pattern_with_one(passwords: Passwords) -> None:
-    passwords.store("git", GIT)
-    assert passwords.get("git", HOST | {"path": "a.git"}) is None
+    passwords.store(OF_GIT, GIT)
+    assert passwords.get(OF_GIT, HOST | {"path": "a.git"}) is None
 
 
 def test_the_newest_match_answers(passwords: Passwords) -> None:
-    passwords.store("git", GIT)
-    passwords.store("git", GIT | {"username": "bob", "password": "bobs"})
-    assert passwords.get("git", HOST) == GIT | {"username": "bob", "password": "bobs"}
-    assert passwords.get("git", HOST | {"username": "ada"}) == GIT
-    passwords.store("git", GIT)
-    assert passwords.get("git", HOST) == GIT
+    passwords.store(OF_GIT, GIT)
+    passwords.store(OF_GIT, GIT | {"username": "bob", "password": "bobs"})
+    assert passwords.get(OF_GIT, HOST) == GIT | {"username": "bob", "password": "bobs"}
+    assert passwords.get(OF_GIT, HOST | {"username": "ada"}) == GIT
+    passwords.store(OF_GIT, GIT)
+    assert passwords.get(OF_GIT, HOST) == GIT
 
 
 def test_store_replaces_the_record_of_the_same_key(passwords: Passwords, house: House) -> None:
-    passwords.store("git", GIT | {"password_expiry_utc": "1900000100", "oauth_refresh_token": "old"})
-    passwords.store("git", GIT | {"password": "new"})
-    assert passwords.get("git", HOST) == GIT | {"password": "new"}
-    assert len(passwords.listing("git")) == 1
+    passwords.store(OF_GIT, GIT | {"password_expiry_utc": "1900000100", "oauth_refresh_token": "old"})
+    passwords.store(OF_GIT, GIT | {"password": "new"})
+    assert passwords.get(OF_GIT, HOST) == GIT | {"password": "new"}
+    assert len(passwords.listing(OF_GIT)) == 1
     assert len(house.keyring.names()) <= 1
 
 
 def test_records_with_another_path_or_user_stay(passwords: Passwords) -> None:
     for more in ({}, {"path": "a.git"}, {"path": "b.git"}, {"username": "bob"}, {"username": ""}):
-        passwords.store("git", GIT | more)
-    assert len(passwords.listing("git")) == 5
+        passwords.store(OF_GIT, GIT | more)
+    assert len(passwords.listing(OF_GIT)) == 5
 
 
 def test_empty_values_are_values(passwords: Passwords) -> None:
-    passwords.store("git", HOST | {"username": "", "password": ""})
-    assert passwords.get("git", HOST | {"username": ""}) == HOST | {"username": "", "password": ""}
-    assert passwords.get("git", HOST | {"username": "ada"}) is None
+    passwords.store(OF_GIT, HOST | {"username": "", "password": ""})
+    assert passwords.get(OF_GIT, HOST | {"username": ""}) == HOST | {"username": "", "password": ""}
+    assert passwords.get(OF_GIT, HOST | {"username": "ada"}) is None
 
 
 def test_erase_removes_all_matches(passwords: Passwords, house: House) -> None:
     for name in ("ada", "bob", "eve"):
-        passwords.store("git", GIT | {"username": name})
-    passwords.store("git", GIT | {"host": "other.example.com"})
-    assert passwords.erase("git", HOST) == 3
-    assert passwords.listing("git") == [{"protocol": "https", "host": "other.example.com", "username": "ada"}]
+        passwords.store(OF_GIT, GIT | {"username": name})
+    passwords.store(OF_GIT, GIT | {"host": "other.example.com"})
+    assert passwords.erase(OF_GIT, HOST) == 3
+    assert passwords.listing(OF_GIT) == [{"protocol": "https", "host": "other.example.com", "username": "ada"}]
     assert len(house.keyring.names()) <= 1
 
 
 @pytest.mark.parametrize("secret", ["password", "credential"])
 def test_a_distinct_secret_is_not_erased(passwords: Passwords, secret: str) -> None:
-    passwords.store("git", HOST | {"username": "ada", secret: "theirs"})
-    assert passwords.erase("git", HOST | {secret: "another"}) == 0
-    assert passwords.get("git", HOST) is not None
-    assert passwords.erase("git", HOST | {secret: "theirs"}) == 1
-    assert passwords.get("git", HOST) is None
+    passwords.store(OF_GIT, HOST | {"username": "ada", secret: "theirs"})
+    assert passwords.erase(OF_GIT, HOST | {secret: "another"}) == 0
+    assert passwords.get(OF_GIT, HOST) is not None
+    assert passwords.erase(OF_GIT, HOST | {secret: "theirs"}) == 1
+    assert passwords.get(OF_GIT, HOST) is None
 
 
 def test_an_expired_password_is_not_answered(passwords: Passwords, house: House) -> None:
-    passwords.store("git", GIT)
-    passwords.store("git", GIT | {"username": "bob", "password_expiry_utc": str(int(house.clock.now()) + 10)})
-    found = passwords.get("git", HOST)
+    passwords.store(OF_GIT, GIT)
+    passwords.store(OF_GIT, GIT | {"username": "bob", "password_expiry_utc": str(int(house.clock.now()) + 10)})
+    found = passwords.get(OF_GIT, HOST)
     assert found is not None
     assert found["username"] == "bob"
     house.clock.advance(10)
-    assert passwords.get("git", HOST) == GIT
+    assert passwords.get(OF_GIT, HOST) == GIT
 
 
 @pytest.mark.parametrize("expiry", ["0", "", "soon", "-1", "١٢", "9" * 30])
 def test_an_expiry_that_is_none_never_passes(passwords: Passwords, expiry: str) -> None:
-    passwords.store("git", GIT | {"password_expiry_utc": expiry})
-    assert passwords.get("git", HOST) is not None
+    passwords.store(OF_GIT, GIT | {"password_expiry_utc": expiry})
+    assert passwords.get(OF_GIT, HOST) is not None
 
 
 def test_what_docker_stored_is_never_answered_to_git(passwords: Passwords) -> None:
     both = DOCKER | HOST
-    passwords.store("docker", both)
-    assert passwords.get("git", HOST) is None
-    assert passwords.listing("git") == []
-    assert passwords.erase("git", HOST) == 0
-    passwords.store("git", both)
-    assert len(passwords.listing("docker")) == 1
-    assert passwords.get("docker", {"server": "registry.example.com"}) == both
+    passwords.store(OF_DOCKER, both)
+    assert passwords.get(OF_GIT, HOST) is None
+    assert passwords.listing(OF_GIT) == []
+    assert passwords.erase(OF_GIT, HOST) == 0
+    passwords.store(OF_GIT, both)
+    assert len(passwords.listing(OF_DOCKER)) == 1
+    assert passwords.get(OF_DOCKER, {"server": "registry.example.com"}) == both
 
 
 @pytest.mark.parametrize("key", ["https://index.docker.io/v1/access-token", "registry.example.com:5000/a", "é ü", " x"])
 def test_dockers_keys_are_kept_exactly(passwords: Passwords, key: str) -> None:
-    passwords.store("docker", DOCKER | {"server": key})
-    assert passwords.listing("docker") == [{"server": key, "username": "ada"}]
-    assert passwords.get("docker", {"server": key}) == DOCKER | {"server": key}
-    assert passwords.get("docker", {"server": key + "/"}) is None
+    passwords.store(OF_DOCKER, DOCKER | {"server": key})
+    assert passwords.listing(OF_DOCKER) == [{"server": key, "username": "ada"}]
+    assert passwords.get(OF_DOCKER, {"server": key}) == DOCKER | {"server": key}
+    assert passwords.get(OF_DOCKER, {"server": key + "/"}) is None
 
 
 def test_dockers_user_is_no_part_of_the_key(passwords: Passwords) -> None:
-    passwords.store("docker", DOCKER)
-    passwords.store("docker", DOCKER | {"username": "bob"})
-    assert passwords.listing("docker") == [{"server": "registry.example.com", "username": "bob"}]
-    assert passwords.get("docker", {"server": ""}) is None
-    assert passwords.get("docker", {}) is None
+    passwords.store(OF_DOCKER, DOCKER)
+    passwords.store(OF_DOCKER, DOCKER | {"username": "bob"})
+    assert passwords.listing(OF_DOCKER) == [{"server": "registry.example.com", "username": "bob"}]
+    assert passwords.get(OF_DOCKER, {"server": ""}) is None
+    assert passwords.get(OF_DOCKER, {}) is None
 
 
 @pytest.mark.parametrize("secret", ["x" * 100_000, "a\nb\r\n\0c", "é\u2028\x7f", "\udcff\udc80", '"\\', ""])
 def test_any_secret_survives(passwords: Passwords, secret: str) -> None:
-    passwords.store("git", GIT | {"password": secret})
-    assert passwords.get("git", HOST) == GIT | {"password": secret}
-    assert passwords.erase("git", HOST | {"password": secret}) == 1
+    passwords.store(OF_GIT, GIT | {"password": secret})
+    assert passwords.get(OF_GIT, HOST) == GIT | {"password": secret}
+    assert passwords.erase(OF_GIT, HOST | {"password": secret}) == 1
 
 
 def test_attributes_that_are_not_utf_8_survive(passwords: Passwords) -> None:
     odd = GIT | {"username": b"\xff\xe9".decode(errors="surrogateescape"), "path": "\x00\x1b[31m"}
-    passwords.store("git", odd)
-    assert passwords.get("git", HOST) == odd
+    passwords.store(OF_GIT, odd)
+    assert passwords.get(OF_GIT, HOST) == odd
 
 
 _texts = st.sampled_from(["a", "\udc80é\n", ""])
@@ -273,15 +275,15 @@ def test_it_behaves_as_gits_own_model(
             newest = [r for r in model if matches(r, {k: pattern.get(k, "") for k in ("protocol", "host")}, key)]
             if newest[-1:] != [pattern]:
                 model = [r for r in model if any(r.get(name) != pattern.get(name) for name in key)] + [pattern]
-            passwords.store("git", pattern)
+            passwords.store(OF_GIT, pattern)
         elif operation == "erase":
             gone = [r for r in model if matches(r, pattern, (*key, "password", "credential"))]
             model = [r for r in model if r not in gone]
-            assert passwords.erase("git", pattern) == len(gone)
+            assert passwords.erase(OF_GIT, pattern) == len(gone)
         else:
             found = [r for r in model if matches(r, pattern, key)]
-            assert passwords.get("git", pattern) == (found[-1] if found else None)
-    assert len(passwords.listing("git")) == len(model) == len(house.keyring.names())
+            assert passwords.get(OF_GIT, pattern) == (found[-1] if found else None)
+    assert len(passwords.listing(OF_GIT)) == len(model) == len(house.keyring.names())
 
 
 # --- where it is ------------------------------------------------------------------------------------------------------
@@ -289,20 +291,20 @@ def test_it_behaves_as_gits_own_model(
 
 def test_in_a_keyring_no_secret_is_on_disk(house: House) -> None:
     secrets = {"password": "the-password", "credential": "the-credential", "oauth_refresh_token": "the-refresh"}
-    house.passwords("keyring").store("git", GIT | secrets)
+    house.passwords("keyring").store(OF_GIT, GIT | secrets)
     assert b"the-" not in house.on_disk()
     assert len(house.keyring.names()) == 1
     (house.keyring.folder / house.keyring.names()[0]).unlink()
-    assert house.passwords("keyring").get("git", HOST) is None
+    assert house.passwords("keyring").get(OF_GIT, HOST) is None
     assert house.notes == ["a stored password is gone, or damaged: its record counts as absent"]
 
 
 def test_in_a_file_it_is_private_and_the_keyring_is_not_asked(house: House) -> None:
     passwords = house.passwords("file")
-    passwords.store("docker", DOCKER)
-    assert passwords.get("docker", DOCKER) == DOCKER
-    passwords.erase("docker", DOCKER)
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
+    assert passwords.get(OF_DOCKER, DOCKER) == DOCKER
+    passwords.erase(OF_DOCKER, DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     assert b"s3cret-of-ada" in house.on_disk()
     assert house.keyring.calls == []
     assert stat.S_IMODE(house.index.stat().st_mode) == 0o600
@@ -310,24 +312,24 @@ def test_in_a_file_it_is_private_and_the_keyring_is_not_asked(house: House) -> N
 
 
 def test_whoever_changes_the_setting_loses_nothing_and_the_next_store_moves_it(house: House) -> None:
-    house.passwords("file").store("docker", DOCKER)
+    house.passwords("file").store(OF_DOCKER, DOCKER)
     keyring = house.passwords("keyring")
-    assert keyring.get("docker", DOCKER) == DOCKER
-    keyring.store("docker", DOCKER | {"password": "s3cret-of-today"})
+    assert keyring.get(OF_DOCKER, DOCKER) == DOCKER
+    keyring.store(OF_DOCKER, DOCKER | {"password": "s3cret-of-today"})
     assert b"s3cret" not in house.on_disk()
     file = house.passwords("file")
-    assert file.get("docker", DOCKER) == DOCKER | {"password": "s3cret-of-today"}
-    file.store("docker", DOCKER)
+    assert file.get(OF_DOCKER, DOCKER) == DOCKER | {"password": "s3cret-of-today"}
+    file.store(OF_DOCKER, DOCKER)
     assert house.keyring.names() == []
 
 
 def test_the_listing_asks_no_keyring_and_shows_no_secret(house: House) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("docker", DOCKER | {"server": "a"})
-    passwords.store("docker", DOCKER | {"server": "b"})
+    passwords.store(OF_DOCKER, DOCKER | {"server": "a"})
+    passwords.store(OF_DOCKER, DOCKER | {"server": "b"})
     house.keyring.refuses = {"read", "write", "delete"}
     house.keyring.calls.clear()
-    assert passwords.listing("docker") == [{"server": "a", "username": "ada"}, {"server": "b", "username": "ada"}]
+    assert passwords.listing(OF_DOCKER) == [{"server": "a", "username": "ada"}, {"server": "b", "username": "ada"}]
     assert house.keyring.calls == []
 
 
@@ -335,62 +337,62 @@ def test_without_a_keyring_store_says_what_to_do_and_leaves_nothing(house: House
     house.keyring.refuses = {"write"}
     passwords = house.passwords("keyring")
     with pytest.raises(StoreError) as caught:
-        passwords.store("docker", DOCKER)
+        passwords.store(OF_DOCKER, DOCKER)
     assert caught.value.sentence == (
         'the password is not kept: the keyring is locked; password_storage = "file" keeps passwords in a private file'
         " instead"
     )
     assert "CREDENTIAL_HELPER_PASSWORD_STORAGE=file" in (caught.value.hint or "")
-    assert passwords.listing("docker") == []
+    assert passwords.listing(OF_DOCKER) == []
     assert b"s3cret" not in house.on_disk()
 
 
 def test_a_failed_store_keeps_what_was_there(house: House) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     house.keyring.refuses = {"write"}
     with pytest.raises(StoreError):
-        passwords.store("docker", DOCKER | {"password": "new"})
-    assert passwords.get("docker", DOCKER) == DOCKER
+        passwords.store(OF_DOCKER, DOCKER | {"password": "new"})
+    assert passwords.get(OF_DOCKER, DOCKER) == DOCKER
 
 
 def test_a_locked_keyring_is_unavailable_and_not_empty(house: House) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
     house.keyring.refuses = {"read"}
     with pytest.raises(StoreError):
-        passwords.get("git", HOST)
+        passwords.get(OF_GIT, HOST)
     with pytest.raises(StoreError):
-        passwords.erase("git", HOST | {"password": "s3cret-of-ada"})
-    assert passwords.get("git", HOST | {"username": "bob"}) is None
+        passwords.erase(OF_GIT, HOST | {"password": "s3cret-of-ada"})
+    assert passwords.get(OF_GIT, HOST | {"username": "bob"}) is None
     house.keyring.refuses = set()
-    assert passwords.get("git", HOST) == GIT
+    assert passwords.get(OF_GIT, HOST) == GIT
 
 
 def test_what_a_locked_keyring_would_not_delete_is_never_answered_and_goes_later(house: House) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     house.keyring.refuses = {"delete"}
-    assert passwords.erase("docker", DOCKER) == 1
-    assert passwords.get("docker", DOCKER) is None
+    assert passwords.erase(OF_DOCKER, DOCKER) == 1
+    assert passwords.get(OF_DOCKER, DOCKER) is None
     assert len(house.keyring.names()) == 1
     assert "until the next change" in house.notes[-1]
     house.keyring.refuses = set()
-    passwords.store("docker", DOCKER | {"server": "other"})
+    passwords.store(OF_DOCKER, DOCKER | {"server": "other"})
     assert len(house.keyring.names()) == 1
-    assert passwords.get("docker", {"server": "other"}) is not None
+    assert passwords.get(OF_DOCKER, {"server": "other"}) is not None
 
 
 def test_storing_the_same_again_writes_nothing(house: House) -> None:
     """git calls ``store`` after every command that succeeded."""
     passwords = house.passwords("keyring")
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
     before = house.state.stamp(INDEX)
     house.keyring.calls.clear()
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
     assert house.state.stamp(INDEX) == before
     assert house.keyring.calls == ["read"]
-    passwords.store("git", GIT | {"password_expiry_utc": "1900000100"})
+    passwords.store(OF_GIT, GIT | {"password_expiry_utc": "1900000100"})
     assert house.state.stamp(INDEX) != before
 
 
@@ -400,20 +402,20 @@ def test_a_change_empties_the_kept_replies(passwords: Passwords, house: House) -
         return Path(house.state.locate("replies/1-1"))
 
     kept = reply()
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     assert not kept.exists()
     kept = reply()
-    assert passwords.erase("docker", {"server": "unknown"}) == 0
-    passwords.get("docker", DOCKER)
+    assert passwords.erase(OF_DOCKER, {"server": "unknown"}) == 0
+    passwords.get(OF_DOCKER, DOCKER)
     assert kept.exists()
-    passwords.erase("docker", DOCKER)
+    passwords.erase(OF_DOCKER, DOCKER)
     assert not kept.exists()
 
 
 def test_seen_is_the_stamp_of_what_was_read(passwords: Passwords, house: House) -> None:
     assert passwords.seen == "absent"
-    passwords.store("docker", DOCKER)
-    passwords.listing("docker")
+    passwords.store(OF_DOCKER, DOCKER)
+    passwords.listing(OF_DOCKER)
     assert passwords.seen == house.state.stamp(INDEX) != "absent"
 
 
@@ -430,47 +432,47 @@ def test_seen_is_the_stamp_of_what_was_read(passwords: Passwords, house: House) 
         b"\xff",
         b"[" * 100_000,
         b'{"version":2,"records":[]}',
-        b'{"version":1,"records":[{"tool":"svn","attributes":{}}]}',
+        b'{"version":1,"records":[{"tool":1,"attributes":{}}]}',
         b'{"version":1,"records":[{"tool":"git","attributes":{"host":1}}]}',
         b'{"version":1,"records":[{"tool":"git","attributes":{},"secrets":1}]}',
     ],
 )
 def test_a_damaged_index_counts_as_absent(passwords: Passwords, house: House, content: bytes) -> None:
     house.state.write(INDEX, content)
-    assert passwords.get("git", HOST) is None
-    assert passwords.listing("docker") == []
-    assert passwords.erase("git", HOST) == 0
+    assert passwords.get(OF_GIT, HOST) is None
+    assert passwords.listing(OF_DOCKER) == []
+    assert passwords.erase(OF_GIT, HOST) == 0
     assert "damaged" in house.notes[0]
-    passwords.store("git", GIT)
-    assert passwords.get("git", HOST) == GIT
+    passwords.store(OF_GIT, GIT)
+    assert passwords.get(OF_GIT, HOST) == GIT
 
 
 @pytest.mark.parametrize("secret", ["", "{", "[]", '{"password":1}', "[" * 100_000])
 def test_a_damaged_secret_counts_as_absent(house: House, secret: str) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
     (house.keyring.folder / house.keyring.names()[0]).write_text(secret)
-    assert passwords.get("git", HOST) is None
-    assert passwords.erase("git", HOST | {"password": "another"}) == 1
+    assert passwords.get(OF_GIT, HOST) is None
+    assert passwords.erase(OF_GIT, HOST | {"password": "another"}) == 1
 
 
 def test_an_unsafe_state_directory_is_neither_read_nor_written(passwords: Passwords, house: House) -> None:
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     moved = house.index.with_name("elsewhere.json")
     house.index.rename(moved)
     house.index.symlink_to(moved)
     before = moved.read_bytes()
-    assert passwords.get("docker", DOCKER) is None
-    assert passwords.listing("docker") == []
-    assert passwords.erase("docker", DOCKER) == 0
+    assert passwords.get(OF_DOCKER, DOCKER) is None
+    assert passwords.listing(OF_DOCKER) == []
+    assert passwords.erase(OF_DOCKER, DOCKER) == 0
     with pytest.raises(StoreError, match="symbolic link"):
-        passwords.store("docker", DOCKER | {"password": "new"})
+        passwords.store(OF_DOCKER, DOCKER | {"password": "new"})
     assert moved.read_bytes() == before
 
 
 def test_an_index_that_cannot_be_written_leaves_no_secret_in_the_keyring(house: House) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
 
     def block(call: str) -> None:  # the disk fails after the secret is written
         if call == "write":
@@ -478,24 +480,24 @@ def test_an_index_that_cannot_be_written_leaves_no_secret_in_the_keyring(house: 
 
     house.keyring.before = block
     with pytest.raises(StoreError):
-        passwords.store("docker", DOCKER | {"password": "new"})
+        passwords.store(OF_DOCKER, DOCKER | {"password": "new"})
     assert len(house.keyring.names()) == 1
-    assert passwords.get("docker", DOCKER) == DOCKER
+    assert passwords.get(OF_DOCKER, DOCKER) == DOCKER
 
 
 def test_a_reader_finds_what_another_process_put_in_place_of_what_it_was_about_to_read(
     tmp_path: Path, house: House
 ) -> None:
     passwords = house.passwords("keyring")
-    passwords.store("docker", DOCKER)
+    passwords.store(OF_DOCKER, DOCKER)
     other = House(tmp_path)
 
     def replace(_call: str) -> None:
         house.keyring.before = lambda _call: None
-        other.passwords("keyring").store("docker", DOCKER | {"password": "of-now"})
+        other.passwords("keyring").store(OF_DOCKER, DOCKER | {"password": "of-now"})
 
     house.keyring.before = replace
-    assert passwords.get("docker", DOCKER) == DOCKER | {"password": "of-now"}
+    assert passwords.get(OF_DOCKER, DOCKER) == DOCKER | {"password": "of-now"}
 
 
 def test_a_lock_that_another_process_holds_is_waited_for_and_not_for_ever(house: House) -> None:
@@ -503,19 +505,31 @@ def test_a_lock_that_another_process_holds_is_waited_for_and_not_for_ever(house:
     with lock.held(house.state, "passwords/index.lock", clock=SystemClock(), waiting=lambda _waited: False) as mine:
         assert mine
         with pytest.raises(LockTimeout, match="60 s"):
-            passwords.store("git", GIT)
+            passwords.store(OF_GIT, GIT)
     assert 60 <= sum(house.clock.slept) < 61
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
 
 
 @pytest.mark.parametrize("storage", ["keyring", "file"])
 def test_secrets_are_in_no_repr_and_no_error(house: House, storage: Storage) -> None:
     passwords = house.passwords(storage)
-    passwords.store("git", GIT)
+    passwords.store(OF_GIT, GIT)
     assert "s3cret" not in repr(passwords._read())
     house.state.write(INDEX, house.index.read_bytes().replace(b'"tool"', b'"took"'))
-    passwords.get("git", HOST)
+    passwords.get(OF_GIT, HOST)
     assert "s3cret" not in " ".join(house.notes)
+
+
+def test_a_record_of_a_tool_that_this_version_does_not_know_is_kept(house: House) -> None:
+    passwords = house.passwords("file")
+    passwords.store(OF_DOCKER, DOCKER)
+    index = json.loads(house.index.read_bytes())
+    index["records"].append({"tool": "svn", "attributes": {"server": "svn.example.com"}})
+    house.index.write_text(json.dumps(index))
+    passwords.store(OF_DOCKER, DOCKER | {"password": "another"})
+    kept = json.loads(house.index.read_bytes())["records"]
+    assert {"svn", "docker"} == {record["tool"] for record in kept}
+    assert passwords.listing(OF_DOCKER) == [{"server": "registry.example.com", "username": "ada"}]
 
 
 # --- many processes ---------------------------------------------------------------------------------------------------
@@ -524,12 +538,12 @@ CHILD = """
 import sys
 from pathlib import Path
 from credential_helper.system.clock import SystemClock
-from tests.test_passwords import House
+from tests.test_passwords import OF_DOCKER, House
 house = House(Path(sys.argv[1]), SystemClock())
 passwords = house.passwords(sys.argv[2])
 for turn in range(int(sys.argv[4])):
-    passwords.store("docker", {"server": sys.argv[3], "username": "ada", "password": f"{sys.argv[3]} {turn}"})
-print(passwords.get("docker", {"server": sys.argv[3]})["password"])
+    passwords.store(OF_DOCKER, {"server": sys.argv[3], "username": "ada", "password": f"{sys.argv[3]} {turn}"})
+print(passwords.get(OF_DOCKER, {"server": sys.argv[3]})["password"])
 """
 
 
@@ -549,9 +563,9 @@ def test_twenty_parallel_stores_lose_nothing(tmp_path: Path, house: House, stora
     outputs = {process.communicate(timeout=120)[0].strip() for process in children}
     assert outputs == {f"r{number}.example.com 0" for number in range(20)}
     passwords = house.passwords(storage)
-    assert {record["server"] for record in passwords.listing("docker")} == {f"r{n}.example.com" for n in range(20)}
+    assert {record["server"] for record in passwords.listing(OF_DOCKER)} == {f"r{n}.example.com" for n in range(20)}
     for number in range(20):
-        found = passwords.get("docker", {"server": f"r{number}.example.com"})
+        found = passwords.get(OF_DOCKER, {"server": f"r{number}.example.com"})
         assert found is not None
         assert found["password"] == f"r{number}.example.com 0"
 
@@ -561,7 +575,7 @@ def test_whoever_is_killed_leaves_nothing_listed_that_cannot_be_read(
     tmp_path: Path, house: House, storage: Storage
 ) -> None:
     passwords = house.passwords(storage)
-    tool: Tool = "docker"
+    tool = OF_DOCKER
     passwords.store(tool, DOCKER)
     killed = 0
     for attempt in range(12):

@@ -16,7 +16,7 @@ from credential_helper import PROGRAM, __version__, replies, urls
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
-from credential_helper.answers.stored_passwords import another_profile, docker_passwords
+from credential_helper.answers.stored_passwords import DOCKER, another_profile, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
@@ -96,7 +96,7 @@ def _get(call: Call) -> int:
 def _get_stored(app: App, server: str) -> int:
     passwords = docker_passwords(app)
     for key in _stored_keys(passwords, server) if passwords is not None else ():
-        found = passwords.get("docker", {"server": key}) if passwords is not None else None
+        found = passwords.get(DOCKER, {"server": key}) if passwords is not None else None
         if found is not None:
             secret = Secret(found.get("password", ""))
             return _said(docker.render(server, found.get("username", ""), secret), 0)
@@ -119,7 +119,7 @@ def _store(call: Call) -> int:
             hint='set password_storage to "keyring" or "file"',
         )
     record = {"server": given.server, "username": given.username, "password": given.secret.reveal()}
-    passwords.store("docker", record)
+    passwords.store(DOCKER, record)
     return 0
 
 
@@ -132,7 +132,7 @@ def _erase(call: Call) -> int:
     passwords = docker_passwords(app)  # a password may be older than the line in the profile
     if passwords is not None:
         for key in _stored_keys(passwords, server):
-            passwords.erase("docker", {"server": key})
+            passwords.erase(DOCKER, {"server": key})
     return 0
 
 
@@ -180,5 +180,5 @@ def _stored_keys(passwords: Passwords, server: str) -> list[str]:
     """Return the keys under which a server may be stored, the exact one first; the Hub has several names."""
     if not docker.hub(server):
         return [server]
-    others = [record["server"] for record in passwords.listing("docker") if docker.hub(record.get("server", ""))]
+    others = [record["server"] for record in passwords.listing(DOCKER) if docker.hub(record.get("server", ""))]
     return [server, *(other for other in others if other != server)]

@@ -9,7 +9,7 @@ import msgspec
 
 from credential_helper import places, replies, urls
 from credential_helper.answers.call import Call
-from credential_helper.answers.stored_passwords import docker_configuration, docker_passwords
+from credential_helper.answers.stored_passwords import DOCKER, docker_configuration, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Errand
@@ -101,7 +101,7 @@ def _stored_servers(passwords: Passwords, entries: Sequence[Listed]) -> dict[str
         spellings = [urls.parse_server(spelling) for spelling in docker.spellings(server)]
         return any(url is not None and longest_match(listed, url) is not None for url in spellings)
 
-    stored = passwords.listing("docker")
+    stored = passwords.listing(DOCKER)
     return {record["server"]: record.get("username", "") for record in stored if not ours(record.get("server", ""))}
 
 

@@ -20,7 +20,7 @@ import msgspec
 from credential_helper import replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
-from credential_helper.answers.stored_passwords import git_passwords, url_of
+from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
@@ -170,7 +170,7 @@ def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
         return SILENCE
     passwords = git_passwords(app, given, message)
     if passwords is not None:
-        passwords.store("git", attributes)
+        passwords.store(GIT, attributes)
     return SILENCE
 
 
@@ -181,7 +181,7 @@ def erase(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
         return _drop_rejected(app, found[0], message)
     passwords = git_passwords(app, given, message)
     if passwords is not None:
-        passwords.erase("git", git.pattern(message, secrets=True))
+        passwords.erase(GIT, git.pattern(message, secrets=True))
     return SILENCE
 
 
@@ -209,7 +209,7 @@ def _get_stored(app: App, given: Mapping[str, object], message: git.Message) -> 
     """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
     try:
         passwords = git_passwords(app, given, message)
-        attributes = passwords.get("git", git.pattern(message)) if passwords is not None else None
+        attributes = passwords.get(GIT, git.pattern(message)) if passwords is not None else None
         return Reply(stdout=git.stored(attributes, message)) if attributes is not None else SILENCE
     except CredentialHelperError as error:
         app.terminal.error(error)

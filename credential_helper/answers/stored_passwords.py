@@ -12,8 +12,11 @@ from credential_helper.app import App
 from credential_helper.profiles.choose import is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load, password_storage
 from credential_helper.profiles.matching import match_listed
-from credential_helper.stores.passwords import Passwords
+from credential_helper.stores.passwords import Kind, Passwords
 from credential_helper.tools import TOOLS, docker, git
+
+GIT = Kind("git", key=("protocol", "host", "path", "username"), required=("protocol", "host"))
+DOCKER = Kind("docker", key=("server",), required=("server",))
 
 
 def url_of(message: git.Message) -> urls.Url | None:

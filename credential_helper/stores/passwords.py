@@ -9,7 +9,7 @@
   named in the index as *discarded*: it is never answered again, and goes with the next change.
 - Matching is that of git's own helpers (credential.c, credential_match): a field constrains when it is present in the
   pattern, the empty string is a value, ``erase`` compares the secrets too and removes every match, ``store`` replaces
-  the record of the same key. What a tool has to say at least, its row in the table below says: a pattern without it
+  the record of the same key. ``Kind.required`` lists the fields that a pattern must have; a pattern without them
   matches nothing (CVE-2020-11008).
 """
 
@@ -32,7 +32,6 @@ from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign
 
-Tool = Literal["git", "docker"]
 Storage = Literal["keyring", "file"]
 
 INDEX = "passwords/index.json"
@@ -40,8 +39,6 @@ SECRETS = ("password", "credential", "oauth_refresh_token")
 
 _VERSION = 1
 _LOCK = "passwords/index.lock"
-_KEY: Mapping[Tool, tuple[str, ...]] = {"git": ("protocol", "host", "path", "username"), "docker": ("server",)}
-_REQUIRED: Mapping[Tool, tuple[str, ...]] = {"git": ("protocol", "host"), "docker": ("server",)}
 _COMPARED = ("password", "credential")
 
 _USE_A_FILE = 'password_storage = "file" keeps passwords in a private file instead'
@@ -49,23 +46,31 @@ _ANEW = 'unlock the keyring, or store the password anew with password_storage = 
 _HOW = 'write password_storage = "file" at the top of config.toml, or set CREDENTIAL_HELPER_PASSWORD_STORAGE=file'
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """Whose passwords these are, and what finds one."""
+
+    tool: str
+    key: tuple[str, ...]  # the attributes that tell two records apart
+    required: tuple[str, ...]  # the fields that a pattern must have; one without them matches nothing
+
+
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
     """One password; its secrets are a JSON object, here or in the keyring."""
 
-    tool: Tool
+    tool: str
     attributes: dict[str, str]  # without secrets
     secrets: Secret | None = None
     record: tuple[str, str] | None = None  # (name, user name) in the keyring
 
-    def matches(self, tool: Tool, pattern: Mapping[str, str]) -> bool:
+    def matches(self, kind: Kind, pattern: Mapping[str, str]) -> bool:
         """Say whether the pattern means this record, its secrets apart."""
-        if self.tool != tool or any(not pattern.get(key) for key in _REQUIRED[tool]):
+        if self.tool != kind.tool or any(not pattern.get(key) for key in kind.required):
             return False
-        return all(self.attributes.get(key) == pattern[key] for key in _KEY[tool] if key in pattern)
+        return all(self.attributes.get(key) == pattern[key] for key in kind.key if key in pattern)
 
-    def replaced_by(self, tool: Tool, attributes: Mapping[str, str]) -> bool:
+    def replaced_by(self, kind: Kind, attributes: Mapping[str, str]) -> bool:
         """Say whether this is the record that new attributes take the place of."""
-        return self.tool == tool and all(self.attributes.get(key) == attributes.get(key) for key in _KEY[tool])
+        return self.tool == kind.tool and all(self.attributes.get(key) == attributes.get(key) for key in kind.key)
 
     def expired(self, now: float) -> bool:
         """Say whether password_expiry_utc has passed; as in git, 0 and what is no number mean never."""
@@ -95,7 +100,7 @@ class Passwords:
 
     # --- reading, without a lock ---
 
-    def get(self, tool: Tool, pattern: Mapping[str, str]) -> dict[str, str] | None:
+    def get(self, kind: Kind, pattern: Mapping[str, str]) -> dict[str, str] | None:
         """Return all attributes of the newest match, secrets too; None: there is none, or it has expired.
 
         StoreError: the keyring cannot be read now.
@@ -103,7 +108,7 @@ class Passwords:
         while True:
             vanished = False
             for record in reversed(self._look().records):
-                if record.matches(tool, pattern) and not record.expired(self._clock.now()):
+                if record.matches(kind, pattern) and not record.expired(self._clock.now()):
                     secrets = self._secrets(record)
                     if secrets is not None:
                         return {**record.attributes, **secrets}
@@ -112,22 +117,22 @@ class Passwords:
             if not vanished or self._state.stamp(INDEX) == self.seen:
                 return None
 
-    def listing(self, tool: Tool) -> list[dict[str, str]]:
+    def listing(self, kind: Kind) -> list[dict[str, str]]:
         """Return every record's attributes without its secrets, oldest first; the keyring is not asked."""
-        return [dict(record.attributes) for record in self._look().records if record.tool == tool]
+        return [dict(record.attributes) for record in self._look().records if record.tool == kind.tool]
 
     # --- writing, under the lock ---
 
-    def store(self, tool: Tool, attributes: Mapping[str, str]) -> None:
+    def store(self, kind: Kind, attributes: Mapping[str, str]) -> None:
         """Keep attributes and secrets in place of the record of the same key. StoreError, LockTimeout: not kept."""
-        if self._unchanged(tool, attributes):
+        if self._unchanged(kind, attributes):
             return
         plain = {key: value for key, value in attributes.items() if key not in SECRETS}
         secrets = Secret(json.dumps({key: value for key, value in attributes.items() if key in SECRETS}))
         with self._locked():
             index = self._read()
-            old = [record for record in index.records if record.replaced_by(tool, plain)]
-            record = _Record(tool=tool, attributes=plain, secrets=secrets)
+            old = [record for record in index.records if record.replaced_by(kind, plain)]
+            record = _Record(tool=kind.tool, attributes=plain, secrets=secrets)
             if self._storage == "keyring":
                 record = self._into_keyring(record, secrets)
             try:
@@ -137,21 +142,21 @@ class Passwords:
                     self._delete(record.record)
                 raise
 
-    def erase(self, tool: Tool, pattern: Mapping[str, str]) -> int:
+    def erase(self, kind: Kind, pattern: Mapping[str, str]) -> int:
         """Forget every match, and return how many there were. StoreError, LockTimeout: nothing is changed."""
-        if not any(record.matches(tool, pattern) for record in self._look().records):
+        if not any(record.matches(kind, pattern) for record in self._look().records):
             return 0
         with self._locked():
             index = self._read()
-            gone = [r for r in index.records if r.matches(tool, pattern) and self._has_secrets_of(r, pattern)]
+            gone = [r for r in index.records if r.matches(kind, pattern) and self._has_secrets_of(r, pattern)]
             if gone:
                 self._replace(index, gone)
             return len(gone)
 
-    def _unchanged(self, tool: Tool, attributes: Mapping[str, str]) -> bool:
+    def _unchanged(self, kind: Kind, attributes: Mapping[str, str]) -> bool:
         """Say whether this is just what ``get`` would answer: git repeats its ``store`` after every command."""
         try:
-            found = self.get(tool, {key: attributes[key] for key in _REQUIRED[tool] if key in attributes})
+            found = self.get(kind, {key: attributes[key] for key in kind.required if key in attributes})
         except StoreError:
             return False
         return found == dict(attributes)
