@@ -1,4 +1,4 @@
-"""The values that are handed from one module to the next: small, immutable, and without any module of ours.
+"""The values that are handed from one module to the next: small, immutable, on the ground with ``flows``.
 
 Times are seconds since the epoch (float), durations are seconds. None means "absent" or "unknown", never "empty".
 """
@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn
 
 import msgspec
+
+from credential_helper.flows import FLOWS
 
 TokenKind = Literal["access", "id"]
 SessionKind = Literal["person", "client"]  # who the provider knows: a person, or a client acting for itself
@@ -132,7 +134,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ad_hoc: bool = False
     issuer: str
     client_id: str
-    flow: Literal["auto", "device", "authorization-code", "client-credentials", "password"] = "auto"
+    flow: str = "auto"  # a name of flows.FLOWS, or auto
     audience: str | None = None
     resource: tuple[str, ...] = ()
     scope: tuple[str, ...] | None = None  # None: the default of the flow
@@ -143,7 +145,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: str | None = None  # absolute
     parameters: tuple[tuple[str, str], ...] = ()
     endpoints: Endpoints = Endpoints()
-    client_authentication: Literal["auto", "none", "basic", "post", "private_key_jwt"] = "auto"
+    client_authentication: str = "auto"  # a name of flows.CLIENT_AUTHENTICATION, or auto
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
@@ -161,12 +163,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def session_kind(self) -> SessionKind:
         """Say whether a person or the client itself signs in."""
-        return "client" if self.flow == "client-credentials" else "person"
+        flow = FLOWS.get(self.flow)
+        return "person" if flow is None else flow.who
 
     @property
     def unattended(self) -> bool:
         """Say whether a sign-in needs nobody: a machine's, or one whose password can be read."""
-        return self.session_kind == "client" or (self.flow == "password" and self.password is not None)
+        flow = FLOWS.get(self.flow)
+        source = None if flow is None or flow.unattended_with is None else getattr(self, flow.unattended_with)
+        return self.session_kind == "client" or source is not None
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -296,7 +301,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     audience: str | None = None
     access: Token | None = None
     id: Token | None = None
-    token_type: str = "Bearer"
     scope: tuple[str, ...] = ()
     identity: Identity | None = None
     refresh_token: Secret | None = None  # one that lives in the session file
@@ -325,5 +329,3 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     fresh_until: float | None  # until when the same answer may be repeated; None: as long as the session stands
     scope: tuple[str, ...]
     identity: Identity | None = None
-    warnings: tuple[str, ...] = ()
-    replayable: bool = False  # answered from a verified session that is on disk

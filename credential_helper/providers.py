@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from credential_helper import urls
+from credential_helper.flows import FLOWS, PEOPLE
 from credential_helper.model import Profile
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -26,7 +27,6 @@ TENANT = "{tenantid}"  # in an issuer: the tenant of whoever signs in
 # (context, OAuth error): the context is a grant type, "confidential" or "public", or "" for any.
 Case = tuple[str, str]
 
-_ALL = frozenset({"device", "authorization-code", "client-credentials", "password"})
 
 # Spellings of the RFCs' codes that can mean nothing else: GitHub, Entra, and who has learnt from them.
 SPELLINGS: Mapping[Case, str] = {
@@ -54,7 +54,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     discovery: bool = True  # False: nothing is asked, its endpoints are all there is
     # By the names of model.Endpoints; {issuer} is without a final slash, and without what response_issuers add to it.
     endpoints: Mapping[str, str] = {}
-    flows: frozenset[str] = _ALL  # what it has at all
+    flows: frozenset[str] = frozenset(FLOWS)  # what it has at all
     tenants: Mapping[str, str | None] = {}  # words for several tenants in an issuer → the one that it always is
     response_issuers: tuple[str, ...] = ()  # what it calls itself at the redirect_uri beside its issuer (RFC 9207)
 
@@ -100,7 +100,6 @@ def _matches(pattern: str, host: str) -> bool:
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
-_PEOPLE = frozenset({"device", "authorization-code"})
 _AUTH0_GRANTS = "Applications > NAME > Settings > Advanced Settings > Grant Types"
 _OKTA_GRANTS = "Applications > NAME > General > Grant type"
 _KEYCLOAK_FLOWS = "Clients > NAME > Settings > Capability config"
@@ -211,8 +210,8 @@ _ROWS = (
         title="Google",
         hosts=("accounts.google.com",),
         issuer="https://accounts.google.com",
-        flows=_PEOPLE,
-        needs_secret=_PEOPLE,
+        flows=PEOPLE,
+        needs_secret=PEOPLE,
         authorization_parameters=(("access_type", "offline"), ("prompt", "consent")),
         client_authentication="post",
         audience_parameter=None,
@@ -244,7 +243,7 @@ _ROWS = (
             "device_authorization": "{issuer}/login/device/code",
         },
         response_issuers=("{issuer}/login/oauth",),
-        flows=_PEOPLE,
+        flows=PEOPLE,
         needs_secret=frozenset({"authorization-code"}),  # whatever PKCE says
         client_authentication="post",
         audience_parameter=None,
@@ -303,7 +302,7 @@ _ROWS = (
         name="zitadel",
         title="Zitadel",
         hosts=(".zitadel.cloud",),
-        flows=_PEOPLE | {"client-credentials"},
+        flows=PEOPLE | {"client-credentials"},
         audience_parameter=None,
         audience_scope="urn:zitadel:iam:org:project:id:{audience}:aud",
         places={

@@ -5,13 +5,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 
 from credential_helper.errors import ConfigurationError, InteractionRequired
-from credential_helper.model import Profile, Prompt, Secret
+from credential_helper.flows import FLOWS
+from credential_helper.model import Prompt, Secret
 from credential_helper.oauth import grants, interaction
+from credential_helper.profiles import settings
+from credential_helper.profiles.written import Origin, Written
 from integration.hostile_provider import HostileProvider, answer
 from tests.conftest import FakeClock
 from tests.test_device_authorization import DEVICE, FakeStage
@@ -124,11 +127,16 @@ def test_a_machine_signs_in_with_its_credentials(hostile: HostileProvider, clock
     assert [tokens.access_token for tokens in stage.tokens] == [Secret("at-1")]
 
 
-def test_every_flow_of_a_profile_has_its_row() -> None:
-    assert {"auto", *grants.GRANTS} == set(get_args(get_type_hints(Profile)["flow"]))
+def test_every_row_is_a_choice_of_the_setting() -> None:
+    setting = settings.BY_NAME["flow"]
+    for name in ("auto", *FLOWS):
+        assert setting.parse(Written(name, "--flow", Origin(kind="flag"))) == name
+    for row in FLOWS.values():
+        for other in row.spellings:
+            assert setting.parse(Written(other, "--flow", Origin(kind="flag"))) == row.name
 
 
-@pytest.mark.parametrize("module", sorted(grants.GRANTS.values()))
+@pytest.mark.parametrize("module", [row.module for row in FLOWS.values()])
 def test_a_row_names_a_module_that_signs_in(module: str) -> None:
     assert callable(import_module(f"credential_helper.oauth.grants.{module}").sign_in)
 

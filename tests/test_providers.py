@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from credential_helper import providers, urls
+from credential_helper.flows import FLOWS
 from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, session_id
 from credential_helper.oauth.endpoints.wording import _WORDS
-from credential_helper.oauth.grants import GRANTS
 from credential_helper.providers import PROVIDERS, TENANT, KnownProvider
 
 NAMES = (
@@ -96,7 +96,7 @@ def test_no_host_is_in_two_rows() -> None:
 @pytest.mark.parametrize("row", PROVIDERS.values(), ids=NAMES)
 def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     assert row.flows
-    assert row.flows <= set(GRANTS)
+    assert row.flows <= set(FLOWS)
     names = {field.name for field in msgspec.structs.fields(Endpoints)}
     assert set(row.endpoints) <= names
     for template in row.endpoints.values():
@@ -131,7 +131,7 @@ def test_who_compares_the_port_is_asked_with_one() -> None:
 
 
 def test_the_flows_are_those_that_are_documented() -> None:
-    assert PROVIDERS["generic"].flows == set(GRANTS)
+    assert PROVIDERS["generic"].flows == set(FLOWS)
     assert PROVIDERS["github"].flows == PROVIDERS["google"].flows == {"device", "authorization-code"}
     assert "device" not in PROVIDERS["cognito"].flows
     assert "password" not in PROVIDERS["zitadel"].flows

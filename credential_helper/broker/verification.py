@@ -13,6 +13,7 @@ import msgspec
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, ClockError
+from credential_helper.flows import FLOWS
 from credential_helper.model import Identity, Profile, Session
 from credential_helper.oauth import id_token
 from credential_helper.stores.sessions import Stored
@@ -76,7 +77,8 @@ def wipe(session: CachedSession, kept: Session) -> None:
 
 def account_of(profile: Profile) -> str | None:
     """Return whom the ID token must name; a password's user name was sent, and need not be a claim."""
-    return None if profile.flow == "password" else profile.account
+    flow = FLOWS.get(profile.flow)
+    return None if flow is not None and flow.sends_account else profile.account
 
 
 def is_account(account: str, claims: Mapping[str, object], subject: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
 
 from credential_helper.app import App
 from credential_helper.broker.forget import SignedOut, forget, same_account
@@ -60,7 +59,7 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
     for profile in known:
         if same_account(session, profile):
             return profile
-    flow: Literal["client-credentials", "device"] = "client-credentials" if session.kind == "client" else "device"
+    flow = "client-credentials" if session.kind == "client" else "device"
     return Profile(name=session.profile, ad_hoc=True, issuer=session.issuer, client_id=session.client_id, flow=flow)
 
 

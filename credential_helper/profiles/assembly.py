@@ -7,6 +7,7 @@ from typing import Any
 
 from credential_helper import providers, urls
 from credential_helper.errors import CredentialHelperError
+from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, PEOPLE
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
 from credential_helper.profiles import parse
 from credential_helper.profiles.parse import write_instead
@@ -96,31 +97,27 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
                 yield values[key].impossible(f"expected an address on {origin}, as {values[plain[0]].where} is http")
 
 
-# What each client_authentication needs.
-_NEEDED = {"basic": "client_secret", "post": "client_secret", "private_key_jwt": "private_key"}
-
-
 def _of_the_client(
     judged: Mapping[str, Any], values: Mapping[str, Written], secrets: Sequence[str], keys: Sequence[str]
 ) -> Iterator[CredentialHelperError]:
     """Yield what is wrong with how the client says who it is: with nothing, with a secret, or with a key."""
     method = judged.get("client_authentication", "auto")
     given = [*secrets, *keys]
-    unmet = _NEEDED.get(method, "") not in ("", *(key.partition(".")[0] for key in given))
+    needs = CLIENT_AUTHENTICATION[method].needs if method != "auto" else None
+    unmet = needs is not None and needs not in (key.partition(".")[0] for key in given)
     if secrets and keys:
         yield values[keys[0]].impossible(
             f"{values[secrets[0]].where} is given, too", hint="give a client secret or a private key"
         )
     elif given and (unmet or (keys and method == "none")):
         yield values["client_authentication"].impossible(f"{method} does not go with {values[given[0]].where}")
-    elif unmet:
-        what = _NEEDED[method].replace("_", " ")
+    elif unmet and needs is not None:
         yield values["client_authentication"].impossible(
-            f"{method} needs a {what}", hint=_how_to_give(_NEEDED[method], values)
+            f"{method} needs a {needs.replace('_', ' ')}", hint=_how_to_give(needs, values)
         )
-    elif judged.get("flow") == "client-credentials" and method != "none" and not given:
+    elif (flow := FLOWS.get(judged.get("flow", "auto"))) and flow.confidential and method != "none" and not given:
         yield values["flow"].impossible(
-            "client-credentials needs a client secret or a private key", hint=_how_to_give("client_secret", values)
+            f"{flow.name} needs a client secret or a private key", hint=_how_to_give("client_secret", values)
         )
     about = next((key for key in judged if key.startswith("private_key.")), None)
     if about is not None and not keys:
@@ -144,19 +141,21 @@ def _of_the_flow(
     judged: Mapping[str, Any], values: Mapping[str, Written], passwords: Sequence[str]
 ) -> Iterator[CredentialHelperError]:
     """Yield what is wrong with settings that are for one way to sign in."""
-    flow = judged.get("flow", "auto")
-    if flow == "password" and not judged.get("legacy"):
+    name = judged.get("flow", "auto")
+    flow = FLOWS.get(name)
+    if flow is not None and flow.legacy and not judged.get("legacy"):
         yield values["flow"].impossible(
-            "password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
+            f"{name} shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
             hint=f"if no other flow can be used, {'write legacy = true' if _of_file(values) else 'give --legacy'}",
         )
-    only = {**dict.fromkeys(("realm", *passwords), ("password",)), "redirect_uri": ("auto", "authorization-code")}
-    for key, flows in only.items():
+    for key in judged:
+        owner = next((row for row in FLOWS.values() if key.partition(".")[0] in row.own), None)
+        if owner is None or key not in values or name == owner.name or (name == "auto" and owner.name in PEOPLE):
+            continue
         # A flow that a flag chooses for once does not make the rest of the profile wrong.
-        beside = key in values and ("flow" not in values or values["flow"].origin.kind == values[key].origin.kind)
-        if beside and flow not in flows:
-            yield values[key].impossible(f'does not go with flow = "{flow}"', hint=f'it is for flow = "{flows[-1]}"')
-    if flow == "password" and passwords and "account" not in judged:
+        if "flow" not in values or values["flow"].origin.kind == values[key].origin.kind:
+            yield values[key].impossible(f'does not go with flow = "{name}"', hint=f'it is for flow = "{owner.name}"')
+    if flow is not None and flow.sends_account and passwords and "account" not in judged:
         yield values[passwords[0]].impossible(
             "there is no account, whose password it is",
             hint='write account = "NAME"' if _of_file(values) else "give --account NAME",

@@ -17,6 +17,7 @@ import msgspec
 
 from credential_helper import providers
 from credential_helper.errors import CredentialHelperError
+from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, spelt
 from credential_helper.profiles import parse
 from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.parse import choice
@@ -55,6 +56,10 @@ def _setting(name: str, parser: Callable[[Written], object], metavar: str, help:
     return Setting(name=name, parse=parser, metavar=metavar, help=help, **more)
 
 
+def _words(*names: str) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 def _source(name: str, what: str) -> tuple[Setting, ...]:
     """Return the settings that say where a secret is read."""
     flag = "--" + name.replace("_", "-")
@@ -76,10 +81,7 @@ def _source(name: str, what: str) -> tuple[Setting, ...]:
     )
 
 
-_FLOW = choice(
-    *("auto", "device", "authorization-code", "client-credentials", "password"),
-    also={"device-code": "device", "urn:ietf:params:oauth:grant-type:device-code": "device"},
-)
+_FLOW = choice("auto", *FLOWS, also=spelt(FLOWS))
 _TOKEN = choice(
     *("auto", "access", "id"),
     also={
@@ -89,10 +91,7 @@ _TOKEN = choice(
         "urn:ietf:params:oauth:token-type:id-token": "id",
     },
 )
-_CLIENT_AUTHENTICATION = choice(
-    *("auto", "none", "basic", "post", "private_key_jwt"),
-    also={"client-secret-basic": "basic", "client-secret-post": "post", "private-key-jwt": "private_key_jwt"},
-)
+_CLIENT_AUTHENTICATION = choice("auto", *CLIENT_AUTHENTICATION, also=spelt(CLIENT_AUTHENTICATION))
 
 PROFILE = _setting("profile", parse.text, "NAME", "take this profile from the config file")
 
@@ -110,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
         "flow",
         _FLOW,
         "FLOW",
-        "how to sign in: auto, device, authorization-code, client-credentials or password",
+        f"how to sign in: {_words('auto', *FLOWS)}",
     ),
     _setting(
         "redirect_uri",
@@ -161,7 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
         "client_authentication",
         _CLIENT_AUTHENTICATION,
         "METHOD",
-        "how the client authenticates: auto, none, basic, post or private_key_jwt",
+        f"how the client authenticates: {_words('auto', *CLIENT_AUTHENTICATION)}",
         fixed=True,
     ),
     *_source("client_secret", "the client secret"),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError, TokenResponseError, TransportError
+from credential_helper.flows import FLOWS
 from credential_helper.oauth.discovery.cache import KEPT, Cache
 from credential_helper.transport.addresses import address_problem, authority_of, require_address
 
@@ -225,11 +226,10 @@ def _judge_profile(issuer: str, endpoints: dict[str, str]) -> str:
 def _needed(profile: Profile) -> set[str]:
     """Return the endpoints that the profile cannot do without; of "auto" one flow's will do."""
     needed = {"token"}
-    if profile.flow == "device":
-        needed.add("device_authorization")
-    if profile.flow == "authorization-code":
-        needed.add("authorization")
-    if profile.flow == "auto" and not (profile.endpoints.authorization or profile.endpoints.device_authorization):
+    flow = FLOWS.get(profile.flow)
+    if flow is not None and flow.endpoint is not None:
+        needed.add(flow.endpoint)
+    if flow is None and not (profile.endpoints.authorization or profile.endpoints.device_authorization):
         needed |= {"authorization", "device_authorization"}
     if "openid" in profile.scopes:
         needed.add("jwks")

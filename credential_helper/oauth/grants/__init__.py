@@ -1,6 +1,6 @@
 """The ways to sign in, and what one may ask of whoever runs it.
 
-A grant is one module with ``sign_in(provider, interaction)`` and one row in ``GRANTS``. ``flow = "auto"`` is the
+A grant is one module with ``sign_in(provider, interaction)`` and one row in ``flows.FLOWS``. ``flow = "auto"`` is the
 browser flow where a person has a browser and the provider an authorization endpoint, else the device flow; the prompt
 says which, and why.
 """
@@ -10,20 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import ConfigurationError, InteractionRequired
+from credential_helper.flows import FLOWS, PEOPLE
 from credential_helper.oauth.client_authentication import SECRET_SOURCES
 from credential_helper.oauth.interaction import Interaction
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
-
-
-# Where each flow is enacted: the module beside this one.
-GRANTS = {
-    "authorization-code": "authorization_code",
-    "device": "device_authorization",
-    "client-credentials": "client_credentials",
-    "password": "password",
-}
 
 
 def sign_in(provider: Provider, interaction: Interaction) -> None:
@@ -81,7 +73,7 @@ def _offers_codes(provider: Provider) -> bool:
 
 def _run(flow: str, provider: Provider, interaction: Interaction) -> None:
     if _lacks_secret(provider, flow):  # said before a person signs in for nothing
-        less = sorted({"authorization-code", "device"} - provider.known.needs_secret)
+        less = sorted(PEOPLE - provider.known.needs_secret)
         others = "".join(f'; flow = "{other}" needs none' for other in less)
         raise ConfigurationError(
             f'{provider.known.title} wants a client_secret for flow = "{flow}"', hint=f"{SECRET_SOURCES}{others}"
@@ -89,4 +81,4 @@ def _run(flow: str, provider: Provider, interaction: Interaction) -> None:
     from importlib import import_module  # each flow is loaded only where it is used
 
     provider.note(f"signing in with the flow {flow}" + (f": {interaction.because}" if interaction.because else ""))
-    import_module(f"credential_helper.oauth.grants.{GRANTS[flow]}").sign_in(provider, interaction)
+    import_module(f"credential_helper.oauth.grants.{FLOWS[flow].module}").sign_in(provider, interaction)
