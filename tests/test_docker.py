@@ -21,6 +21,7 @@ from credential_helper.errors import (
 from credential_helper.model import Credential, Identity, Listed, Secret
 from credential_helper.profiles.matching import longest_match
 from credential_helper.tools import docker
+from tests.tools.contract import ListedToolContract
 
 HUB = [
     f"{scheme}{name}{slash}"
@@ -378,3 +379,20 @@ def test_any_other_error_is_one_line_with_the_profile_and_its_own_code(sentence:
     assert stdout.count(b"\n") == 1
     assert b"\x1b" not in stdout
     assert code == 69
+
+
+class TestContract(ListedToolContract):
+    tool = "docker"
+    words = ("get",)
+    listed = 'docker = ["registry.example.com"]\n[profiles.other]\nissuer = "https://idp.example.com"\nclient_id = "x"'
+    mine = b"registry.example.com"
+    others = b"other.example.com"
+    not_mine = (b"credentials not found in native keychain\n", 1)
+    refused = (b"credentials not found in native keychain\n", 1)
+    broken = (
+        (b"", b"no credentials server URL\n", 1),
+        (b"a\nb", b"credential-helper: the server URL has a control character in it\n", 65),
+    )
+
+    def token(self, stdout: bytes) -> str:
+        return str(json.loads(stdout)["Secret"])

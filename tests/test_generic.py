@@ -19,6 +19,7 @@ from credential_helper.model import Credential, Request, Secret
 from credential_helper.text import rfc3339
 from credential_helper.tools import contract, detect, own_json, wire
 from credential_helper.tools.contract import Asked, Exchange
+from tests.tools.contract import ToolContract
 
 NOW = 1_900_000_000.0
 REFUSED = hashlib.sha256(b"an old token").hexdigest()
@@ -384,3 +385,12 @@ def test_an_answer_is_always_exactly_one_json_document(credential: Credential) -
         moment = datetime.strptime(answer["expires_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         assert credential.expires_at is not None
         assert moment.timestamp() <= max(credential.expires_at, 0)
+
+
+class TestContract(ToolContract):
+    tool = "get"
+    mine = b'{"version": 1}'
+    broken = ((b"{", b"", 65), (b'{"audience": null}', b"", 65), (b"hunter2", b"", 65))
+
+    def token(self, stdout: bytes) -> str:
+        return str(json.loads(stdout)["access_token"])

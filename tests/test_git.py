@@ -22,6 +22,7 @@ from credential_helper.model import Identity, Secret
 from credential_helper.tools import git, wire
 from tests.helpers.requests import request_by
 from tests.test_generic import NOW, credential
+from tests.tools.contract import ListedToolContract
 
 HOST = b"protocol=https\nhost=git.example.com\n"
 TOKEN = credential.token.reveal()
@@ -561,3 +562,17 @@ def test_no_answer_names_a_host_a_protocol_or_a_path() -> None:
     answers += [git.stored(KEPT | {"password": "s", "authtype": "B", "credential": "c"}, git.read(AUTHTYPE))]
     names = {line.partition(b"=")[0] for answer in answers for line in answer.splitlines()}
     assert not names & {b"host", b"protocol", b"path", b"url"}
+
+
+class TestContract(ListedToolContract):
+    tool = "git"
+    words = ("get",)
+    listed = 'git = ["https://git.example.com"]'
+    mine = b"protocol=https\nhost=git.example.com\n\n"
+    others = b"protocol=https\nhost=other.example.com\n\n"
+    not_mine = (b"", 0)
+    refused = (b"quit=1\n", 66)
+    broken = ((b"protocol=https\nhost=git\r.example.com\n\n", b"", 65), (b"protocol\n", b"", 65))
+
+    def token(self, stdout: bytes) -> str:
+        return dict(line.split("=", 1) for line in stdout.decode().splitlines())["password"]

@@ -20,6 +20,7 @@ from credential_helper.tools import contract, kubectl
 from credential_helper.tools.contract import Asked, Exchange
 from tests.helpers.requests import request_by
 from tests.test_generic import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
+from tests.tools.contract import TOKEN, ListedToolContract, write_config
 
 # Recorded from kubectl 1.33 [reference: provideClusterInfo: true, an extension with an audience].
 RECORDED = (
@@ -275,3 +276,24 @@ def test_an_answer_is_always_exactly_one_document_that_kubectl_takes(
         moment = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         assert credential.expires_at is not None
         assert now < moment <= credential.expires_at
+
+
+class TestContract(ListedToolContract):
+    tool = "kubectl"
+    listed = 'kubernetes = ["https://api.example.com:6443"]'
+    mine = info(spec={"interactive": False, "cluster": {"server": "https://api.example.com:6443"}}).encode()
+    others = info(spec={"interactive": False, "cluster": {"server": "https://other.example.com:6443"}}).encode()
+    not_mine = (b"", 77)  # its list restricts: another cluster is refused
+    silent = False
+    broken = ((b"hunter2", b"", 65), (info(apiVersion="v9").encode(), b"", 65))
+
+    def handed_over(self, data: bytes) -> tuple[bytes, dict[str, str]]:
+        return b"stdin is not ours", {"KUBERNETES_EXEC_INFO": data.decode()}
+
+    def token(self, stdout: bytes) -> str:
+        return str(json.loads(stdout)["status"]["token"])
+
+    def test_without_a_list_nothing_is_mine(self, home: dict[str, str]) -> None:
+        """Without a list every cluster is served."""
+        write_config(home, "")
+        assert self.token(self.run(home, self.others).stdout) == TOKEN

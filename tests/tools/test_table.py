@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from credential_helper import tools
 from credential_helper.tools import LISTED, TOOLS
 
+ROOT = Path(__file__).parents[2]
 EXEC_INFO = {"KUBERNETES_EXEC_INFO": "{}"}
 PROGRAMS = ("credential-helper", "git-credential-helper", "docker-credential-helper")
 WORDS = (
@@ -64,3 +67,21 @@ def test_each_name_and_each_key_is_one_tool_s() -> None:
 def test_what_is_replayed_stands_in_a_place_that_the_hot_path_knows() -> None:
     known = {tools.STDIN, tools.ENVIRONMENT, tools.EITHER, tools.NOTHING}
     assert all(set(row.replayed.values()) <= known for row in TOOLS.values())
+
+
+@pytest.mark.parametrize("row", [row for row in TOOLS.values() if row.hosts is not None], ids=lambda row: str(row.name))
+def test_a_tool_has_a_file_a_transcript_a_suite_and_a_page(row: tools.Tool) -> None:
+    """What a new tool costs: see docs/development.md."""
+    assert (ROOT / "credential_helper" / "tools" / f"{row.name}.py").is_file()
+    assert (ROOT / "tests" / "conversations" / f"{row.name}.txt").is_file()
+    assert (ROOT / "docs" / "tools" / f"{row.name}.md").is_file()
+    suites = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob(f"test_{row.name}.py")]
+    assert any("ListedToolContract)" in suite and f'tool = "{row.name}"' in suite for suite in suites)
+
+
+def test_a_file_of_a_tool_offers_what_the_contract_asks_for() -> None:
+    for row in TOOLS.values():
+        if row.answer == "plain":
+            offered = import_module(f"credential_helper.tools.{row.name}")
+            assert callable(offered.read)
+            assert callable(offered.render)
