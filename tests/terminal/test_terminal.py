@@ -32,7 +32,7 @@ from credential_helper.text import host_of
 from tests.conftest import FakeClock
 from tests.helpers.requests import request_by
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 UTF8 = {"LANG": "C.UTF-8"}
 NO_FIND = "no program may be looked for here"
 
@@ -233,7 +233,7 @@ def test_why_nobody_is_asked_is_noted_once(clock: FakeClock, tmp_path: Path) -> 
 SESSION = """
 import os, signal, subprocess, sys, time
 from tests.helpers.requests import request_by
-from tests.test_terminal import PLAIN, FakeClock, profile, prompt, terminal
+from tests.terminal.test_terminal import PLAIN, FakeClock, profile, prompt, terminal
 clock = FakeClock()
 def report(*words):
     os.write(1, (" ".join(str(word) for word in words) + "\\n").encode())
@@ -317,7 +317,7 @@ def test_a_background_job_that_may_not_write_is_not_stopped_by_a_warning(screen:
 tty = os.open("/dev/tty", os.O_RDWR)
 leader = os.getpgrp()
 script = '''
-from tests.test_terminal import FakeClock, terminal
+from tests.terminal.test_terminal import FakeClock, terminal
 terminal(2, FakeClock()).warn("from the background")
 '''
 child = subprocess.Popen([sys.executable, "-c", script], process_group=0)
@@ -519,9 +519,14 @@ def test_another_code_waits_until_the_first_prompt_is_done(screen: Pty, clock: F
 
 
 def test_a_killed_process_frees_the_terminal(screen: Pty, clock: FakeClock) -> None:
-    script = (
-        "from tests.test_terminal import *; c = FakeClock(); t = terminal(2, c); t.show(prompt(c)); print(1); input()"
-    )
+    script = """
+from tests.terminal.test_terminal import FakeClock, prompt, terminal
+clock = FakeClock()
+held = terminal(2, clock)
+held.show(prompt(clock))
+print(1)
+input()
+"""
     holder = subprocess.Popen(
         [sys.executable, "-c", script],
         cwd=ROOT,
