@@ -53,6 +53,22 @@ def test_a_second_ctrl_c_is_obeyed_even_when_held(interrupts: Interrupts) -> Non
     assert done == ["first"]
 
 
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_an_object_is_finalized_is_obeyed_a_moment_later(
+    number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted) as caught:
+        Finalized()
+        time.sleep(10)
+    assert caught.value.exit_code == 128 + number
+    assert capfd.readouterr() == ("", "")
+
+
 def test_without_a_signal_nothing_happens(interrupts: Interrupts) -> None:
     with interrupts.held():
         pass

@@ -6,10 +6,18 @@ save: there they are noted, and obeyed afterwards (a second Ctrl-C is obeyed eve
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_MOMENT = 0.01  # seconds after which a signal that was lost comes again
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,6 +34,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._holding = 0
         self._noted: int | None = None
+        self._others = sys.unraisablehook
 
     def install(self) -> None:
         """Take the signals over, but not those that the caller ignores (nohup).
@@ -38,12 +47,25 @@ class Interrupts:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._arrived)
+        self._others, sys.unraisablehook = sys.unraisablehook, self._lost
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         again = number == signal.SIGINT and self._noted == signal.SIGINT
         self._noted = number
         if not self._holding or again:
             raise Interrupted(number)
+
+    def _lost(self, unraisable: UnraisableHookArgs) -> None:
+        """Send a signal again that came while an object was finalized: nothing can be raised there, Python goes on."""
+        import threading
+
+        if isinstance(unraisable.exc_value, Interrupted):
+            number = unraisable.exc_value.exit_code - 128
+            again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+        else:
+            self._others(unraisable)
 
     @contextmanager
     def held(self) -> Iterator[None]:
