@@ -56,6 +56,14 @@ os.execv(sys.argv[2], sys.argv[2:])
 Where = Literal["stdout", "stderr", "terminal"]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def umask() -> Iterator[None]:
+    """Write what tests write as most people would: under umask 000 every config file would be one to refuse."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 # --- programs ---------------------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,14 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def umask() -> Iterator[None]:
+    """Write what tests write as most people would: under umask 000 every config file would be one to refuse."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def default_signals() -> Iterator[None]:
     """Let signals do what they do by default, in a test and in its children, whatever pytest was started from.

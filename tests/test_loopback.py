@@ -702,6 +702,18 @@ def test_of_too_many_connections_the_oldest_makes_way(listener: Listener) -> Non
         client.close()
 
 
+@pytest.fixture
+def descriptors() -> Iterator[None]:
+    """Allow this process a thousand open files, whatever ``ulimit -n`` it was started with."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= before[0] < 1024:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024 if before[1] < 0 else min(1024, before[1]), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("descriptors")
 def test_a_flood_of_connections_leaves_room_for_the_callback(listener: Listener) -> None:
     clients = []
     for number in range(600):
