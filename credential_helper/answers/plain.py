@@ -46,12 +46,12 @@ def answer(call: Call, row: Tool, given: Given) -> int:
 
 
 def _options(row: Tool) -> list[str]:
-    return [name.removeprefix("--").replace("-", "_") for name, _ in row.arguments]
+    return ["operation", *(name.removeprefix("--").replace("-", "_") for name, _ in row.arguments)]
 
 
 def _asked(call: Call, row: Tool, options: Mapping[str, object]) -> Asked:
     """Return what the tool sent, from the place that its row names. Raises UsageError for another operation."""
-    operation = str(options.get("operation", ""))
+    operation = str(options.get("operation") or "")
     kind = row.replayed.get(operation, row.replayed.get(""))
     if kind is None:
         words = " or ".join(row.replayed)

@@ -68,5 +68,5 @@ def not_mine(tool: object, key: str, exchange: Exchange) -> CredentialHelperErro
     url = foreign(exchange.url or "", 200)
     return ConfigurationError(
         f"no profile lists {url} for {exchange.request.tool}",
-        hint=f'write {key} = ["{url}"] into the profile that may sign in to it',
+        hint=f'write {key} = ["https://HOST"] into the profile that signs in to it',
     )
