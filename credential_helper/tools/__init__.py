@@ -129,6 +129,13 @@ _ROWS = (
         whole=True,
     ),
     Tool(
+        "bazel",
+        "answer Bazel (a credential helper)",
+        names=("bazel-credential-helper",),
+        replayed={"get": STDIN},
+        hosts=Hosts("URL", "serve Bazel for this URL"),
+    ),
+    Tool(
         "get",
         "answer a request on stdin: our JSON, an ExecCredential, or git's lines",
         replayed={"": EITHER},
