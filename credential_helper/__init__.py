@@ -1,9 +1,19 @@
 """Sign in once, serve every tool.
 
 A request comes in on argv, stdin or the environment. ``replies`` answers an identical one that is still valid, in the
-time that Python takes to start; else ``cli`` lets ``protocols`` read it, ``profiles`` say who is asked, and ``broker``
-obtain a credential: from ``stores``, or through ``oauth``, with a person's help through ``terminal``. ``model`` and
-``errors`` are the words they all share. Start reading at ``broker``.
+time that Python takes to start. Otherwise ``cli`` finds the row that is called, and the credential is obtained:
+
+    tools        what the program can answer: a table, and one pure file per tool
+    answers      how a call by a tool is answered        commands    what people type
+    app          one run: the only place where all that follows is put together
+    broker       how a credential is obtained, step by step: start reading at ``broker/obtain.py``
+    profiles     which profile serves a request, and how it came about
+    oauth        how a provider is asked                 transport   the single place that opens a connection
+    stores       what is kept                            terminal    what is said to a person
+    system       what the operating system is asked      replies     ready-made answers: the hot path
+
+Three tables say what the program knows: ``tools/__init__.py``, ``flows.py`` and ``providers.py``. ``model``, ``errors``
+and ``text`` are the values and words that they all share.
 """
 
 __version__ = "0.1.0"

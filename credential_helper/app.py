@@ -111,7 +111,7 @@ class App:
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
-        """Read a secret once a run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
+        """Read a secret once per run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
         if source in self._secrets:
             return self._secrets[source]
         if source.kind == "keyring":

@@ -1,8 +1,8 @@
 """What can go wrong, each with a sentence, a hint and an exit code (sysexits).
 
     CredentialHelperError            70  a defect of ours
-    ├── UsageError                   64  the command line is off
-    ├── ProtocolError                65  the request on stdin or in the environment is off
+    ├── UsageError                   64  the command line is invalid
+    ├── ProtocolError                65  the request on stdin or in the environment is invalid
     ├── InteractionRequired          66  a person has to sign in, and none can be asked here
     ├── TransportError               69  no network, TLS, a 5xx answer, a deadline
     ├── StoreError                   74  the state directory, the keyring or stdout failed
@@ -11,7 +11,7 @@
     ├── TokenResponseError           76  an answer that is not OAuth
     ├── AuthorizationError           77  the provider, or a check of ours, said no
     │   └── ClockError               77  this machine's clock is wrong: the same answer may pass later
-    └── ConfigurationError           78  a config file, a variable or a flag is off
+    └── ConfigurationError           78  a config file, a variable or a flag is invalid
 
 A sentence is lower case, without a full stop, and never holds a secret. A hint is what to do or to type next.
 Ctrl-C is not an error: exit 130, nothing on stdout.

@@ -291,7 +291,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of one sign-in; a session's id says for whom and for what, see ``profiles.session_id``."""
+    """What is kept of one sign-in; a session's id says for whom and for what, see ``session_id``."""
 
     profile: str  # the name it was made under, for messages
     issuer: str

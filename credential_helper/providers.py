@@ -1,4 +1,4 @@
-"""What providers do that no standard and no metadata says: one row each, data only.
+"""Provider behaviour that neither a standard nor their metadata describes; one row per provider, data only.
 
 - A row is found by ``provider`` in the profile, else by the host of its issuer, else it is ``generic``, the standards
   and nothing else. ``provider = "generic"`` switches the table off.

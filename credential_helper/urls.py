@@ -1,6 +1,6 @@
 r"""Hosts and URLs, parsed by one strict function, and the question who gets a token.
 
-No urlsplit: it and the tool that asks may disagree about where a host ends, and a token goes to the loser's guess.
+No urlsplit: if it and the calling tool disagree about where the host ends, the token goes to the wrong server.
 
 - A host is ASCII letters, digits, ``-`` and ``.``, or an IPv6 literal in brackets; then perhaps ``:`` and a port.
   Anything else (non-ASCII, ``@``, ``/``, ``\``, ``#``, ``%``, ``:`` without digits) is not a host.

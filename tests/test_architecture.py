@@ -1,21 +1,17 @@
 """Who may import whom, kept so by walking the syntax tree of every module.
 
     __main__            replies first, then the command line
-    cli                 a command line → a command
-    people  status  secret                  what people type
-    tools  git_helper  docker_helper        what tools ask for
-    answers             one call and its answer
-    context             one run: the only place where all that follows is put together
-    broker              the order of things    sign_in  refusals   its two helpers
-    protocols │ oauth │ stores │ profiles │ terminal               never see each other
-                                 settings  config_file  judges  children      of profiles
-    keeping             keeps what replies replays
-    replies             the hot path, which sees places alone
-    freshness  interrupts  keyboard  providers  hosts  places      small and pure
-    model  errors  clock                                           words that everybody may use
+    cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
+    answers │ commands  what tools are answered, and what people type: these two never see each other
+    app                 one run: the only place where all that follows is put together
+    broker              how a credential is obtained: never sees profiles, terminal, tools or answers
+    oauth → transport   profiles → tools (the table)   stores   terminal   replies → places, tools (the table)
+    tools/NAME.py       pure: the words below, and what the formats share
+    system  providers  urls  places                    small, or asked by many
+    flows ← model  errors  text                        values and words that everybody may use
 
-Arrows point down. The terminal is handed to the broker as an object, the broker never imports it. A package that is not
-ours has one owner, and a heavy one is imported inside the function that needs it.
+Arrows point down, between folders and within them: no two files import each other. A package that is not ours has one
+owner, and a heavy one is imported inside the function that needs it. The table below is what is used, no more.
 """
 
 from __future__ import annotations
@@ -252,6 +248,23 @@ def test_a_tool_is_pure_and_the_table_is_all_that_profiles_see_of_it() -> None:
 TOOLS_MAY_IMPORT = {
     *(f"{PACKAGE}.{name}" for name in ("model", "errors", "text", "tools", "tools.wire", "tools.contract")),
 }
+
+
+LONGEST_FILE, LONGEST_FUNCTION = 350, 60  # lines
+LONG = {"providers", "oauth/grants/loopback"}  # a table; one protocol that is read as a whole
+
+
+@BY_NAME
+def test_a_file_and_a_function_can_be_read_at_once(module: Module) -> None:
+    lines = len(module.source.splitlines())
+    assert lines <= LONGEST_FILE or module.name in LONG
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < LONGEST_FUNCTION, f"{module.name}:{node.lineno} {node.name}"
+
+
+def test_how_a_credential_is_obtained_stands_on_one_screen() -> None:
+    assert len(MODULES["broker/obtain"].source.splitlines()) <= 100
 
 
 @BY_NAME

@@ -329,14 +329,14 @@ def test_a_refusal_from_the_future_or_for_too_long_is_ignored(world: World, shif
     world.provider.script(TOKEN, oauth_error("access_denied", 403))
     with pytest.raises(AuthorizationError):
         world.obtain()
-    failure = world.sessions.failure(session_id(world.profile))
+    failure = world.sessions.notes.failure(session_id(world.profile))
     assert failure is not None
     changed = (
         msgspec.structs.replace(failure, made=world.clock.now() + 10)
         if shift < 0
         else msgspec.structs.replace(failure, until=failure.made + shift)
     )
-    world.sessions.remember(session_id(world.profile), changed)
+    world.sessions.notes.remember(session_id(world.profile), changed)
     world.approves()
     assert world.token() == "access-1"
 
@@ -864,7 +864,7 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
         made_at=now + made,
         expires_at=now + expires,
     )
-    world.sessions.keep_prompt(session_id(world.profile), prompt)
+    world.sessions.notes.keep_prompt(session_id(world.profile), prompt)
 
 
 # --- a token that a server rejected ---

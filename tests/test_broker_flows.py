@@ -134,7 +134,7 @@ def test_a_dead_process_s_browser_is_not_waited_for(world: World, browser: Brows
     prompt = browser.prompts[0]
     sessions = world.sessions
     sessions.erase(next(iter(sessions.ids("json"))))
-    sessions.keep_prompt(session_id(world.profile), prompt)
+    sessions.notes.keep_prompt(session_id(world.profile), prompt)
     browser.there = False
     with pytest.raises(InteractionRequired, match="nobody is signed in"):
         world.token()
@@ -318,11 +318,11 @@ def dead(world: World, flow: Literal["browser", "password"]) -> Prompt:
 def test_whoever_gets_the_lock_removes_a_dead_prompt(world: World, flow: Literal["browser", "password"]) -> None:
     world.token()
     world.clock.advance(3600)
-    world.sessions.keep_prompt(session_id(world.profile), dead(world, flow))
+    world.sessions.notes.keep_prompt(session_id(world.profile), dead(world, flow))
     seen: list[Prompt | None] = []
 
     def refresh(exchange: Exchange) -> None:
-        seen.append(world.sessions.prompt(session_id(world.profile)))
+        seen.append(world.sessions.notes.prompt(session_id(world.profile)))
         answer(world.tokens())(exchange)
 
     world.provider.script(TOKEN, refresh)

@@ -178,12 +178,12 @@ def test_an_access_token_that_is_over_is_not_said_to_be_accepted(
 
 
 def test_a_failure_that_is_remembered_goes_too(world: World) -> None:
-    from credential_helper.stores.sessions import Failure
+    from credential_helper.stores.session_notes import Failure
 
     identifier = world.add()
     now = world.clock.now()
     failure = Failure(sentence="declined", hint=None, exit_code=77, made=now, until=now + 60)
-    world.app.sessions().remember(identifier, failure)
+    world.app.sessions().notes.remember(identifier, failure)
     assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert world.left() == []
 

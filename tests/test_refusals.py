@@ -26,7 +26,8 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Profile, Secret
 from credential_helper.stores.private_files import State
-from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.stores.session_notes import Failure
+from credential_helper.stores.sessions import Sessions
 from credential_helper.system.signals import Interrupts
 from tests.conftest import FakeClock
 from tests.helpers.requests import request_by
@@ -119,7 +120,7 @@ def test_a_refusal_is_remembered_for_its_time_and_not_longer(
     remembered = process.recall()
     assert (remembered is not None) == (seconds > 0)
     if remembered is None:
-        assert sessions.failure(ID) is None
+        assert sessions.notes.failure(ID) is None
         return
     assert remembered.exit_code == error.exit_code
     clock.advance(seconds - 0.5)
@@ -208,7 +209,7 @@ def test_a_crowd_of_parents_does_not_fill_the_disk(sessions: Sessions, clock: Fa
     Process(sessions, clock, "first").remember(DECLINED)
     for number in range(150):
         assert Process(sessions, clock, f"parent-{number}").recall() is not None
-    failure = sessions.failure(ID)
+    failure = sessions.notes.failure(ID)
     assert failure is not None
     assert len(failure.told) == 100
     assert failure.told[-1] == "parent-149"
@@ -243,15 +244,15 @@ def test_times_that_cannot_be_are_ignored(sessions: Sessions, clock: FakeClock, 
     """The times are relative to now."""
     process = Process(sessions, clock)
     process.remember(DECLINED)
-    failure = sessions.failure(ID)
+    failure = sessions.notes.failure(ID)
     assert failure is not None
-    sessions.remember(ID, msgspec.structs.replace(failure, made=clock.now() + made, until=clock.now() + until))
+    sessions.notes.remember(ID, msgspec.structs.replace(failure, made=clock.now() + made, until=clock.now() + until))
     assert process.recall() is None
 
 
 def test_an_hour_is_the_longest(sessions: Sessions, clock: FakeClock) -> None:
     process = Process(sessions, clock)
-    sessions.remember(
+    sessions.notes.remember(
         ID, Failure(sentence="x", hint=None, exit_code=75, made=clock.now(), until=clock.now() + 3600, told=())
     )
     assert process.recall() is not None

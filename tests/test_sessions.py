@@ -9,7 +9,8 @@ import pytest
 from credential_helper.errors import StoreError
 from credential_helper.model import Identity, Prompt, Secret, Session, Token
 from credential_helper.stores.private_files import State
-from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.stores.session_notes import Failure
+from credential_helper.stores.sessions import Sessions
 
 ID = "a" * 64
 NOW = 1_900_000_000.0
@@ -201,7 +202,7 @@ def test_writing_and_erasing_empties_the_replies(sessions: Sessions, state: Stat
 
 def test_erasing_leaves_only_the_lock(sessions: Sessions, state: State, keyring: MemoryKeyring) -> None:
     sessions.save(ID, a_session(), refresh_token=Secret("refresh"))
-    sessions.remember(ID, Failure(sentence="declined", hint=None, exit_code=77, made=NOW, until=NOW + 60))
+    sessions.notes.remember(ID, Failure(sentence="declined", hint=None, exit_code=77, made=NOW, until=NOW + 60))
     state.reserve(f"sessions/{ID}.json")
     state.write(f"sessions/{ID}.lock", b"")
     sessions.erase(ID)
@@ -225,14 +226,14 @@ def test_a_prompt_is_read_back(sessions: Sessions) -> None:
         made_at=NOW,
         expires_at=NOW + 900,
     )
-    sessions.keep_prompt(ID, prompt)
-    assert sessions.prompt(ID) == prompt
-    sessions.clear_prompt(ID)
-    assert sessions.prompt(ID) is None
+    sessions.notes.keep_prompt(ID, prompt)
+    assert sessions.notes.prompt(ID) == prompt
+    sessions.notes.clear_prompt(ID)
+    assert sessions.notes.prompt(ID) is None
 
 
 def test_a_damaged_failure_or_prompt_counts_as_absent(sessions: Sessions, state: State) -> None:
     state.write(f"sessions/{ID}.failure", b"{")
     state.write(f"sessions/{ID}.prompt", b"\xff")
-    assert sessions.failure(ID) is None
-    assert sessions.prompt(ID) is None
+    assert sessions.notes.failure(ID) is None
+    assert sessions.notes.prompt(ID) is None

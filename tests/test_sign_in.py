@@ -143,7 +143,7 @@ class World:
         return msgspec.structs.replace(prompt, **changes)
 
     def on_disk(self) -> Prompt | None:
-        return self.sessions.prompt(ID)
+        return self.sessions.notes.prompt(ID)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_prompt_that_could_not_be_written_again_is_missed_by_nobody(world: Wor
     stage.ask(world.prompt())
     Path(world.sessions.state.locate(f"sessions/{ID}.prompt.new")).mkdir()
     stage.pause(world.prompt())
-    world.sessions.clear_prompt(ID)
+    world.sessions.notes.clear_prompt(ID)
     stage.pause(world.prompt())
     assert any("other processes cannot see the prompt" in note for note in world.notes)
 
@@ -284,7 +284,7 @@ def test_who_dies_during_a_poll_leaves_the_time_of_the_next_one(world: World, cl
 def test_a_logout_cancels_a_pause_and_is_not_undone(world: World, clock: EventfulClock) -> None:
     stage = world.sign_in()
     stage.ask(world.prompt())
-    clock.after(2.0, lambda: world.sessions.clear_prompt(ID))
+    clock.after(2.0, lambda: world.sessions.notes.clear_prompt(ID))
     with pytest.raises(AuthorizationError, match="cancelled by a logout") as caught:
         stage.pause(world.prompt())
     assert caught.value.error == "cancelled"
@@ -295,7 +295,7 @@ def test_a_logout_cancels_a_pause_and_is_not_undone(world: World, clock: Eventfu
 def test_a_logout_between_two_pauses_is_not_undone_either(world: World) -> None:
     stage = world.sign_in()
     stage.ask(world.prompt())
-    world.sessions.clear_prompt(ID)
+    world.sessions.notes.clear_prompt(ID)
     with pytest.raises(AuthorizationError, match="cancelled by a logout"):
         stage.pause(world.prompt())
     assert world.on_disk() is None
@@ -315,7 +315,7 @@ def test_a_caller_who_has_gone_ends_a_pause(world: World, clock: EventfulClock) 
 
 
 def test_who_may_not_ask_waits_five_seconds_for_a_person_elsewhere(world: World, clock: FakeClock) -> None:
-    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
+    world.sessions.notes.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
     stage = world.sign_in(may_ask=False)
     prompt = stage.waiting()
     assert prompt is not None
@@ -332,7 +332,7 @@ def test_who_may_not_ask_waits_five_seconds_for_a_person_elsewhere(world: World,
 
 
 def test_a_dead_holder_s_code_is_gone_on_with_and_shown_here(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
+    world.sessions.notes.keep_prompt(ID, world.prompt(shown_on=("tty-9",)))
     stage = world.sign_in()
     prompt = stage.waiting()
     assert prompt is not None
@@ -345,7 +345,7 @@ def test_a_dead_holder_s_code_is_gone_on_with_and_shown_here(world: World) -> No
 
 
 def test_a_code_that_stands_on_this_terminal_is_not_listed_twice(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt(shown_on=("tty-1",)))
+    world.sessions.notes.keep_prompt(ID, world.prompt(shown_on=("tty-1",)))
     stage = world.sign_in()
     assert stage.waiting() is not None
     stage.pause(world.prompt())
@@ -355,7 +355,7 @@ def test_a_code_that_stands_on_this_terminal_is_not_listed_twice(world: World) -
 
 
 def test_login_begins_anew(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt())
+    world.sessions.notes.keep_prompt(ID, world.prompt())
     assert world.sign_in(resume=False).waiting() is None
 
 
@@ -367,7 +367,7 @@ def test_a_prompt_that_is_expired_or_from_the_future_means_nothing(
     world: World, clock: FakeClock, made: float, expires: float, *, counts: bool
 ) -> None:
     now = clock.now()
-    world.sessions.keep_prompt(ID, world.prompt(made_at=now + made, expires_at=now + expires))
+    world.sessions.notes.keep_prompt(ID, world.prompt(made_at=now + made, expires_at=now + expires))
     assert (current_prompt(world.sessions, ID, now) is not None) == counts
     assert (world.sign_in().waiting() is not None) == counts
 
@@ -403,7 +403,7 @@ def test_a_logout_during_the_request_gives_back_what_it_brought(world: World) ->
     stage.ask(world.prompt())
 
     def exchange() -> Tokens:
-        world.sessions.clear_prompt(ID)
+        world.sessions.notes.clear_prompt(ID)
         return TOKENS
 
     with pytest.raises(AuthorizationError, match="cancelled by a logout"):
@@ -438,7 +438,7 @@ def test_at_the_end_nobody_is_asked_any_more(world: World, *, finished: bool) ->
 
 
 def test_what_was_not_announced_is_not_removed(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt())
+    world.sessions.notes.keep_prompt(ID, world.prompt())
     world.sign_in(resume=False).close(finished=False, verified=False)
     assert world.on_disk() is not None
 
@@ -451,13 +451,13 @@ def test_the_sentence_for_those_elsewhere_names_the_profile() -> None:
 
 
 def test_a_state_directory_that_became_unsafe_is_no_prompt(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt())
+    world.sessions.notes.keep_prompt(ID, world.prompt())
     path = Path(world.sessions.state.locate(f"sessions/{ID}.prompt"))
     elsewhere = path.with_name("elsewhere")
     path.rename(elsewhere)
     path.symlink_to(elsewhere)
     with pytest.raises(StoreError):
-        world.sessions.prompt(ID)
+        world.sessions.notes.prompt(ID)
     assert world.sign_in().waiting() is None
 
 
@@ -506,7 +506,7 @@ def test_a_logout_ends_the_wait_for_a_browser(world: World) -> None:
 
     def until(seconds: float) -> bool:
         world.clock.advance(seconds)
-        world.sessions.clear_prompt(ID)
+        world.sessions.notes.clear_prompt(ID)
         return False
 
     with pytest.raises(AuthorizationError, match="cancelled by a logout"):
@@ -515,13 +515,13 @@ def test_a_logout_ends_the_wait_for_a_browser(world: World) -> None:
 
 @pytest.mark.parametrize("flow", ["browser", "password"])
 def test_what_ended_with_its_process_is_not_gone_on_with(world: World, flow: str) -> None:
-    world.sessions.keep_prompt(ID, browser(world, flow=flow))
+    world.sessions.notes.keep_prompt(ID, browser(world, flow=flow))
     assert world.sign_in().waiting() is None
     assert not world.screen.shown
 
 
 def test_a_code_that_is_gone_on_with_is_shown_once(world: World) -> None:
-    world.sessions.keep_prompt(ID, world.prompt())
+    world.sessions.notes.keep_prompt(ID, world.prompt())
     stage = world.sign_in()
     assert stage.waiting() == stage.waiting() == world.prompt()
     assert len(world.screen.shown) == 1

@@ -13,7 +13,7 @@ import pytest
 from credential_helper.app import App
 from credential_helper.commands import status
 from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
-from credential_helper.stores.sessions import Failure
+from credential_helper.stores.session_notes import Failure
 from tests.conftest import FakeClock
 
 PROD = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
@@ -175,12 +175,12 @@ def test_one_profile_that_is_named_brings_its_own_sessions_only(world: World) ->
 def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -> None:
     now = clock.now()
     failure = Failure(sentence="declined at idp.example.com", hint=None, exit_code=77, made=now, until=now + 60)
-    world.app().sessions().remember(session_id(PROD), failure)
+    world.app().sessions().notes.remember(session_id(PROD), failure)
     clock.advance(12)
     assert "12 s" in world.row()["last_failure"]
     _, table, _ = world.show()
     assert "declined at idp.example.com" in table.splitlines()[2]
-    world.app().sessions().remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
+    world.app().sessions().notes.remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
     assert "last_failure" not in world.row()
 
 

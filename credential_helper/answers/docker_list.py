@@ -47,7 +47,7 @@ def answer_list(call: Call) -> int:
 
 
 def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], Listed]]:
-    """Yield every server that is listed, and what judges and returns its profile."""
+    """Yield every server that is listed, and what parses and returns its profile."""
     if configuration is None:
         profile = choose(Request(tool="docker", manners=docker.MANNERS), {}, app.environ, note=app.note).profile
         yield from ((lambda: profile, entry) for entry in profile.lists("docker"))

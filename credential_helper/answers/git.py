@@ -150,7 +150,7 @@ def _state(message: git.Message, obtained: Obtained, now: float) -> str | None:
 
 
 def _settled_at(obtained: Obtained) -> float:
-    """Say from when on a rejection of this token makes us renew (seconds since the epoch)."""
+    """Return the time after which a rejection of this token triggers a renewal (seconds since the epoch)."""
     return max(obtained.session.forced_at or 0.0, obtained.credential.received_at) + freshness.FORCED_PAUSE
 
 

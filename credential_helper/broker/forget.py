@@ -32,9 +32,8 @@ LOGOUT_DEADLINE = 10.0
 def drop(session_id: str, rejected: Secret | None, means: Means) -> bool:
     """Drop the tokens of a session but the refresh token; say whether any was dropped.
 
-    Of a token that a server ``rejected`` only that very one goes: another process may have renewed it since, and one
-    that was made less than a minute ago stays. None: a person wants them dropped, however young. StoreError and
-    LockTimeout may come.
+    Drops the token only if it is still the one that was ``rejected`` (another process may have replaced it) and at
+    least a minute old. None: a person wants them dropped, however young. Raises StoreError and LockTimeout.
     """
     if means.sessions.stamp(session_id) == places.ABSENT:
         return False
@@ -89,7 +88,7 @@ def forget(
     state = means.sessions.state
 
     def cancel(waited: float) -> bool:
-        means.sessions.clear_prompt(session_id)
+        means.sessions.notes.clear_prompt(session_id)
         return waited < LOGOUT_DEADLINE
 
     with lock.held(state, means.sessions.lock_name(session_id), clock=means.clock, waiting=cancel) as mine:

@@ -11,7 +11,7 @@ from credential_helper.model import Request, Session, Token, TokenKind
 SKEW = 60.0  # that two clocks may disagree by
 _MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it
 _ASSUMED_LIFETIME = 3600.0  # of a token whose provider names none, where it can be renewed
-FORCED_PAUSE = 60.0  # a server that answers 401 for "no permission" must not mint a token a command
+FORCED_PAUSE = 60.0  # a server that answers 401 for "no permission" must not cause one new token per command
 
 
 def token_of(session: Session, kind: TokenKind) -> Token | None:

@@ -1,4 +1,4 @@
-"""What a grant may ask of the broker while it signs in: show a prompt, wait, redeem (oauth.grants.Stage).
+"""What a grant may ask of the broker while it signs in: show a prompt, wait, redeem (oauth.interaction).
 
 The prompt is kept in ``ID.prompt`` while a person is waited for: other processes show the same one, and whoever gets
 the lock of a dead holder goes on with its code. A browser's address and a password's prompt end with their process.
@@ -38,7 +38,7 @@ def under_way(profile: str) -> InteractionRequired:
 
 def current_prompt(sessions: Sessions, session_id: str, now: float) -> Prompt | None:
     """Return what a person is being asked; one that is expired or from the future means nothing."""
-    prompt = sessions.prompt(session_id)
+    prompt = sessions.notes.prompt(session_id)
     if prompt is None or prompt.expires_at <= now or prompt.made_at > now + SKEW:
         return None
     return prompt
@@ -55,9 +55,9 @@ def drop_dead_prompt(session: CachedSession, means: Means) -> None:
     if not session.disk:
         return
     try:
-        prompt = means.sessions.prompt(session.id)
+        prompt = means.sessions.notes.prompt(session.id)
         if prompt is not None and not prompt.outlives_its_process:
-            means.sessions.clear_prompt(session.id)
+            means.sessions.notes.clear_prompt(session.id)
     except StoreError as error:
         means.note(error.sentence)
 
@@ -211,7 +211,7 @@ class SignIn:
             self._ends.pop()(verified)
         if self._sessions is not None and self._announced and (finished or self._may_ask):
             try:
-                self._sessions.clear_prompt(self._id)
+                self._sessions.notes.clear_prompt(self._id)
             except StoreError as error:
                 self._note(error.sentence)
 
@@ -222,7 +222,7 @@ class SignIn:
             raise _cancelled()
 
     def _cancelled(self) -> bool:
-        return self._announced and self._sessions is not None and self._sessions.prompt(self._id) is None
+        return self._announced and self._sessions is not None and self._sessions.notes.prompt(self._id) is None
 
     def _show(self, prompt: Prompt) -> None:
         """Show the prompt unless it stands already; it may have to be tried again."""
@@ -245,7 +245,7 @@ class SignIn:
         if self._sessions is None:
             return
         try:
-            self._sessions.keep_prompt(self._id, self._with_ours(prompt))
+            self._sessions.notes.keep_prompt(self._id, self._with_ours(prompt))
             self._announced = True
         except StoreError as error:
             self._announced = False

@@ -19,7 +19,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.stores.sessions import Failure
+from credential_helper.stores.session_notes import Failure
 from credential_helper.text import span
 
 _LONGEST = 3600.0
@@ -71,7 +71,7 @@ class Refusals:
         if self._errand.mode != "any" or not self._session.disk:
             return
         try:
-            failure = self._sessions.failure(self._id)
+            failure = self._sessions.notes.failure(self._id)
         except StoreError as error:
             self._note(error.sentence)
             return
@@ -128,13 +128,13 @@ class Refusals:
 
     def heard(self) -> bool:
         """Say whether this parent was told that a person is being asked elsewhere."""
-        return self._parent in self._sessions.told(self._id)
+        return self._parent in self._sessions.notes.told(self._id)
 
     def note_heard(self) -> None:
         """Note that this parent is told. Whoever waits has no lock: two at once may lose a note, and say it twice."""
         try:
-            told = self._sessions.told(self._id)
-            self._sessions.keep_told(self._id, (*told[-99:], self._parent))
+            told = self._sessions.notes.told(self._id)
+            self._sessions.notes.keep_told(self._id, (*told[-99:], self._parent))
         except StoreError as error:
             self._note(error.sentence)
 
@@ -143,13 +143,13 @@ class Refusals:
         if not self._session.disk:
             return
         try:
-            self._sessions.clear_failure(self._id)
+            self._sessions.notes.clear_failure(self._id)
         except StoreError as error:
             self._note(f"an old refusal stays remembered: {error.sentence}")
 
     def _keep(self, failure: Failure) -> None:
         try:
-            self._sessions.remember(self._id, failure)
+            self._sessions.notes.remember(self._id, failure)
         except StoreError as error:
             self._note(f"the refusal is not remembered: {error.sentence}")
 

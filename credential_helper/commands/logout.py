@@ -49,7 +49,7 @@ def _same(sessions: Sessions, identifier: str, profile: Profile) -> bool:
     """Say whether a session, or a sign-in under way, is of the profile's issuer, client and account."""
     stored = sessions.read(identifier)
     if stored is None:
-        prompt = sessions.prompt(identifier)
+        prompt = sessions.notes.prompt(identifier)
         return prompt is not None and prompt.profile == profile.name and prompt.issuer == profile.issuer
     return same_account(stored.session, profile)
 

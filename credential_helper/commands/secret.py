@@ -67,7 +67,7 @@ def _forget_refusals(app: App) -> None:
     sessions = app.sessions()
     try:
         for identifier in sessions.ids("failure"):
-            sessions.clear_failure(identifier)
+            sessions.notes.clear_failure(identifier)
     except StoreError as error:
         app.note(f"an old refusal stays remembered: {error.sentence}")
 

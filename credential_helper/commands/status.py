@@ -14,7 +14,8 @@ from credential_helper.model import Profile, Request, Session, TokenKind, sessio
 from credential_helper.profiles.choose import choose, each_by_position, is_ad_hoc
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.configuration import Configuration, load
-from credential_helper.stores.sessions import Failure, Sessions
+from credential_helper.stores.session_notes import Failure
+from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, host_of, rfc3339, span
 
 
@@ -81,7 +82,7 @@ def _choose(flags: Mapping[str, object], app: App) -> Chosen:
 
 
 def _rows(subjects: Iterable[Profile], sessions: Sessions | None, app: App, *, others: bool) -> list[Row]:
-    """Return a row a profile, then one for each other session on disk: of another audience, or ad hoc.
+    """Return a row per profile, then one for each other session on disk: of another audience, or ad hoc.
 
     ``sessions`` is None where the state directory cannot be used. Raises StoreError.
     """
@@ -119,7 +120,7 @@ def _others(sessions: Sessions, seen: set[str], names: set[str] | None) -> Itera
 def _row(profile: Profile, identifier: str, sessions: Sessions | None, app: App) -> Row:
     now = app.clock.now()
     stored = sessions.read(identifier) if sessions is not None else None
-    failure = sessions.failure(identifier) if sessions is not None else None
+    failure = sessions.notes.failure(identifier) if sessions is not None else None
     machine = profile.session_kind == "client"
     session = stored.session if stored is not None else None
     row = Row(

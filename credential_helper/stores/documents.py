@@ -7,7 +7,7 @@ from credential_helper.stores.private_files import State
 
 
 class DiskDocuments:
-    """One file a document under ``metadata/``."""
+    """One file per document under ``metadata/``."""
 
     def __init__(self, state: State) -> None:
         self._state = state

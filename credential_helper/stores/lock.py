@@ -1,4 +1,4 @@
-"""One lock a session, held for the whole of a grant: no two processes spend the same refresh token.
+"""One lock per session, held for the whole of a grant: no two processes spend the same refresh token.
 
 The lock file is never unlinked (a second file of the same name would be a second lock) and never downgraded to a
 soft lock, which a killed holder would leave behind. The kernel frees it the moment its holder dies.
@@ -54,7 +54,7 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
 def alone(state: State, name: str, what: str, *, clock: Clock) -> Iterator[None]:
     """Hold the lock file ``name``, with no person involved; raises LockTimeout after 60 s, and as ``held``.
 
-    ``what`` is the predicate's object: ``another process has held WHAT for 60 s``.
+    ``what`` completes the message: ``another process has held WHAT for 60 s``.
     """
 
     def wait(waited: float) -> bool:

@@ -7,8 +7,8 @@
 - Writers hold one lock. A name is listed before its record is made, and until its record has been deleted: a killed
   writer leaves nothing in the keyring that is not listed. What it does leave is a name that may have no record, and
   ``set`` or ``delete`` mends that.
-- Only ``delete NAME`` deletes, and only NAME. The index is one state directory's, the keyring is the person's: whose
-  record it is that bears a name, the index of another home, or a container's, cannot know. So nothing is tidied up.
+- Only ``delete NAME`` deletes, and only NAME. The index is one state directory's, the keyring is the person's. The
+  index of another home or container cannot know whose record a name is, so nothing is deleted automatically.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""One 0600 file a session, replaced atomically; its refresh token in the OS keyring where one is usable.
+"""One 0600 file per session, replaced atomically; its refresh token in the OS keyring where one is usable.
 
 Readers take no lock; whoever writes holds the session's. The order of a save is: keyring, session file, then delete
 what the old file pointed to, so that a process killed in between leaves nothing unreadable. Whoever writes or erases
-a session empties ``replies/``. Beside ``ID.json`` stand ``ID.lock``, ``ID.failure`` (a refusal worth remembering) and
-``ID.prompt`` (a person is being asked).
+a session empties ``replies/``. What stands beside ``ID.json`` is in session_notes.py, but for ``ID.lock``.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from typing import Literal, Protocol
 import msgspec
 
 from credential_helper.errors import StoreError
-from credential_helper.model import Prompt, Secret, Session
-from credential_helper.stores.encoding import _T, decode, encode
+from credential_helper.model import Secret, Session
+from credential_helper.stores.encoding import decode, encode
 from credential_helper.stores.private_files import Reservation, State
+from credential_helper.stores.session_notes import FOLDER, SessionNotes, file_name
 from credential_helper.text import Note
 
 Store = Literal["auto", "keyring", "file", "none"]
 
 _VERSION = 1
-_FOLDER = "sessions"
 
 
 class Keyring(Protocol):
-    """The OS keyring, as stores.native offers it; every method may raise StoreError."""
+    """The OS keyring, as stores.os_keyring offers it; every method may raise StoreError."""
 
     def usable(self, store: Literal["auto", "keyring"]) -> bool:
         """Say whether secrets of this machine's user can be kept there."""
@@ -48,18 +47,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     session: Session
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal that the next processes need not provoke again (``ID.failure``)."""
-
-    sentence: str
-    hint: str | None
-    exit_code: int
-    made: float
-    until: float
-    passing: bool = False  # no answer came: only for the same parent and for those who waited behind it
-    told: tuple[str, ...] = ()  # the parents to whom it was said
-
-
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """A session, and the stamp of the file it was read from."""
 
@@ -72,6 +59,7 @@ class Sessions:
 
     def __init__(self, state: State, keyring: Keyring, *, note: Note) -> None:
         self.state = state
+        self.notes = SessionNotes(state)
         self._keyring = keyring
         self._note = note
 
@@ -79,7 +67,7 @@ class Sessions:
 
     def read(self, session_id: str) -> Stored | None:
         """Return a session; None where there is none or the file is damaged. StoreError: unsafe or unavailable."""
-        found = self.state.read(_name(session_id, "json"))
+        found = self.state.read(file_name(session_id, "json"))
         if found is None:
             return None
         content, stamp = found
@@ -91,11 +79,11 @@ class Sessions:
 
     def stamp(self, session_id: str) -> str:
         """Return the stamp of a session's file as it is now, to see whether somebody wrote it."""
-        return self.state.stamp(_name(session_id, "json"))
+        return self.state.stamp(file_name(session_id, "json"))
 
     def ids(self, *endings: str) -> list[str]:
         """List the ids that have a file of one of these endings: json, prompt, failure."""
-        parts = [name.partition(".") for name in self.state.names(_FOLDER)]
+        parts = [name.partition(".") for name in self.state.names(FOLDER)]
         return sorted({name for name, _, ending in parts if ending in endings})
 
     def refresh_token(self, session: Session) -> Secret | None:
@@ -108,7 +96,7 @@ class Sessions:
 
     def reserve(self, session_id: str) -> Reservation:
         """Open and fill the file that the next save will need; before the request whose answer must not be lost."""
-        return self.state.reserve(_name(session_id, "json"))
+        return self.state.reserve(file_name(session_id, "json"))
 
     def save(
         self,
@@ -158,7 +146,7 @@ class Sessions:
         """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""
         before = self.read(session_id)
         for ending in ("json", "json.new", "failure", "failure.new", "prompt", "prompt.new", "told", "told.new"):
-            self.state.remove(_name(session_id, ending))
+            self.state.remove(file_name(session_id, ending))
         self.state.empty("replies")
         if before is not None and before.session.record is not None:
             self._forget_record(before.session.record)
@@ -169,49 +157,6 @@ class Sessions:
         except StoreError as error:
             self._note(f"the keyring keeps an old record: {error.sentence}")
 
-    # --- what stands beside a session ---
-
-    def failure(self, session_id: str) -> Failure | None:
-        """Return the remembered refusal; None where there is none or it cannot be read."""
-        return self._beside(_name(session_id, "failure"), Failure)
-
-    def remember(self, session_id: str, failure: Failure) -> None:
-        """Keep a refusal."""
-        self.state.write(_name(session_id, "failure"), encode(failure))
-
-    def clear_failure(self, session_id: str) -> None:
-        """Forget a refusal."""
-        self.state.remove(_name(session_id, "failure"))
-
-    def prompt(self, session_id: str) -> Prompt | None:
-        """Return what a person is being asked; None where nobody is, or it cannot be read."""
-        return self._beside(_name(session_id, "prompt"), Prompt)
-
-    def keep_prompt(self, session_id: str, prompt: Prompt) -> None:
-        """Tell other processes what a person is being asked."""
-        self.state.write(_name(session_id, "prompt"), encode(prompt))
-
-    def clear_prompt(self, session_id: str) -> None:
-        """Say that nobody is asked any more."""
-        for ending in ("prompt", "told"):
-            self.state.remove(_name(session_id, ending))
-
-    def told(self, session_id: str) -> tuple[str, ...]:
-        """Return the callers that were told that a person is being asked elsewhere."""
-        return self._beside(_name(session_id, "told"), tuple[str, ...]) or ()
-
-    def keep_told(self, session_id: str, callers: tuple[str, ...]) -> None:
-        """Note who was told."""
-        self.state.write(_name(session_id, "told"), encode(callers))
-
     def lock_name(self, session_id: str) -> str:
         """Return the lock file's name within the state directory."""
-        return _name(session_id, "lock")
-
-    def _beside(self, name: str, kind: type[_T]) -> _T | None:
-        found = self.state.read(name)
-        return None if found is None else decode(found[0], kind)
-
-
-def _name(session_id: str, ending: str) -> str:
-    return f"{_FOLDER}/{session_id}.{ending}"
+        return file_name(session_id, "lock")

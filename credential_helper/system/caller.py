@@ -81,7 +81,7 @@ def _stat(process: int) -> list[str]:
 
 
 def _state(process: int) -> bool:
-    """Say whether a process is more than a corpse that its parent has not collected (a zombie answers kill 0)."""
+    """Return False for a zombie, which still answers kill(pid, 0)."""
     fields = _stat(process)
     return not fields or fields[0] not in ("Z", "X")
 

@@ -30,7 +30,7 @@ from credential_helper.terminal.devices import in_foreground
 from credential_helper.text import foreign
 
 PACE = 0.5  # seconds between two calls of go_on
-LONGEST = 1023 if sys.platform == "darwin" else 4095  # bytes a line: MAX_CANON of macOS, N_TTY_BUF_SIZE of Linux
+LONGEST = 1023 if sys.platform == "darwin" else 4095  # bytes per line: MAX_CANON of macOS, N_TTY_BUF_SIZE of Linux
 _QUIET = 0.3  # seconds without a key after which a paste is over
 _KEY = b"-----BEGIN "  # RFC 7468 §2
 
@@ -175,7 +175,7 @@ class _Reading:
         return self._stands
 
     def _write(self, text: bytes) -> bool:
-        """Write, but not on a terminal that is stopped (Ctrl-S): it would not let us go again."""
+        """Write unless the terminal is stopped (Ctrl-S), where a write would block."""
         import select
 
         try:

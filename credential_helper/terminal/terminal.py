@@ -164,7 +164,7 @@ class Terminal:
         return [*lines[:-1], *coloured, lines[-1]]
 
     def waiting(self, prompt: Prompt) -> None:
-        """Redraw the time left; called about once a second while we wait. Only ``login`` draws, and not in plain."""
+        """Redraw the time left; called about once per second while we wait. Only ``login`` draws, and not in plain."""
         screen = self._screen
         if screen is None or not self._tool_is_login or self._plain or not screen.is_terminal or self._shown is None:
             return

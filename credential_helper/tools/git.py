@@ -265,7 +265,7 @@ def write(lines: Iterable[tuple[str, str]]) -> bytes:
 def decline(error: CredentialHelperError) -> tuple[bytes, int]:
     """Return stdout and the exit code for a request of ours that fails: git is to ask nobody else.
 
-    A command line or a request that is off says nothing about whose host it is: there git goes on.
+    An invalid command line or request says nothing about whose host it is: there git goes on.
     """
     return b"quit=1\n" if error.exit_code in _QUIT else b"", error.exit_code
 
@@ -285,7 +285,7 @@ def pattern(message: Message, *, secrets: bool = False) -> dict[str, str]:
 def to_keep(message: Message) -> dict[str, str] | None:
     """Return what is kept of a ``store``; None: it is nothing whole, or not to be kept.
 
-    That it has expired is for whoever answers it to see: the clock is theirs.
+    Expiry is checked by the caller, which has the clock.
     """
     has_password = "username" in message.fields and "password" in message.fields
     has_header = bool(message.fields.get("authtype") and message.fields.get("credential"))

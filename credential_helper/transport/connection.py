@@ -166,6 +166,38 @@ def _session(exchange: Exchange) -> requests.Session:
     return session
 
 
+def _issuer_of(refused: Any, tls: Any, of_proxy: bool) -> str | None:
+    """Look at a refused certificate again, on a connection (``tls``) of its own on which nothing is ever sent.
+
+    Python does not show a certificate that it refused, and who issued it is what a person has to know.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    look = tls(
+        refused.host,
+        refused.port,
+        timeout=refused.timeout,
+        proxy=None if of_proxy else refused.proxy,
+        proxy_config=None if of_proxy else refused.proxy_config,
+        ssl_context=context,
+        cert_reqs="CERT_NONE",
+        assert_hostname=False,
+    )
+    try:
+        if refused._tunnel_host is not None and not of_proxy:
+            headers = getattr(refused, "_tunnel_headers", None)
+            look.set_tunnel(refused._tunnel_host, refused._tunnel_port, headers, refused._tunnel_scheme or "http")
+        look.connect()
+        return _issuer_name(look.sock.getpeercert(binary_form=True))
+    except Exception:
+        return None  # a sentence without the name is still true
+    finally:
+        look.close()
+
+
 def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools, whose connections are shown to the exchange before a byte is sent on them."""
     import ssl
@@ -187,38 +219,8 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
                 super().connect()
             except ssl.SSLCertVerificationError as error:
                 of_proxy = self.proxy is not None and not self.has_connected_to_proxy
-                exchange.refused = Refused(error.verify_code, self._issuer(of_proxy), of_proxy)
+                exchange.refused = Refused(error.verify_code, _issuer_of(self, Tls, of_proxy), of_proxy)
                 raise
-
-        def _issuer(self, of_proxy: bool) -> str | None:
-            """Look at the refused certificate again, on a connection of its own on which nothing is ever sent.
-
-            Python does not show a certificate that it refused, and who issued it is what a person has to know.
-            """
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            look = Tls(
-                self.host,
-                self.port,
-                timeout=self.timeout,
-                proxy=None if of_proxy else self.proxy,
-                proxy_config=None if of_proxy else self.proxy_config,
-                ssl_context=context,
-                cert_reqs="CERT_NONE",
-                assert_hostname=False,
-            )
-            try:
-                if self._tunnel_host is not None and not of_proxy:
-                    headers = getattr(self, "_tunnel_headers", None)
-                    look.set_tunnel(self._tunnel_host, self._tunnel_port, headers, self._tunnel_scheme or "http")
-                look.connect()
-                peer: Any = look.sock
-                return _issuer_name(peer.getpeercert(binary_form=True))
-            except Exception:
-                return None  # a sentence without the name is still true
-            finally:
-                look.close()
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -1,4 +1,4 @@
-"""How a client says who it is (RFC 6749 §2.3): exactly one method a request, chosen here and nowhere else.
+"""How a client says who it is (RFC 6749 §2.3): exactly one method per request, chosen here and nowhere else.
 
 ``auto`` is ``private_key_jwt`` with a private key, and ``none`` with neither key nor secret. With a secret it is
 ``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused;
@@ -71,7 +71,7 @@ def methods(provider: Provider) -> tuple[str, ...]:
 def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, str]]) -> tuple[Fields, Secret | None]:
     """Return the request's fields with what the method adds, and the Authorization header's value if it has one.
 
-    Called once a request, also for a repeated one: an assertion is good for one. Raises ConfigurationError where the
+    Called once per request, also for a repeated one: an assertion is good for one. Raises ConfigurationError where the
     secret or the key cannot be read or used, and what ``provider.metadata`` does.
     """
     return _METHODS[method](provider, tuple(fields))

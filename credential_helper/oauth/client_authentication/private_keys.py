@@ -2,7 +2,7 @@
 
 - It signs with RSA or ECDSA and one of six algorithms; each belongs to one kind of key.
 - The key is a PEM or a JWK, private and not encrypted. What is wrong with one is said in words that never quote it, and
-  no exception of a library is chained to ours: its text or its frames may hold the key. One is parsed once a run (RSA
+  no exception of a library is chained to ours: its text or its frames may hold the key. One is parsed once per run (RSA
   takes 55 ms).
 - Where the profile names the key's certificate, its thumbprint goes along (``x5t#S256``, RFC 7515 §4.1.8).
 """

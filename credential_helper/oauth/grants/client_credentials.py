@@ -1,6 +1,6 @@
 """A machine signs in for itself (RFC 6749 §4.4).
 
-Providers charge for these tokens (Auth0 counts them a month), so nothing is requested that a kept one could answer;
+Providers bill for these tokens (Auth0 has a monthly quota), so nothing is requested that a kept one could answer;
 that is the caller's affair. A refresh token has no place here (§4.4.3) and is dropped if one comes.
 """
 

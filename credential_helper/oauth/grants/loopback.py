@@ -9,7 +9,7 @@ What. One valid callback: GET, exactly the URI's path, a Host that is exactly th
 Its connection is held until ``finish``, and so is every copy of it (a reload, a prefetch): they get the page that says
 how it ended.
 
-What is waited over. Everything else gets a 404, or is closed, and the wait goes on: without the state it comes from
+What is ignored. Everything else gets a 404, or is closed, and the wait goes on: without the state it comes from
 somebody who was not sent by this sign-in (another page, a port scan, an old tab), and must not be able to end it. What
 is not well-formed although its state is right goes the same way: no provider that is asked properly answers so. A
 well-formed callback is judged by who asked for it: see ``authorization_code`` for ``iss``.
