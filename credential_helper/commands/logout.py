@@ -66,32 +66,32 @@ def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
 def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App) -> int | None:
     """End one session and say what stays; None: there was none."""
     try:
-        farewell = forget(identifier, profile_of, app.means)
+        ended = forget(identifier, profile_of, app.means)
     except CredentialHelperError as error:
         app.terminal.error(error)
         return error.exit_code
-    if farewell is None:
+    if ended is None:
         return None
-    who = f" ({foreign(farewell.identity.name or farewell.identity.subject, 100)})" if farewell.identity else ""
-    app.terminal.say(f"signed out of {foreign(farewell.profile)}{who}")
-    stays = list(_what_stays(farewell, app.clock.now()))
+    who = f" ({foreign(ended.identity.name or ended.identity.subject, 100)})" if ended.identity else ""
+    app.terminal.say(f"signed out of {foreign(ended.profile)}{who}")
+    stays = list(_what_stays(ended, app.clock.now()))
     if stays:
         app.terminal.say("; ".join(stays))
-    if farewell.error is not None:
-        farewell.error.profile = farewell.profile
-        farewell.error.sentence = f"the refresh token was erased here but not revoked: {farewell.error.sentence}"
-        app.terminal.error(farewell.error)
+    if ended.error is not None:
+        ended.error.profile = ended.profile
+        ended.error.sentence = f"the refresh token was erased here but not revoked: {ended.error.sentence}"
+        app.terminal.error(ended.error)
         return TransportError.exit_code
     return 0
 
 
-def _what_stays(farewell: SignedOut, now: float) -> Iterator[str]:
-    if farewell.revoked:
+def _what_stays(ended: SignedOut, now: float) -> Iterator[str]:
+    if ended.revoked:
         yield "the refresh token is revoked"
-    elif farewell.revoked is False:
-        yield f"{farewell.host} revokes no tokens: the refresh token ends by itself"
-    if farewell.had_access:
-        until = moment(farewell.accepted_until, now) if farewell.accepted_until is not None else None
+    elif ended.revoked is False:
+        yield f"{ended.host} revokes no tokens: the refresh token ends by itself"
+    if ended.had_access:
+        until = moment(ended.accepted_until, now) if ended.accepted_until is not None else None
         yield f"the access token is accepted until {until}" if until else "the access token may still be accepted"
-    if farewell.kind == "person":
-        yield f"the browser stays signed in at {farewell.host}"
+    if ended.kind == "person":
+        yield f"the browser stays signed in at {ended.host}"
