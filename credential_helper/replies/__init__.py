@@ -37,8 +37,8 @@ def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: byte
     parts.append(environ.get("GIT_EXEC_PATH", ""))  # which git calls decides what it can be answered
     parts += [
         f"{name}={environ[name]}"
-        for name in sorted(environ)
-        if name.startswith(_PREFIX) and name not in places.SECRET_VARIABLES
+        for name in sorted(name for name in environ if name.startswith(_PREFIX))
+        if name not in places.SECRET_VARIABLES
     ]
     text = "\0".join(parts)
     if len(text) > LARGEST:

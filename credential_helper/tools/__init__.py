@@ -2,7 +2,8 @@
 
 From a row come the command and its help, the names in argv[0], what the hot path reads and may replay, and the URLs or
 servers that a profile lists with their flag. What a tool says and is told is ``tools/NAME.py``; ``contract`` says what
-such a file offers. The hot path reads this table, so it imports nothing and its classes are plain.
+such a file offers. The hot path reads this table, so it imports nothing and its classes are plain: without slots, which
+take 9 µs to make.
 """
 
 # Where a request stands whose answer may be kept and replayed.
@@ -16,8 +17,6 @@ EXEC_INFO = "KUBERNETES_EXEC_INFO"
 
 class Hosts:
     """The URLs or servers that a profile lists for a tool."""
-
-    __slots__ = ("entry", "help", "key", "metavar", "restricts", "schemes", "username")
 
     def __init__(
         self,
@@ -46,8 +45,6 @@ class Hosts:
 
 class Tool:
     """One row."""
-
-    __slots__ = ("answer", "arguments", "hosts", "name", "names", "replayed", "summary", "whole")
 
     def __init__(
         self,
