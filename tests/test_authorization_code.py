@@ -24,9 +24,10 @@ from credential_helper.oauth.grants import authorization_code
 from credential_helper.oauth.grants.loopback import PortTaken
 from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import HostileProvider, answer, half_json, html, oauth_error, reset
-from tests.conftest import FakeClock
-from tests.test_loopback import free_port
-from tests.test_token_endpoint import TOKENS, Memory, provider_at
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS, provider_at
+from tests.helpers.ports import free_port
+from tests.helpers.providers import Memory
 
 CODE = "c0de-that-nobody-repeats"
 SUCCESS = answer({**TOKENS, "refresh_token": "rt-1", "id_token": "a.b.c"})

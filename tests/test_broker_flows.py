@@ -15,8 +15,8 @@ import pytest
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Prompt, Source, session_id
 from integration.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
-from tests.conftest import FakeClock
-from tests.test_broker import CODE, TOKEN, FakePerson, World
+from tests.helpers.broker import CODE, TOKEN, FakePerson, World
+from tests.helpers.clock import FakeClock
 
 
 class Browser(FakePerson):

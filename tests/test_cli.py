@@ -23,7 +23,7 @@ from credential_helper.answers.call import program_name
 from credential_helper.errors import CredentialHelperError
 from integration.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 from integration.hostile_provider import HostileProvider, answer, closed_port
-from tests.test_conversations import CHECKOUT, DEADLINE, START
+from tests.helpers.programs import CHECKOUT, DEADLINE, START
 
 CANARY = "hunter2-the-canary"
 

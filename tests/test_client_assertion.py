@@ -1,37 +1,24 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jwt
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-from jwt.types import Options
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from credential_helper.errors import ConfigurationError
-from credential_helper.model import Endpoints, PrivateKey, Profile, Secret, Source
+from credential_helper.model import Endpoints, Secret
 from credential_helper.oauth.client_authentication import private_key_jwt, private_keys
 from credential_helper.oauth.provider import Provider
-from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider, signing_key, write_certificates
-from tests.conftest import FakeClock
-from tests.test_token_endpoint import Memory
+from tests.helpers.assertions import ORIGIN, Assertion, certificate_of, client_at, jwk, pem, verified
+from tests.helpers.clock import FakeClock
 
-ORIGIN = "/etc/credential-helper/config.toml: profiles.prod.private_key"
 ALGORITHMS = ["RS256", "RS384", "PS256", "PS384", "ES256", "ES384"]
 JWKS = [*ALGORITHMS[:1], *ALGORITHMS[-2:]]  # one of each kind of key
 
@@ -43,72 +30,9 @@ def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
         yield provider
 
 
-def pem(private: Any, form: PrivateFormat = PrivateFormat.PKCS8, password: bytes | None = None) -> str:
-    """Return a private key of cryptography's as PEM."""
-    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
-    written: bytes = private.private_bytes(Encoding.PEM, form, encryption)
-    return written.decode()
-
-
 def public_pem(private: Any) -> str:
     written: bytes = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return written.decode()
-
-
-def jwk(kind: str, /, **changes: object) -> dict[str, object]:
-    """Return a private JWK without use, alg and kid, but with ``changes``; None leaves a member out."""
-    members: dict[str, object] = jwt.get_algorithm_by_name(kind).to_jwk(signing_key(kind).private, as_dict=True)
-    members.pop("key_ops", None)
-    return {name: value for name, value in {**members, **changes}.items() if value is not None}
-
-
-def client_at(
-    hostile: HostileProvider,
-    clock: FakeClock,
-    key: str | dict[str, object] | None = None,
-    *,
-    kid: str | None = None,
-    algorithm: str | None = None,
-    certificate: object = None,
-    aud: str | None = None,
-    documents: Memory | None = None,
-    notes: list[str] | None = None,
-    **settings: Any,
-) -> Provider:
-    """Return the provider object of a client with a private key: an EC key, or the PEM or JWK that is given."""
-    if key is None:
-        key = pem(signing_key("ES256").private)
-    secret = Secret(key if isinstance(key, str) else json.dumps(key))
-    source = Source(kind="file", value=("/keys/key.pem",), origin=ORIGIN)
-    private_key = PrivateKey(
-        source=source,
-        kid=kid,
-        algorithm=algorithm,
-        certificate=None if certificate is None else str(certificate),
-        audience=aud,
-    )
-    return Provider(
-        Profile(name="prod", **{"issuer": hostile.issuer, "client_id": "cli", "private_key": private_key, **settings}),
-        transport=Transport(clock=clock),
-        documents=documents or Memory(),
-        clock=clock,
-        private_key=lambda: secret,
-        note=(notes if notes is not None else []).append,
-    )
-
-
-class Assertion(NamedTuple):
-    """One that was verified: signed with the key, by the algorithm that its header names."""
-
-    header: dict[str, Any]
-    claims: dict[str, Any]
-
-
-def verified(assertion: str, private: Any) -> Assertion:
-    header = jwt.get_unverified_header(assertion)
-    unchecked: Options = {"verify_exp": False, "verify_iat": False, "verify_aud": False}
-    claims = jwt.decode(assertion, private.public_key(), algorithms=[header["alg"]], options=unchecked)
-    return Assertion(header, claims)
 
 
 def made(provider: Provider, alg: str = "ES256") -> Assertion:
@@ -211,24 +135,6 @@ def test_a_profile_without_a_key_is_told_so(hostile: HostileProvider, clock: Fak
 
 
 # --- the certificate --------------------------------------------------------------------------------------------------
-
-
-def certificate_of(private: Any) -> tuple[str, str]:
-    """Return a certificate that a key has signed for itself, as PEM, and its x5t#S256."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ci")])
-    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(7)
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=365))
-        .sign(private, SHA256())
-    )
-    thumbprint = base64.urlsafe_b64encode(made.fingerprint(SHA256())).decode().rstrip("=")
-    return made.public_bytes(Encoding.PEM).decode(), thumbprint
 
 
 @pytest.mark.parametrize("alg", ["PS256", "ES256", "ES384"])

@@ -25,10 +25,11 @@ from integration.hostile_provider import (
     rate_limited,
     signing_key,
 )
-from tests.conftest import FakeClock
-from tests.test_client_assertion import Assertion, certificate_of, client_at, jwk, verified
-from tests.test_device_authorization import DEVICE, FakeStage
-from tests.test_token_endpoint import TOKENS, Memory, provider_at, refresh
+from tests.helpers.assertions import Assertion, certificate_of, client_at, jwk, verified
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS, provider_at, refresh
+from tests.helpers.interaction import DEVICE, FakeStage
+from tests.helpers.providers import Memory
 
 ODD_ID, ODD_SECRET = "m2m-basic:odd/id", "p%c+r t&=/e"
 

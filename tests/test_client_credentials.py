@@ -10,10 +10,11 @@ from credential_helper.model import Secret
 from credential_helper.oauth.grants import client_credentials
 from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
-from tests.conftest import FakeClock
-from tests.test_client_assertion import client_at
-from tests.test_device_authorization import FakeStage
-from tests.test_token_endpoint import TOKENS, Memory, provider_at
+from tests.helpers.assertions import client_at
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS, provider_at
+from tests.helpers.interaction import FakeStage
+from tests.helpers.providers import Memory
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from credential_helper.model import Request, session_id
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 
 CONFIG = """

@@ -69,15 +69,10 @@ from integration.hostile_provider import (
     redirect,
     signing_key,
 )
+from tests.helpers.programs import DEADLINE, START
 
 FOLDER = Path(__file__).parent / "conversations"
-CHECKOUT = Path(__file__).parent.parent
 
-# A shell would put the path that it found into argv[0]; here a transcript does.
-START = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); del sys.argv[0]; " + (
-    "from credential_helper.__main__ import main; main()"
-)
-DEADLINE = 60.0  # seconds a step; generous, nothing here waits
 
 # $BROWSER: it follows the address that it is given, says which page it ended at, and is gone.
 BROWSER = """\

@@ -28,8 +28,8 @@ from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, docker
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
-from tests.conftest import FakeClock
-from tests.test_sessions import MemoryKeyring
+from tests.helpers.clock import FakeClock
+from tests.helpers.keyrings import MemoryKeyring
 
 NAME = "docker-credential-helper"
 NOT_FOUND = b"credentials not found in native keychain\n"

@@ -28,7 +28,7 @@ from integration.embedded_provider import (
     EmbeddedProvider,
     Provider,
 )
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 AUDIENCE = "https://kubernetes.example.com"
 SECRET = "s e/cr:et%+"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from credential_helper.errors import AuthorizationError, CredentialHelperError, ProtocolError, TokenResponseError
@@ -19,25 +18,10 @@ from credential_helper.model import Credential, Request, Secret
 from credential_helper.text import rfc3339
 from credential_helper.tools import contract, detect, own_json, wire
 from credential_helper.tools.contract import Asked, Exchange
+from tests.helpers.credentials import CANARY, answer_or_refusal, credential, credentials, json_values, patient
 from tests.tools.contract import ToolContract
 
-NOW = 1_900_000_000.0
 REFUSED = hashlib.sha256(b"an old token").hexdigest()
-CANARY = "canary-3f1c"
-T = TypeVar("T")
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
-
-credential = Credential(
-    profile="prod",
-    kind="access",
-    token=Secret("eyJ.abc.def"),
-    token_type="Bearer",
-    received_at=NOW,
-    expires_at=NOW + 3600,
-    fresh_until=NOW + 3540,
-    scope=("openid", "email"),
-)
 
 
 def read(data: bytes) -> Request:
@@ -215,17 +199,6 @@ def test_a_value_is_never_quoted(data: str) -> None:
     assert error.__suppress_context__ or error.__context__ is None
 
 
-def answer_or_refusal(ask: Callable[[], T]) -> T | None:
-    """Return what a call gives, None when it refuses with a printable sentence."""
-    refused: ProtocolError | None = None
-    try:
-        return ask()
-    except ProtocolError as error:
-        refused = error
-    assert refused.sentence.isprintable()
-    return None
-
-
 @patient
 @given(st.binary(max_size=300))
 def test_bytes_are_a_request_or_a_refusal(data: bytes) -> None:
@@ -233,11 +206,6 @@ def test_bytes_are_a_request_or_a_refusal(data: bytes) -> None:
     detect.detect(data)
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet=st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
 key_names = st.sampled_from(
     ["version", "profile", "audience", "resource", "scope", "token", "minimum_validity", "refused"]
 )
@@ -354,20 +322,6 @@ def test_a_failure_leaves_stdout_empty() -> None:
 )
 def test_a_moment_is_written_in_utc_and_rounded_down(seconds: float, text: str) -> None:
     assert rfc3339(seconds) == text
-
-
-token_characters = st.text(alphabet=st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
-credentials = st.builds(
-    Credential,
-    profile=st.just("prod"),
-    kind=st.sampled_from(["access", "id"]),
-    token=st.builds(Secret, token_characters | st.text(alphabet=st.characters(codec=None))),
-    token_type=st.sampled_from(["Bearer", "bearer", "N_A", "a\nb", ""]),
-    received_at=st.floats(0, 1e11),
-    expires_at=st.none() | st.floats(),
-    fresh_until=st.none() | st.floats(),
-    scope=st.lists(st.text(alphabet=st.characters(codec=None))).map(tuple),
-)
 
 
 @patient

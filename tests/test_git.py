@@ -20,8 +20,8 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Identity, Secret
 from credential_helper.tools import git, wire
+from tests.helpers.credentials import NOW, credential
 from tests.helpers.requests import request_by
-from tests.test_generic import NOW, credential
 from tests.tools.contract import ListedToolContract
 
 HOST = b"protocol=https\nhost=git.example.com\n"

@@ -34,7 +34,7 @@ from integration.hostile_provider import (
     rate_limited,
     reset,
 )
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 
 CODE = {

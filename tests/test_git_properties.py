@@ -18,8 +18,8 @@ from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity, Secret
 from credential_helper.tools import git, wire
-from tests.conftest import FakeClock
-from tests.test_generic import credential, patient
+from tests.helpers.clock import FakeClock
+from tests.helpers.credentials import credential, patient
 
 OURS = b"git.example.com"
 TOKEN = "the-access-token"

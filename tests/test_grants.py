@@ -16,9 +16,9 @@ from credential_helper.oauth import grants, interaction
 from credential_helper.profiles import settings
 from credential_helper.profiles.written import Origin, Written
 from integration.hostile_provider import HostileProvider, answer
-from tests.conftest import FakeClock
-from tests.test_device_authorization import DEVICE, FakeStage
-from tests.test_token_endpoint import TOKENS, provider_at
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS, provider_at
+from tests.helpers.interaction import DEVICE, FakeStage
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ from integration.hostile_provider import (
     reset,
     signing_key,
 )
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 K1 = signing_key("ES256", "k1")

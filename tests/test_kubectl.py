@@ -18,8 +18,8 @@ from credential_helper.errors import InteractionRequired, ProtocolError, TokenRe
 from credential_helper.model import Credential, Secret
 from credential_helper.tools import contract, kubectl
 from credential_helper.tools.contract import Asked, Exchange
+from tests.helpers.credentials import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
 from tests.helpers.requests import request_by
-from tests.test_generic import CANARY, NOW, answer_or_refusal, credential, credentials, json_values, patient
 from tests.tools.contract import TOKEN, ListedToolContract, write_config
 
 # Recorded from kubectl 1.33 [reference: provideClusterInfo: true, an extension with an audience].

@@ -13,7 +13,7 @@ from credential_helper.errors import StoreError
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 HOLDER = """
 import sys, time

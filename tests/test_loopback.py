@@ -4,7 +4,6 @@ import base64
 import contextlib
 import hashlib
 import http.client
-import random
 import re
 import socket
 import struct
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 from credential_helper.errors import ConfigurationError
 from credential_helper.oauth.grants import loopback
 from credential_helper.oauth.grants.loopback import LONGEST_HEAD, MOST, PATIENCE, Listener, PortTaken, callback
+from tests.helpers.ports import free_port
 
 STATE = "the-state-of-this-sign-in"
 ROUNDS = 20_000  # of serving that a test waits at most
@@ -174,15 +174,6 @@ def test_a_redirect_uri_without_a_port_gets_a_free_one_and_is_else_sent_as_writt
     with connect(listener, "::1" if "::1" in host else "127.0.0.1") as browser:
         brings_callback(listener, browser, get(listener, path=path, host=host))
     assert listener.parameters == {"code": "c0de", "state": STATE}
-
-
-def free_port() -> int:
-    """Return a port that is free, and that the system gives to nobody who does not name it."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as found, contextlib.suppress(OSError):
-            found.bind(("127.0.0.1", port))
-            return port
 
 
 def test_a_port_in_the_redirect_uri_is_the_one(listen: Listen) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -18,49 +17,11 @@ from credential_helper.stores import lock
 from credential_helper.stores.named_secrets import INDEX, NamedSecrets
 from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
+from tests.helpers.keyrings import LOCKED, FolderKeyring
 
 ROOT = Path(__file__).resolve().parent.parent
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
-
-
-class FolderKeyring:
-    """A keyring that several processes share: a file a record. ``refuses`` are the calls that fail."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir(exist_ok=True)
-        self.refuses: dict[str, StoreError] = {}
-        self.calls: list[str] = []
-        self.before: Callable[[str], None] = lambda _call: None
-        self.after: Callable[[str], None] = lambda _call: None
-
-    def usable(self, store: Literal["auto", "keyring"]) -> bool:
-        raise AssertionError(store)
-
-    def read(self, name: str, username: str) -> Secret | None:
-        path = self._path("read", name, username)
-        return Secret(path.read_text()) if path.exists() else None
-
-    def write(self, name: str, username: str, secret: Secret) -> None:
-        self._path("write", name, username).write_text(secret.reveal())
-        self.after("write")
-
-    def delete(self, name: str, username: str) -> None:
-        self._path("delete", name, username).unlink(missing_ok=True)
-        self.after("delete")
-
-    def names(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
-
-    def _path(self, call: str, name: str, username: str) -> Path:
-        folder, _, own = name.partition("/")
-        assert (folder, own) == ("secret", username)
-        self.calls.append(f"{call} {own}")
-        self.before(call)
-        if call in self.refuses:
-            raise self.refuses[call]
-        return self.folder / own
 
 
 class House:
@@ -194,7 +155,6 @@ def test_a_name_whose_record_was_deleted_elsewhere_can_be_set_and_deleted(house:
 
 # --- a keyring that cannot be used now --------------------------------------------------------------------------------
 
-LOCKED = StoreError("the keyring is locked", hint="unlock the keyring")
 NONE = StoreError("there is no keyring here", hint='store = "file" in the profile keeps the refresh token in a file')
 
 
@@ -276,7 +236,7 @@ from credential_helper.system.clock import SystemClock
 from credential_helper.model import Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.named_secrets import NamedSecrets
-from tests.test_named_secrets import FolderKeyring
+from tests.helpers.keyrings import FolderKeyring
 
 folder, action, name, value, where, call = sys.argv[2:]
 keyring = FolderKeyring(Path(folder) / "keyring")

@@ -5,14 +5,12 @@ The keyrings below are chosen as a user would choose them: by PYTHON_KEYRING_BAC
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,27 +21,11 @@ from keyring.errors import KeyringLocked, PasswordDeleteError, PasswordSetError
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores.os_keyring import Keyring
+from tests.helpers.backends import Memory
 
 NAME = "0123456789abcdef0123456789abcdef"
 USER = "prod ada@example.com"
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class Memory(KeyringBackend):
-    """An honest keyring."""
-
-    priority = 1
-    records: dict[tuple[str, str], str] = {}  # noqa: RUF012 - shared, as a keyring is
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.records.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.records[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        if self.records.pop((service, username), None) is None:
-            raise PasswordDeleteError("not found")
 
 
 class Slow(Memory):
@@ -106,15 +88,6 @@ class Telltale(Memory):
 class Quitting(Memory):
     def get_password(self, service: str, username: str) -> str | None:  # noqa: ARG002
         raise SystemExit("no keyring today")
-
-
-class Noisy(Memory):
-    def get_password(self, service: str, username: str) -> str | None:
-        logging.getLogger("keyring").warning("noise")
-        logging.getLogger("some.plugin").error("more noise")
-        warnings.warn("still more noise", DeprecationWarning, stacklevel=1)
-        warnings.warn("and noise again", UserWarning, stacklevel=1)
-        return super().get_password(service, username)
 
 
 class WinVaultKeyring(Memory):
@@ -294,13 +267,14 @@ def test_usable_chooses_the_keyring_that_is_used_from_then_on() -> None:
     assert refusal(lambda: keyring.read(NAME, USER)).sentence == "there is no keyring here (no D-Bus session)"
     assert not keyring.usable("auto")
     assert keyring.usable("keyring")
-    assert keyring.backend() == "test native Memory"
+    assert keyring.backend() == "backends Memory"
     keyring.write(NAME, USER, Secret("token"))
 
 
 def python(snippet: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     prelude = (
-        "import os, sys\nfrom credential_helper.stores.os_keyring import Keyring\nfrom tests.test_native import Noisy\n"
+        "import os, sys\nfrom credential_helper.stores.os_keyring import Keyring\n"
+        "from tests.helpers.backends import Noisy\n"
     )
     prelude = prelude if "Noisy" in snippet else prelude.rpartition("from tests")[0]
     return subprocess.run(

@@ -32,8 +32,9 @@ from integration.hostile_provider import (
     rate_limited,
     reset,
 )
-from tests.conftest import FakeClock
-from tests.test_token_endpoint import TOKENS, Memory
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS
+from tests.helpers.providers import Memory
 
 PASSWORD = "correct+horse/battery&staple"
 NAME = "ada@example.com"

@@ -7,9 +7,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -18,73 +17,15 @@ from hypothesis import strategies as st
 from credential_helper.answers.stored_passwords import DOCKER as OF_DOCKER
 from credential_helper.answers.stored_passwords import GIT as OF_GIT
 from credential_helper.errors import LockTimeout, StoreError
-from credential_helper.model import Secret
 from credential_helper.stores import lock
 from credential_helper.stores.passwords import INDEX, Passwords, Storage
-from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
-from tests.conftest import FakeClock
+from tests.helpers.passwords import House
 
 ROOT = Path(__file__).resolve().parent.parent
 GIT = {"protocol": "https", "host": "git.example.com", "username": "ada", "password": "s3cret-of-ada"}
 DOCKER = {"server": "registry.example.com", "username": "ada", "password": "s3cret-of-ada"}
 HOST = {"protocol": "https", "host": "git.example.com"}
-
-
-class FolderKeyring:
-    """A keyring that several processes share: a file a record. ``refuses`` are the calls that fail."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir(exist_ok=True)
-        self.refuses: set[str] = set()
-        self.calls: list[str] = []
-        self.before: Callable[[str], None] = lambda _call: None
-
-    def usable(self, store: Literal["auto", "keyring"]) -> bool:
-        return store in ("auto", "keyring") and "write" not in self.refuses
-
-    def read(self, name: str, username: str) -> Secret | None:
-        path = self._path("read", name, username)
-        return Secret(path.read_text()) if path.exists() else None
-
-    def write(self, name: str, username: str, secret: Secret) -> None:
-        self._path("write", name, username).write_text(secret.reveal())
-
-    def delete(self, name: str, username: str) -> None:
-        self._path("delete", name, username).unlink(missing_ok=True)
-
-    def names(self) -> list[str]:
-        return [path.name for path in self.folder.iterdir()]
-
-    def _path(self, call: str, name: str, username: str) -> Path:
-        assert len(name) == 32
-        assert username
-        self.calls.append(call)
-        self.before(call)
-        if call in self.refuses:
-            raise StoreError("the keyring is locked", hint="unlock the keyring")
-        return self.folder / name
-
-
-class House:
-    """A state directory, a keyring, and what was said."""
-
-    def __init__(self, folder: Path, clock: FakeClock | None = None) -> None:
-        self.state = State(str(folder / "state"))
-        self.keyring = FolderKeyring(folder / "keyring")
-        self.clock = clock or FakeClock()
-        self.notes: list[str] = []
-
-    def passwords(self, storage: Storage) -> Passwords:
-        return Passwords(self.state, self.keyring, storage=storage, clock=self.clock, note=self.notes.append)
-
-    @property
-    def index(self) -> Path:
-        return Path(self.state.locate(INDEX))
-
-    def on_disk(self) -> bytes:
-        return b"".join(file.read_bytes() for file in Path(str(self.state.path)).rglob("*") if file.is_file())
 
 
 @pytest.fixture
@@ -538,7 +479,8 @@ CHILD = """
 import sys
 from pathlib import Path
 from credential_helper.system.clock import SystemClock
-from tests.test_passwords import OF_DOCKER, House
+from credential_helper.answers.stored_passwords import DOCKER as OF_DOCKER
+from tests.helpers.passwords import House
 house = House(Path(sys.argv[1]), SystemClock())
 passwords = house.passwords(sys.argv[2])
 for turn in range(int(sys.argv[4])):

@@ -14,7 +14,7 @@ from credential_helper.commands import logout
 from credential_helper.errors import UsageError
 from credential_helper.model import Profile, Secret, Session, Token, session_id
 from integration.hostile_provider import HostileProvider, answer, html
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 PROFILE = Profile(
     name="prod", issuer="https://idp.example.com/", client_id="client", audience="https://api.example.com"

@@ -8,8 +8,8 @@ from credential_helper.errors import AuthorizationError, TransportError
 from credential_helper.model import Secret
 from credential_helper.oauth.grants import refresh_token
 from integration.hostile_provider import HostileProvider, answer, html, oauth_error
-from tests.conftest import FakeClock
-from tests.test_token_endpoint import TOKENS, provider_at
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import TOKENS, provider_at
 
 IN_USE = Secret("v1.refresh-token-in-use")
 

@@ -29,9 +29,9 @@ from credential_helper.stores.private_files import State
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.signals import Interrupts
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
+from tests.helpers.keyrings import MemoryKeyring
 from tests.helpers.requests import request_by
-from tests.test_sessions import MemoryKeyring
 
 ID = "b" * 64
 DECLINED = AuthorizationError("declined at idp.example.com", error="access_denied", hint="approve it next time")

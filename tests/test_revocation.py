@@ -9,8 +9,8 @@ from credential_helper.model import Endpoints, Secret
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
 from integration.hostile_provider import Behaviour, HostileProvider, answer, empty, html, oauth_error, rate_limited
-from tests.conftest import FakeClock
-from tests.test_token_endpoint import provider_at
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import provider_at
 
 TOKEN = Secret("v1.refresh-token-in-use")
 

@@ -36,7 +36,7 @@ from credential_helper.app import App
 from credential_helper.errors import CredentialHelperError
 from credential_helper.system.signals import Interrupted
 from credential_helper.stores.named_secrets import NamedSecrets
-from tests.test_named_secrets import LOCKED, FolderKeyring
+from tests.helpers.keyrings import LOCKED, FolderKeyring
 
 folder, refuses, *words = sys.argv[2:]
 keyring = FolderKeyring(Path(folder))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import pytest
@@ -11,42 +10,10 @@ from credential_helper.model import Identity, Prompt, Secret, Session, Token
 from credential_helper.stores.private_files import State
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
+from tests.helpers.keyrings import MemoryKeyring
 
 ID = "a" * 64
 NOW = 1_900_000_000.0
-
-
-class MemoryKeyring:
-    """A keyring that keeps what it is given, or fails as it is told to."""
-
-    def __init__(self) -> None:
-        self.records: dict[tuple[str, str], str] = {}
-        self.works = True
-        self.calls: list[str] = []
-
-    def usable(self, store: Literal["auto", "keyring"]) -> bool:
-        assert store in ("auto", "keyring")
-        return self.works
-
-    def read(self, name: str, username: str) -> Secret | None:
-        self.calls.append("read")
-        self._check()
-        value = self.records.get((name, username))
-        return None if value is None else Secret(value)
-
-    def write(self, name: str, username: str, secret: Secret) -> None:
-        self.calls.append("write")
-        self._check()
-        self.records[name, username] = secret.reveal()
-
-    def delete(self, name: str, username: str) -> None:
-        self.calls.append("delete")
-        self._check()
-        self.records.pop((name, username), None)
-
-    def _check(self) -> None:
-        if not self.works:
-            raise StoreError("the keyring is locked", hint="unlock the keyring")
 
 
 def a_session(**other: object) -> Session:

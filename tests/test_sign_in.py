@@ -18,8 +18,8 @@ from credential_helper.stores.private_files import Reservation, State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.signals import Interrupted, Interrupts
-from tests.conftest import FakeClock
-from tests.test_sessions import MemoryKeyring
+from tests.helpers.clock import FakeClock
+from tests.helpers.keyrings import MemoryKeyring
 
 ID = "c" * 64
 TOKENS = Tokens(access_token=Secret("the-access-token"), token_type="Bearer", received_at=0.0)

@@ -14,7 +14,7 @@ from credential_helper.app import App
 from credential_helper.commands import status
 from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
 from credential_helper.stores.session_notes import Failure
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 PROD = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
 CANARY = "the-secret-canary"

@@ -17,7 +17,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import Endpoints, Profile, Secret, Source, Tokens
+from credential_helper.model import Endpoints, Profile, Secret, Tokens
 from credential_helper.oauth.endpoints import form, redaction, reply, token_endpoint, token_response, wording
 from credential_helper.oauth.provider import Provider
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
@@ -37,45 +37,9 @@ from integration.hostile_provider import (
     redirect,
     reset,
 )
-from tests.conftest import FakeClock
-
-TOKENS: dict[str, object] = {"access_token": "at-1", "token_type": "Bearer", "expires_in": 3600}
-REFRESH = [("refresh_token", "v1.refresh-token-in-use")]
-
-
-class Memory:
-    """Documents of a provider, kept for one test."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def read(self, name: str) -> bytes | None:
-        return self.kept.get(name)
-
-    def write(self, name: str, document: bytes) -> None:
-        self.kept[name] = document
-
-
-def provider_at(
-    hostile: HostileProvider,
-    clock: FakeClock,
-    *,
-    secret: str | None = None,
-    documents: Memory | None = None,
-    notes: list[str] | None = None,
-    **settings: Any,
-) -> Provider:
-    """Return the provider object of a profile with these settings."""
-    source = None if secret is None else Source(kind="env", value=("SECRET",), origin="test")
-    settings = {"issuer": hostile.issuer, "client_id": "cli", "client_secret": source, **settings}
-    return Provider(
-        Profile(name="prod", **settings),
-        transport=Transport(clock=clock),
-        documents=documents or Memory(),
-        clock=clock,
-        client_secret=None if secret is None else lambda: Secret(secret),
-        note=(notes if notes is not None else []).append,
-    )
+from tests.helpers.clock import FakeClock
+from tests.helpers.endpoints import REFRESH, TOKENS, provider_at, refresh
+from tests.helpers.providers import Memory
 
 
 @pytest.fixture
@@ -88,10 +52,6 @@ def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
 @pytest.fixture
 def provider(hostile: HostileProvider, clock: FakeClock) -> Provider:
     return provider_at(hostile, clock)
-
-
-def refresh(provider: Provider) -> Tokens:
-    return token_endpoint.request(provider, "refresh_token", REFRESH, refused="refused the refresh token")
 
 
 def tokens_from(hostile: HostileProvider, provider: Provider, **members: object) -> Tokens:
@@ -547,7 +507,7 @@ def test_dex_calls_a_declined_code_an_invalid_request_and_nobody_else_does(
 def test_an_assertion_of_a_wrong_clock_is_made_again_once_the_time_is_known(
     clock: FakeClock, behind: float, known: bool, sent: int
 ) -> None:
-    from tests.test_client_assertion import client_at  # which imports this module
+    from tests.helpers.assertions import client_at  # which imports this module
 
     with HostileProvider(now=lambda: clock.now() + behind) as hostile:
         endpoints = Endpoints(token=f"{hostile.url}/token", device_authorization=f"{hostile.url}/d")
@@ -565,7 +525,7 @@ def test_an_assertion_of_a_wrong_clock_is_made_again_once_the_time_is_known(
 @pytest.mark.parametrize("age", ["3000", None])
 def test_an_assertion_has_the_right_time_behind_a_cache(clock: FakeClock, age: str | None) -> None:
     """Also behind one that does not say so: the answer that refuses the client is no cache's, and tells the time."""
-    from tests.test_client_assertion import client_at
+    from tests.helpers.assertions import client_at
 
     def judge(exchange: Exchange) -> None:
         payload = (exchange.received.field("client_assertion") or "").split(".")[1]
@@ -594,7 +554,7 @@ def test_an_assertion_has_the_right_time_behind_a_cache(clock: FakeClock, age: s
 
 
 def test_a_machine_with_a_key_has_no_secret_to_check(hostile: HostileProvider, clock: FakeClock) -> None:
-    from tests.test_client_assertion import client_at
+    from tests.helpers.assertions import client_at
 
     hostile.script("/token", oauth_error("access_denied", 403))
     with pytest.raises(AuthorizationError) as caught:

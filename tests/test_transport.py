@@ -44,7 +44,7 @@ from integration.hostile_provider import (
     trickle_head,
     tunnel,
 )
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 SECRET = "s3cr3t-refresh-token"
 FIELDS = [("grant_type", "refresh_token"), ("refresh_token", SECRET)]

@@ -10,7 +10,7 @@ from credential_helper.model import Profile
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
 from integration.hostile_provider import HostileProvider
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 OPENID = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"

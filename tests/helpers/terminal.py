@@ -19,7 +19,7 @@ import msgspec
 
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
 from credential_helper.terminal.terminal import Terminal
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 
 ROOT = Path(__file__).resolve().parents[2]
 UTF8 = {"LANG": "C.UTF-8"}
@@ -115,7 +115,7 @@ def terminal(screen: Pty | int, clock: FakeClock, environ: Mapping[str, str] = U
 
 SESSION = """
 import os, signal, subprocess, sys, time
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import PLAIN, profile, prompt, terminal
 clock = FakeClock()

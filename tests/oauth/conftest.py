@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from integration.hostile_provider import HostileProvider
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.providers import World
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.terminal import AUTHORIZE, PLAIN, UTF8, Pty, in_a_browser, prompt, terminal
 
 

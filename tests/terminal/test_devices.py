@@ -13,7 +13,7 @@ import pytest
 
 from credential_helper.errors import AuthorizationError
 from credential_helper.terminal.devices import Outlet, is_utf8
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import PLAIN, PROMPT, ROOT, UTF8, Pty, profile, prompt, session, terminal
 
@@ -80,7 +80,7 @@ def test_a_background_job_that_may_not_write_is_not_stopped_by_a_warning(screen:
 tty = os.open("/dev/tty", os.O_RDWR)
 leader = os.getpgrp()
 script = '''
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.terminal import terminal
 terminal(2, FakeClock()).warn("from the background")
 '''
@@ -126,7 +126,7 @@ report(told.can_answer(profile(), request_by("kubectl")), told.show(prompt(clock
 
 def test_a_killed_process_frees_the_terminal(screen: Pty, clock: FakeClock) -> None:
     script = """
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.terminal import prompt, terminal
 clock = FakeClock()
 held = terminal(2, clock)

@@ -12,7 +12,7 @@ import pytest
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.terminal.may_ask import in_ci
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import Pty, profile, terminal
 

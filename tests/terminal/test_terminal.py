@@ -17,7 +17,7 @@ import pytest
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Identity, Prompt
 from credential_helper.terminal.words import qr_lines
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import (
     PLAIN,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.terminal import Pty, terminal
 
 

@@ -10,7 +10,7 @@ import pytest
 from credential_helper.model import Identity
 from credential_helper.terminal.words import closing_line, prompt_lines
 from credential_helper.text import host_of
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.terminal import credential, prompt
 
 # --- the prompt -------------------------------------------------------------------------------------------------------

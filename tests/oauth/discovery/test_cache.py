@@ -10,7 +10,7 @@ from credential_helper.errors import TransportError
 from credential_helper.model import Endpoints
 from credential_helper.oauth.discovery.cache import FORMAT
 from integration.hostile_provider import HostileProvider
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.providers import DAY, OPENID, World
 
 pytestmark = pytest.mark.usefixtures("silent_stderr")

@@ -22,7 +22,7 @@ from integration.hostile_provider import (
     redirect,
     reset,
 )
-from tests.conftest import FakeClock
+from tests.helpers.clock import FakeClock
 from tests.helpers.providers import DAY, OAUTH, OPENID, World
 
 pytestmark = pytest.mark.usefixtures("silent_stderr")
