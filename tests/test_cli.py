@@ -482,7 +482,10 @@ def test_a_failure_is_one_where_the_caller_ignores_the_end_of_its_children(
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_the_tests_about_signals_do_not_depend_on_who_started_them() -> None:
     """As ``nohup make test &`` does."""
-    files = ("tests/test_interrupts.py", "tests/test_cli.py", "tests/test_children.py", "tests/test_sign_in.py")
+    files = (
+        *("tests/test_cli.py", "tests/system/test_signals.py", "tests/system/test_children.py"),
+        "tests/broker/test_interaction.py",
+    )
     chosen = ("-k", "signal or ctrl_c or interruption", "--deselect", "tests/test_cli.py::" + OURSELVES)
     words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, *chosen)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

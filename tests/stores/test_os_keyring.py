@@ -1,4 +1,4 @@
-"""stores.native without a system keyring: deadlines, liars and words. The real one is in integration/.
+"""stores.os_keyring without a system keyring: deadlines, liars and words. The real one is in integration/.
 
 The keyrings below are chosen as a user would choose them: by PYTHON_KEYRING_BACKEND, with store = "keyring".
 """
@@ -149,7 +149,7 @@ def test_a_user_name_is_never_empty_and_never_holds_controls(given: str, kept: s
 
 def test_a_keyring_that_forgets_is_found_out_when_writing() -> None:
     error = refusal(lambda: chosen(Lying).write(NAME, USER, Secret("token")))
-    assert error.sentence == "the keyring test native Lying did not keep what was written to it"
+    assert error.sentence == "the keyring test os keyring Lying did not keep what was written to it"
 
 
 @pytest.mark.parametrize("name", ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring"])
@@ -181,13 +181,13 @@ def test_a_record_that_cannot_be_deleted_is_not_called_deleted() -> None:
 
 def test_a_plugin_that_exits_does_not_end_the_program() -> None:
     error = refusal(lambda: chosen(Quitting).read(NAME, USER))
-    assert error.sentence == "the keyring test native Quitting could not be read (SystemExit)"
+    assert error.sentence == "the keyring test os keyring Quitting could not be read (SystemExit)"
 
 
 def test_no_secret_gets_into_a_sentence_or_a_traceback() -> None:
     token = os.urandom(8).hex()
     error = refusal(lambda: chosen(Telltale).write(NAME, USER, Secret(token)))
-    assert error.sentence == "the keyring test native Telltale could not be written (PasswordSetError)"
+    assert error.sentence == "the keyring test os keyring Telltale could not be written (PasswordSetError)"
     assert token not in "".join(traceback.format_exception(error)) + repr(error) + str(error.hint)
 
 
@@ -326,7 +326,8 @@ print(Keyring(environ=environ, deadline=lambda: 10.0, store="keyring").read("a" 
 def test_the_exit_does_not_wait_for_a_hanging_keyring(environ: dict[str, str]) -> None:
     snippet = """
 from credential_helper.errors import StoreError
-keyring = Keyring(environ={"PYTHON_KEYRING_BACKEND": "tests.test_native.Slow"}, deadline=lambda: 1.0, store="keyring")
+environ = {"PYTHON_KEYRING_BACKEND": "tests.stores.test_os_keyring.Slow"}
+keyring = Keyring(environ=environ, deadline=lambda: 1.0, store="keyring")
 try:
     keyring.read("a" * 32, "prod")
 except StoreError as error:

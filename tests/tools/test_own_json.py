@@ -1,4 +1,4 @@
-"""Our own JSON on stdin and stdout, and the guess which protocol a caller speaks."""
+"""Our own JSON on stdin and stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from credential_helper.errors import AuthorizationError, CredentialHelperError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Request, Secret
-from credential_helper.text import rfc3339
 from credential_helper.tools import contract, detect, own_json, wire
 from credential_helper.tools.contract import Asked, Exchange
 from tests.helpers.credentials import CANARY, answer_or_refusal, credential, credentials, json_values, patient
@@ -220,51 +219,6 @@ def test_an_object_of_anything_is_a_request_or_a_refusal(found: dict[str, Any]) 
         assert math.isfinite(request.minimum_validity)
 
 
-# --- which protocol ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "protocol"),
-    [
-        (b"", "empty"),
-        (b" \n", "empty"),
-        (b"\xef\xbb\xbf", "empty"),
-        (b"{}", "json"),
-        (b'\n {"profile": "prod"}', "json"),
-        (b'{"profile": "prod"', "json"),
-        (b'\xef\xbb\xbf{"profile": "prod"}', "json"),
-        (b'{"token": 1, "token": 2}', "json"),
-        (b'["profile"]', "json"),
-        (b'{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","spec":{}}', "exec-credential"),
-        (b'{"apiVersion":"client.authentication.k8s.io/v1"}', "exec-credential"),
-        (b'{"uri": "https://registry.example.com/"}', "uri"),
-        (b"protocol=https\nhost=git.example.com\n", "git"),
-        (b"protocol=https\r\nhost=git.example.com\r\n\r\n", "git"),
-        (b"capability[]=authtype\ncapability[]=state\nprotocol=https\nhost=git.example.com\n\n", "git"),
-        (b"somethingnew=1\nprotocol=https\n", "git"),
-        (b"url=https://git.example.com/x\n", "git"),
-        (b"protocol=https\n" + b"wwwauth[]=" + b"x" * 100_000, "git"),
-        (b"https://index.docker.io/v1/\n", None),
-        (b"first=1\n\nprotocol=https\n", None),  # git's requests end at the first blank line
-        (b"protocol\nhost=git.example.com\n", None),
-        (b"audience=https://api.example.com\n", None),
-        (b"\x00\x01", None),
-        (b"\xff\xfe{\x00}\x00", None),
-        (b"null", None),
-        (b" " * 10_000 + b"{}", "json"),
-    ],
-)
-def test_the_protocol_is_recognised(data: bytes, protocol: str | None) -> None:
-    assert detect.detect(data) == protocol
-
-
-def test_a_request_that_nobody_answers_is_refused_in_words() -> None:
-    assert detect.unanswerable("uri").sentence == 'a request by "uri" on stdin is not supported yet'
-    assert detect.unanswerable(None).exit_code == 65
-    assert "neither" in detect.unanswerable(None).sentence
-    assert detect.unanswerable("empty").sentence == "stdin is empty"
-
-
 # --- answering --------------------------------------------------------------------------------------------------------
 
 
@@ -308,20 +262,6 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
 def test_a_failure_leaves_stdout_empty() -> None:
     assert contract.decline(own_json, AuthorizationError("no")) == (b"", 77)
     assert contract.decline(own_json, CredentialHelperError("what")) == (b"", 70)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "1970-01-01T00:00:00Z"),
-        (-5.5, "1970-01-01T00:00:00Z"),
-        (1_893_456_000.999, "2030-01-01T00:00:00Z"),
-        (1e300, "9999-12-31T23:59:59Z"),
-        (math.inf, "9999-12-31T23:59:59Z"),
-    ],
-)
-def test_a_moment_is_written_in_utc_and_rounded_down(seconds: float, text: str) -> None:
-    assert rfc3339(seconds) == text
 
 
 @patient

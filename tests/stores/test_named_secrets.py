@@ -20,7 +20,7 @@ from credential_helper.system.clock import SystemClock
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import LOCKED, FolderKeyring
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
 
 

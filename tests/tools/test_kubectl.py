@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +33,7 @@ def read(
     text: str | bytes | None, *, default_version: str | None = None, where: str = "KUBERNETES_EXEC_INFO"
 ) -> Exchange:
     """Read what the environment, or stdin, says; an environment's text comes as its bytes."""
-    data = text if isinstance(text, bytes) else os.fsencode(text or "")
+    data = text if isinstance(text, bytes) else (text or "").encode(errors="surrogatepass")
     options = {} if default_version is None else {"api_version": default_version}
     return kubectl.read(Asked(data=data, where=where, options=options))
 

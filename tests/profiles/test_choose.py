@@ -185,7 +185,7 @@ def test_a_profile_s_name_has_letters_digits_hyphen_and_underscore(environ: Envi
 
 def test_what_is_heavy_is_imported_only_where_it_is_needed() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import credential_helper.profiles.choose; print(*sys.modules)"
-    command = [sys.executable, "-I", "-c", code, str(Path(__file__).parents[1])]
+    command = [sys.executable, "-I", "-c", code, str(Path(__file__).parents[2])]
     loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
     assert "credential_helper.profiles.configuration" in loaded
     assert not loaded & {"tomllib", "difflib", "subprocess", "argparse", "json", "dataclasses", "pathlib"}

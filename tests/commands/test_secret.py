@@ -20,7 +20,7 @@ from credential_helper import replies, tools
 from credential_helper.commands import secret
 from integration.conftest import Launcher, Options, Result, Running
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "s3cr3t of the ci"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
 JWK = '{"kty": "EC", "d": "s3cr3t"}'

@@ -271,7 +271,7 @@ def test_only_these_modules_are_loaded(world: World) -> None:
         env=world.environ,
         capture_output=True,
         check=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert done.stdout == ANSWER
     loaded = set(done.stderr.decode().split())
@@ -293,7 +293,7 @@ def test_the_executable_replays_without_a_socket_or_the_slow_path(world: World) 
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=world.environ, capture_output=True, cwd=Path(__file__).parents[1]
+        [sys.executable, "-c", program], env=world.environ, capture_output=True, cwd=Path(__file__).parents[2]
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, ANSWER, b"")
 
@@ -304,7 +304,7 @@ def _run(world: World, *redirections: str) -> subprocess.CompletedProcess[bytes]
         ["/bin/sh", "-c", f'"$0" -m credential_helper kubectl --profile prod {words}', sys.executable],
         env={**world.environ, "KUBERNETES_EXEC_INFO": INFO.decode()},
         capture_output=True,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
 

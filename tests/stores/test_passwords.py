@@ -22,7 +22,7 @@ from credential_helper.stores.passwords import INDEX, Passwords, Storage
 from credential_helper.system.clock import SystemClock
 from tests.helpers.passwords import House
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GIT = {"protocol": "https", "host": "git.example.com", "username": "ada", "password": "s3cret-of-ada"}
 DOCKER = {"server": "registry.example.com", "username": "ada", "password": "s3cret-of-ada"}
 HOST = {"protocol": "https", "host": "git.example.com"}
