@@ -24,8 +24,8 @@ from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
 from credential_helper.tools import kubectl, own_json, wire
 from credential_helper.tools.contract import Asked, Exchange
+from tests.helpers.programs import CHECKOUT
 
-CHECKOUT = Path(__file__).parent.parent
 FILES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 PAGES = {path.relative_to(CHECKOUT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 README = PAGES["README.md"]

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -29,10 +28,10 @@ from integration.embedded_provider import (
     Provider,
 )
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import CHECKOUT
 
 AUDIENCE = "https://kubernetes.example.com"
 SECRET = "s e/cr:et%+"
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -444,7 +443,7 @@ def test_bodies_of_no_sane_length_are_refused(running: EmbeddedProvider) -> None
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "integration.embedded_provider", *arguments],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         env=os.environ | {SECRET_VARIABLE: SECRET},
         stdout=subprocess.PIPE,
         text=True,
@@ -472,7 +471,7 @@ def test_as_a_program_it_does_not_outlive_its_parent() -> None:
         "print(child.pid, child.stdout.readline(), end='', flush=True)\n"
         "os._exit(0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
     issuer = done.stdout.split()[1]
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

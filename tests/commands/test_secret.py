@@ -19,8 +19,8 @@ import pytest
 from credential_helper import replies, tools
 from credential_helper.commands import secret
 from integration.conftest import Launcher, Options, Result, Running
+from tests.helpers.programs import CHECKOUT
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRET = "s3cr3t of the ci"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
 JWK = '{"kty": "EC", "d": "s3cr3t"}'
@@ -66,7 +66,7 @@ class Desk:
         self.refuses = ""
 
     def start(self, *words: str, **options: Unpack[Options]) -> Running:
-        command = [sys.executable, "-c", START, str(ROOT), str(self.keyring), self.refuses, *words]
+        command = [sys.executable, "-c", START, str(CHECKOUT), str(self.keyring), self.refuses, *words]
         return self.launcher.start(command, **options)
 
     def __call__(self, *words: str, stdin: bytes = b"") -> Result:

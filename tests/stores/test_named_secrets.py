@@ -19,8 +19,8 @@ from credential_helper.stores.private_files import State
 from credential_helper.system.clock import SystemClock
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import LOCKED, FolderKeyring
+from tests.helpers.programs import CHECKOUT
 
-ROOT = Path(__file__).resolve().parents[2]
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
 
 
@@ -255,7 +255,7 @@ else:
 
 
 def work(folder: Path, action: str, name: str, value: str = "", where: str = "", call: str = "") -> list[str]:
-    return [sys.executable, "-c", WORK, str(ROOT), str(folder), action, name, value, where or "before", call]
+    return [sys.executable, "-c", WORK, str(CHECKOUT), str(folder), action, name, value, where or "before", call]
 
 
 @pytest.mark.parametrize(

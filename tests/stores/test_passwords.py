@@ -20,9 +20,10 @@ from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores import lock
 from credential_helper.stores.passwords import INDEX, Passwords, Storage
 from credential_helper.system.clock import SystemClock
+from tests.helpers.keyrings import LOCKED
 from tests.helpers.passwords import House
+from tests.helpers.programs import CHECKOUT
 
-ROOT = Path(__file__).resolve().parents[2]
 GIT = {"protocol": "https", "host": "git.example.com", "username": "ada", "password": "s3cret-of-ada"}
 DOCKER = {"server": "registry.example.com", "username": "ada", "password": "s3cret-of-ada"}
 HOST = {"protocol": "https", "host": "git.example.com"}
@@ -268,14 +269,14 @@ def test_the_listing_asks_no_keyring_and_shows_no_secret(house: House) -> None:
     passwords = house.passwords("keyring")
     passwords.store(OF_DOCKER, DOCKER | {"server": "a"})
     passwords.store(OF_DOCKER, DOCKER | {"server": "b"})
-    house.keyring.refuses = {"read", "write", "delete"}
+    house.keyring.refuses = dict.fromkeys(("read", "write", "delete"), LOCKED)
     house.keyring.calls.clear()
     assert passwords.listing(OF_DOCKER) == [{"server": "a", "username": "ada"}, {"server": "b", "username": "ada"}]
     assert house.keyring.calls == []
 
 
 def test_without_a_keyring_store_says_what_to_do_and_leaves_nothing(house: House) -> None:
-    house.keyring.refuses = {"write"}
+    house.keyring.refuses = {"write": LOCKED}
     passwords = house.passwords("keyring")
     with pytest.raises(StoreError) as caught:
         passwords.store(OF_DOCKER, DOCKER)
@@ -291,7 +292,7 @@ def test_without_a_keyring_store_says_what_to_do_and_leaves_nothing(house: House
 def test_a_failed_store_keeps_what_was_there(house: House) -> None:
     passwords = house.passwords("keyring")
     passwords.store(OF_DOCKER, DOCKER)
-    house.keyring.refuses = {"write"}
+    house.keyring.refuses = {"write": LOCKED}
     with pytest.raises(StoreError):
         passwords.store(OF_DOCKER, DOCKER | {"password": "new"})
     assert passwords.get(OF_DOCKER, DOCKER) == DOCKER
@@ -300,25 +301,25 @@ def test_a_failed_store_keeps_what_was_there(house: House) -> None:
 def test_a_locked_keyring_is_unavailable_and_not_empty(house: House) -> None:
     passwords = house.passwords("keyring")
     passwords.store(OF_GIT, GIT)
-    house.keyring.refuses = {"read"}
+    house.keyring.refuses = {"read": LOCKED}
     with pytest.raises(StoreError):
         passwords.get(OF_GIT, HOST)
     with pytest.raises(StoreError):
         passwords.erase(OF_GIT, HOST | {"password": "s3cret-of-ada"})
     assert passwords.get(OF_GIT, HOST | {"username": "bob"}) is None
-    house.keyring.refuses = set()
+    house.keyring.refuses = {}
     assert passwords.get(OF_GIT, HOST) == GIT
 
 
 def test_what_a_locked_keyring_would_not_delete_is_never_answered_and_goes_later(house: House) -> None:
     passwords = house.passwords("keyring")
     passwords.store(OF_DOCKER, DOCKER)
-    house.keyring.refuses = {"delete"}
+    house.keyring.refuses = {"delete": LOCKED}
     assert passwords.erase(OF_DOCKER, DOCKER) == 1
     assert passwords.get(OF_DOCKER, DOCKER) is None
     assert len(house.keyring.names()) == 1
     assert "until the next change" in house.notes[-1]
-    house.keyring.refuses = set()
+    house.keyring.refuses = {}
     passwords.store(OF_DOCKER, DOCKER | {"server": "other"})
     assert len(house.keyring.names()) == 1
     assert passwords.get(OF_DOCKER, {"server": "other"}) is not None
@@ -492,7 +493,7 @@ print(passwords.get(OF_DOCKER, {"server": sys.argv[3]})["password"])
 def child(folder: Path, storage: Storage, server: str, turns: int = 1) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(folder), storage, server, str(turns)],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         env={"PATH": os.environ["PATH"]},
         stdout=subprocess.PIPE,
         text=True,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 from credential_helper import tools
 from credential_helper.tools import LISTED, TOOLS
+from tests.helpers.programs import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
 EXEC_INFO = {"KUBERNETES_EXEC_INFO": "{}"}
 PROGRAMS = ("credential-helper", "git-credential-helper", "docker-credential-helper")
 WORDS = (
@@ -72,10 +71,10 @@ def test_what_is_replayed_stands_in_a_place_that_the_hot_path_knows() -> None:
 @pytest.mark.parametrize("row", [row for row in TOOLS.values() if row.hosts is not None], ids=lambda row: str(row.name))
 def test_a_tool_has_a_file_a_transcript_a_suite_and_a_page(row: tools.Tool) -> None:
     """What a new tool costs: see docs/development.md."""
-    assert (ROOT / "credential_helper" / "tools" / f"{row.name}.py").is_file()
-    assert (ROOT / "tests" / "conversations" / f"{row.name}.txt").is_file()
-    assert (ROOT / "docs" / "tools" / f"{row.name}.md").is_file()
-    suites = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob(f"test_{row.name}.py")]
+    assert (CHECKOUT / "credential_helper" / "tools" / f"{row.name}.py").is_file()
+    assert (CHECKOUT / "tests" / "conversations" / f"{row.name}.txt").is_file()
+    assert (CHECKOUT / "docs" / "tools" / f"{row.name}.md").is_file()
+    suites = [file.read_text(encoding="utf-8") for file in (CHECKOUT / "tests").rglob(f"test_{row.name}.py")]
     assert any("ListedToolContract)" in suite and f'tool = "{row.name}"' in suite for suite in suites)
 
 

@@ -56,7 +56,7 @@ def stays_away(_asked: dict[str, str], _visit: Visit) -> None:
     """Somebody closes the tab."""
 
 
-class FakeStage:
+class BrowserStage:
     """Keeps what a grant hands over, and plays the browser by real HTTP; when that is done, the fake clock runs on."""
 
     def __init__(self, clock: FakeClock, play: Play | None = None) -> None:
@@ -161,18 +161,18 @@ def provider(hostile: HostileProvider, clock: FakeClock) -> Provider:
 
 
 @pytest.fixture
-def stage(clock: FakeClock) -> Iterator[FakeStage]:
-    made = FakeStage(clock)
+def stage(clock: FakeClock) -> Iterator[BrowserStage]:
+    made = BrowserStage(clock)
     yield made
     made.end(False)
 
 
-def signs_in(provider: Provider, stage: FakeStage) -> None:
+def signs_in(provider: Provider, stage: BrowserStage) -> None:
     authorization_code.sign_in(provider, stage)
     stage.end(True)
 
 
-def ends(provider: Provider, stage: FakeStage) -> CredentialHelperError:
+def ends(provider: Provider, stage: BrowserStage) -> CredentialHelperError:
     """Return the error that ends a sign-in, after which nobody listens and no code was exchanged."""
     with pytest.raises(CredentialHelperError) as caught:
         authorization_code.sign_in(provider, stage)
@@ -185,7 +185,7 @@ def ends(provider: Provider, stage: FakeStage) -> CredentialHelperError:
     return caught.value
 
 
-def nobody_listens(stage: FakeStage) -> bool:
+def nobody_listens(stage: BrowserStage) -> bool:
     url = urlsplit(stage.parameters["redirect_uri"])
     try:
         socket.create_connection((url.hostname, url.port), timeout=10).close()
@@ -197,7 +197,7 @@ def nobody_listens(stage: FakeStage) -> bool:
 # --- the authorization request ----------------------------------------------------------------------------------------
 
 
-def test_the_request_says_who_asks_for_what(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+def test_the_request_says_who_asks_for_what(hostile: HostileProvider, clock: FakeClock, stage: BrowserStage) -> None:
     provider = browser_provider(
         hostile,
         clock,
@@ -226,7 +226,7 @@ def test_the_request_says_who_asks_for_what(hostile: HostileProvider, clock: Fak
 
 
 def test_no_parameter_is_empty_or_sent_twice_but_resource(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     provider = browser_provider(
         hostile,
@@ -249,7 +249,7 @@ class Enough(Exception):
     """The prompt has been seen."""
 
 
-def asked_only(provider: Provider, stage: FakeStage) -> Prompt:
+def asked_only(provider: Provider, stage: BrowserStage) -> Prompt:
     """Return the prompt of a sign-in that goes no further."""
 
     def stop() -> None:
@@ -273,7 +273,7 @@ def asked_only(provider: Provider, stage: FakeStage) -> Prompt:
     ],
 )
 def test_the_query_of_the_endpoint_is_kept_but_never_doubles_ours(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, query: str, kept: str
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, query: str, kept: str
 ) -> None:
     hostile.serve_metadata(authorization_endpoint=f"{hostile.url}/authorize?{query}")
     address = asked_only(provider, stage).verification_uri
@@ -283,7 +283,7 @@ def test_the_query_of_the_endpoint_is_kept_but_never_doubles_ours(
 
 
 def test_what_the_provider_needs_is_sent_unless_the_profile_says_otherwise(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     provider = browser_provider(hostile, clock, provider="google", parameters=(("prompt", "select_account"),))
     known = dict(provider.known.authorization_parameters)
@@ -295,25 +295,25 @@ def test_what_the_provider_needs_is_sent_unless_the_profile_says_otherwise(
 
 
 def test_offline_access_is_consented_to_where_nobody_knows_the_provider(
-    hostile: HostileProvider, clock: FakeClock, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, provider: Provider, stage: BrowserStage
 ) -> None:
     """OIDC Core §11 lets a provider ignore offline_access without it."""
     asked_only(provider, stage)
     assert stage.parameters["prompt"] == "consent"
-    other = FakeStage(clock)
+    other = BrowserStage(clock)
     asked_only(browser_provider(hostile, clock, scope=("openid",)), other)
     assert "prompt" not in other.parameters
 
 
 def test_an_empty_parameter_takes_out_what_the_provider_would_need(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     asked_only(browser_provider(hostile, clock, provider="google", parameters=(("prompt", ""),)), stage)
     assert "prompt" not in stage.parameters
 
 
 def test_c35_the_challenge_is_s256_of_a_verifier_that_only_the_token_request_has(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     signs_in(provider, stage)
     (request,) = hostile.to("/token")
@@ -331,7 +331,7 @@ def test_c35_verifier_state_and_nonce_are_new_for_each_sign_in(
 ) -> None:
     seen: list[str] = []
     for _ in range(3):
-        stage = FakeStage(clock)
+        stage = BrowserStage(clock)
         signs_in(provider, stage)
         fresh = [stage.parameters[name] for name in ("state", "nonce", "code_challenge")]
         assert all(len(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))) >= 16 for value in fresh)
@@ -341,14 +341,16 @@ def test_c35_verifier_state_and_nonce_are_new_for_each_sign_in(
 
 @pytest.mark.parametrize(("scope", "expected"), [(("openid", "email"), True), (("read:user",), False)])
 def test_a_nonce_is_sent_and_handed_on_only_where_an_id_token_is_asked_for(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, scope: tuple[str, ...], *, expected: bool
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage, scope: tuple[str, ...], *, expected: bool
 ) -> None:
     signs_in(browser_provider(hostile, clock, scope=scope), stage)
     assert ("nonce" in stage.parameters) is expected
     assert stage.tokens[0].nonce == stage.parameters.get("nonce")
 
 
-def test_the_redirect_uri_of_the_profile_is_used(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+def test_the_redirect_uri_of_the_profile_is_used(
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
+) -> None:
     redirect_uri = f"http://localhost:{free_port()}/back"
     signs_in(browser_provider(hostile, clock, redirect_uri=redirect_uri), stage)
     assert stage.parameters["redirect_uri"] == redirect_uri
@@ -356,7 +358,7 @@ def test_the_redirect_uri_of_the_profile_is_used(hostile: HostileProvider, clock
 
 
 def test_without_one_the_providers_is_used_and_a_free_port(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     assert provider.known.redirect_uri == "http://127.0.0.1/callback"
     signs_in(provider, stage)
@@ -367,7 +369,7 @@ def test_without_one_the_providers_is_used_and_a_free_port(
 
 
 def test_where_the_provider_compares_the_port_it_is_the_one(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     provider = browser_provider(hostile, clock, provider="auth0")
     try:
@@ -378,7 +380,7 @@ def test_where_the_provider_compares_the_port_it_is_the_one(
 
 
 def test_the_prompt_holds_what_a_person_and_another_process_need(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, clock: FakeClock
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, clock: FakeClock
 ) -> None:
     now = clock.now()
     signs_in(provider, stage)
@@ -404,7 +406,7 @@ def test_the_prompt_holds_what_a_person_and_another_process_need(
 
 
 def test_a_provider_without_the_endpoint_is_a_matter_of_configuration(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     hostile.serve_metadata(authorization_endpoint=None)
     error = ends(provider, stage)
@@ -415,14 +417,14 @@ def test_a_provider_without_the_endpoint_is_a_matter_of_configuration(
 
 
 def test_the_endpoint_of_the_profile_replaces_the_discovered_one(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     endpoints = Endpoints(authorization=f"{hostile.url}/mine?a=b")
     prompt = asked_only(browser_provider(hostile, clock, endpoints=endpoints), stage)
     assert prompt.verification_uri.startswith(f"{hostile.url}/mine?a=b&response_type=code&")
 
 
-def test_old_metadata_is_renewed_at_a_sign_in(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+def test_old_metadata_is_renewed_at_a_sign_in(hostile: HostileProvider, clock: FakeClock, stage: BrowserStage) -> None:
     documents = Memory()
     browser_provider(hostile, clock, documents=documents).metadata()
     clock.advance(25 * 3600)
@@ -431,7 +433,7 @@ def test_old_metadata_is_renewed_at_a_sign_in(hostile: HostileProvider, clock: F
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_asked(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         redirect_uri = f"http://127.0.0.1:{other.getsockname()[1]}/callback"
@@ -443,7 +445,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_asked(
 
 
 def test_a_fixed_port_is_waited_for_because_another_sign_in_may_have_it(
-    hostile: HostileProvider, stage: FakeStage
+    hostile: HostileProvider, stage: BrowserStage
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         redirect_uri = f"http://127.0.0.1:{other.getsockname()[1]}/callback"
@@ -470,7 +472,7 @@ def port_is_waited_for(hostile: HostileProvider, **settings: Any) -> float:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortTaken) as caught:
         redirect_uri = f"http://127.0.0.1:{other.getsockname()[1]}/callback"
         provider = browser_provider(hostile, clock, redirect_uri=redirect_uri, **settings)
-        authorization_code.sign_in(provider, FakeStage(clock))
+        authorization_code.sign_in(provider, BrowserStage(clock))
     assert "another sign-in may be waiting in a browser" in (caught.value.hint or "")
     return sum(clock.slept)
 
@@ -486,7 +488,7 @@ def test_a_port_is_waited_for_only_where_there_is_no_other_way(hostile: HostileP
 # --- the callback -----------------------------------------------------------------------------------------------------
 
 
-def test_the_code_is_exchanged_for_tokens(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+def test_the_code_is_exchanged_for_tokens(hostile: HostileProvider, provider: Provider, stage: BrowserStage) -> None:
     signs_in(provider, stage)
     (request,) = hostile.to("/token")
     assert (request.method, request.query) == ("POST", "")
@@ -503,14 +505,14 @@ def test_the_code_is_exchanged_for_tokens(hostile: HostileProvider, provider: Pr
     assert tokens.nonce == stage.parameters["nonce"]
 
 
-def test_a_confidential_client_authenticates(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+def test_a_confidential_client_authenticates(hostile: HostileProvider, clock: FakeClock, stage: BrowserStage) -> None:
     signs_in(browser_provider(hostile, clock, secret="s3cr3t"), stage)
     assert "authorization" in hostile.to("/token")[0].headers
     assert "s3cr3t" not in stage.asked[0].verification_uri
 
 
 @pytest.mark.parametrize("worked", [True, False])
-def test_the_page_tells_how_everything_ended(provider: Provider, stage: FakeStage, *, worked: bool) -> None:
+def test_the_page_tells_how_everything_ended(provider: Provider, stage: BrowserStage, *, worked: bool) -> None:
     authorization_code.sign_in(provider, stage)
     assert stage.tokens
     assert not stage.pages  # the tokens have still to be verified
@@ -520,7 +522,7 @@ def test_the_page_tells_how_everything_ended(provider: Provider, stage: FakeStag
     assert nobody_listens(stage)
 
 
-def test_strays_are_waited_over(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+def test_strays_are_waited_over(hostile: HostileProvider, provider: Provider, stage: BrowserStage) -> None:
     def play(asked: dict[str, str], visit: Visit) -> None:
         own = asked["redirect_uri"]
         visit(f"{own.removesuffix('/callback')}/favicon.ico")
@@ -537,7 +539,7 @@ def test_strays_are_waited_over(hostile: HostileProvider, provider: Provider, st
     assert [request.field("code") for request in hostile.to("/token")] == [CODE]
 
 
-def test_a_reload_is_no_second_exchange(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+def test_a_reload_is_no_second_exchange(hostile: HostileProvider, provider: Provider, stage: BrowserStage) -> None:
     def play(asked: dict[str, str], visit: Visit) -> None:
         def reload() -> None:
             with contextlib.suppress(OSError, http.client.HTTPException):  # it may be over already
@@ -577,7 +579,7 @@ def test_a_reload_is_no_second_exchange(hostile: HostileProvider, provider: Prov
 def test_what_the_provider_refuses_is_explained(
     hostile: HostileProvider,
     provider: Provider,
-    stage: FakeStage,
+    stage: BrowserStage,
     error: str,
     description: str | None,
     sentence: str,
@@ -595,7 +597,7 @@ def test_what_the_provider_refuses_is_explained(
 
 @pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
 def test_a_provider_that_cannot_answer_now_is_no_refusal(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, error: str
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, error: str
 ) -> None:
     stage.play = comes_back_with_error(error, "try later")
     failed = ends(provider, stage)
@@ -604,7 +606,7 @@ def test_a_provider_that_cannot_answer_now_is_no_refusal(
     assert "did not work" in stage.page
 
 
-def test_what_the_provider_says_is_harmless(provider: Provider, stage: FakeStage) -> None:
+def test_what_the_provider_says_is_harmless(provider: Provider, stage: BrowserStage) -> None:
     def play(asked: dict[str, str], visit: Visit) -> None:
         words = f"\x1b[2Jno\u202e\n{asked['state']} {'x' * 1000}"
         comes_back_with_error("access_denied", words)(asked, visit)
@@ -618,7 +620,7 @@ def test_what_the_provider_says_is_harmless(provider: Provider, stage: FakeStage
 
 @pytest.mark.parametrize("error", ["\x1b[2J", "two words", "x" * 500, "\u00e4"])
 def test_an_error_that_is_none_of_oauths_ends_the_sign_in_as_well(
-    provider: Provider, stage: FakeStage, error: str
+    provider: Provider, stage: BrowserStage, error: str
 ) -> None:
     stage.play = comes_back_with_error(error)
     refused = ends(provider, stage)
@@ -633,7 +635,7 @@ def test_an_error_that_is_none_of_oauths_ends_the_sign_in_as_well(
 
 @pytest.mark.parametrize("advertised", [True, False])
 def test_c51_an_answer_of_the_issuer_is_believed(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, *, advertised: bool
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, *, advertised: bool
 ) -> None:
     hostile.serve_metadata(authorization_response_iss_parameter_supported=advertised)
     stage.play = comes_back(iss=hostile.issuer)
@@ -641,7 +643,9 @@ def test_c51_an_answer_of_the_issuer_is_believed(
     assert stage.tokens
 
 
-def test_c51_without_the_announcement_an_answer_need_not_say_whose_it_is(provider: Provider, stage: FakeStage) -> None:
+def test_c51_without_the_announcement_an_answer_need_not_say_whose_it_is(
+    provider: Provider, stage: BrowserStage
+) -> None:
     signs_in(provider, stage)
     assert stage.tokens
 
@@ -649,7 +653,7 @@ def test_c51_without_the_announcement_an_answer_need_not_say_whose_it_is(provide
 @pytest.mark.parametrize("advertised", [True, False])
 @pytest.mark.parametrize("iss", ["https://evil.example", "ISSUER/", "issuer", "ISSUER?", "\x1b[2J"])
 def test_c51_an_answer_of_another_issuer_ends_the_sign_in(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, iss: str, *, advertised: bool
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, iss: str, *, advertised: bool
 ) -> None:
     hostile.serve_metadata(authorization_response_iss_parameter_supported=advertised)
     stage.play = comes_back(iss=iss.replace("ISSUER", hostile.issuer))
@@ -664,7 +668,7 @@ def test_c51_an_answer_of_another_issuer_ends_the_sign_in(
 
 
 def test_c51_an_answer_that_does_not_say_whose_it_is_ends_the_sign_in_where_it_was_announced(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     hostile.serve_metadata(authorization_response_iss_parameter_supported=True)
     error = ends(provider, stage)
@@ -674,7 +678,7 @@ def test_c51_an_answer_that_does_not_say_whose_it_is_ends_the_sign_in_where_it_w
 
 
 def test_c51_an_error_of_another_issuer_is_not_taken_for_the_providers(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     stage.play = comes_back_with_error("access_denied", "no", iss="https://evil.example")
     error = ends(provider, stage)
@@ -684,7 +688,7 @@ def test_c51_an_error_of_another_issuer_is_not_taken_for_the_providers(
     assert error.error is None
 
 
-def test_c51_the_form_of_the_document_counts(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+def test_c51_the_form_of_the_document_counts(hostile: HostileProvider, provider: Provider, stage: BrowserStage) -> None:
     hostile.serve_metadata(issuer=f"{hostile.issuer}/", authorization_response_iss_parameter_supported=True)
     stage.play = comes_back(iss=f"{hostile.issuer}/")
     signs_in(provider, stage)
@@ -692,7 +696,7 @@ def test_c51_the_form_of_the_document_counts(hostile: HostileProvider, provider:
 
 
 def test_c51_without_a_document_a_final_slash_is_no_difference(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     endpoints = Endpoints(
         authorization=f"{hostile.url}/authorize", token=f"{hostile.url}/token", jwks=f"{hostile.url}/jwks"
@@ -708,7 +712,7 @@ def test_c51_without_a_document_a_final_slash_is_no_difference(
     ("iss", "believed"), [("/login/oauth", True), (None, True), ("/login", False), ("/login/oauth/x", False)]
 )
 def test_c51_github_calls_itself_otherwise_at_the_redirect(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, issuer: str, iss: str | None, *, believed: bool
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage, issuer: str, iss: str | None, *, believed: bool
 ) -> None:
     """Since 2026: https://github.com/openiddict/openiddict-core/pull/2529."""
     hostile.script("/login/oauth/access_token", SUCCESS)
@@ -734,7 +738,7 @@ def test_c51_github_calls_itself_otherwise_at_the_redirect(
     ],
 )
 def test_c51_of_several_tenants_one_answers(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, iss: str, *, believed: bool
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage, iss: str, *, believed: bool
 ) -> None:
     """Entra's common: which tenant it is says the ID token."""
     path = "/common/v2.0/.well-known/openid-configuration"
@@ -755,7 +759,7 @@ def test_c51_of_several_tenants_one_answers(
 
 
 def test_c39_nobody_is_waited_for_longer_than_five_minutes(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage, clock: FakeClock
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage, clock: FakeClock
 ) -> None:
     stage.play = stays_away
     began = clock.now()
@@ -771,7 +775,7 @@ def test_c39_nobody_is_waited_for_longer_than_five_minutes(
 
 
 def test_the_hint_names_the_redirect_uri_that_was_sent(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
     redirect_uri = f"http://127.0.0.1:{free_port()}/callback"
     stage.play = stays_away
@@ -781,7 +785,7 @@ def test_the_hint_names_the_redirect_uri_that_was_sent(
 
 @pytest.mark.parametrize(("wall", "ticks"), [(1e6, 0.0), (-1e6, 300.0)], ids=["suspended", "set back"])
 def test_c39_each_clock_alone_ends_the_wait(
-    provider: Provider, stage: FakeStage, clock: FakeClock, wall: float, ticks: float
+    provider: Provider, stage: BrowserStage, clock: FakeClock, wall: float, ticks: float
 ) -> None:
     def jump() -> None:
         assert len(stage.paused) == 1
@@ -794,7 +798,9 @@ def test_c39_each_clock_alone_ends_the_wait(
     assert isinstance(ends(provider, stage), AuthorizationError)
 
 
-def test_a_pause_that_ends_early_is_followed_by_another(provider: Provider, stage: FakeStage, clock: FakeClock) -> None:
+def test_a_pause_that_ends_early_is_followed_by_another(
+    provider: Provider, stage: BrowserStage, clock: FakeClock
+) -> None:
     stage.sleep = lambda seconds: clock.sleep(min(seconds, 100.0))
     stage.play = stays_away
     ends(provider, stage)
@@ -802,7 +808,7 @@ def test_a_pause_that_ends_early_is_followed_by_another(provider: Provider, stag
 
 
 def test_after_a_minute_the_terminal_says_what_the_browser_may_be_showing(
-    provider: Provider, stage: FakeStage, clock: FakeClock
+    provider: Provider, stage: BrowserStage, clock: FakeClock
 ) -> None:
     """A redirect URI that is not registered is an error of the provider's own page: nothing comes back here."""
     stage.play = stays_away
@@ -824,7 +830,7 @@ def raises(problem: BaseException) -> Callable[[], None]:
     return fail
 
 
-def test_ctrl_c_while_waiting_closes_the_listener(provider: Provider, stage: FakeStage) -> None:
+def test_ctrl_c_while_waiting_closes_the_listener(provider: Provider, stage: BrowserStage) -> None:
     stage.play = stays_away
     stage.while_waiting = raises(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -833,7 +839,7 @@ def test_ctrl_c_while_waiting_closes_the_listener(provider: Provider, stage: Fak
 
 
 def test_ctrl_c_after_the_callback_tells_the_browser(
-    hostile: HostileProvider, provider: Provider, stage: FakeStage
+    hostile: HostileProvider, provider: Provider, stage: BrowserStage
 ) -> None:
     stage.before_redeeming = raises(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -844,9 +850,9 @@ def test_ctrl_c_after_the_callback_tells_the_browser(
 
 
 def test_a_stage_that_cannot_ask_leaves_nobody_listening(
-    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+    hostile: HostileProvider, clock: FakeClock, stage: BrowserStage
 ) -> None:
-    class CannotAsk(FakeStage):
+    class CannotAsk(BrowserStage):
         def ask(self, prompt: Prompt) -> None:
             self.asked.append(prompt)
             raise Enough
@@ -875,7 +881,7 @@ def test_a_stage_that_cannot_ask_leaves_nobody_listening(
 def test_a_code_is_exchanged_once_whatever_comes_of_it(
     hostile: HostileProvider,
     provider: Provider,
-    stage: FakeStage,
+    stage: BrowserStage,
     behaviour: Any,
     expected: type[CredentialHelperError],
     code: str | None,
@@ -889,7 +895,7 @@ def test_a_code_is_exchanged_once_whatever_comes_of_it(
     assert "did not work" in stage.page
 
 
-def test_a_refused_code_is_said_in_words(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+def test_a_refused_code_is_said_in_words(hostile: HostileProvider, provider: Provider, stage: BrowserStage) -> None:
     hostile.script("/token", oauth_error("invalid_grant", description=f"Invalid authorization code {CODE}"))
     error = ends(provider, stage)
     assert error.sentence.startswith(f"{hostile.host} refused the authorization code (invalid_grant: Invalid")

@@ -40,7 +40,7 @@ PASSWORD = "correct+horse/battery&staple"
 NAME = "ada@example.com"
 
 
-class FakeStage:
+class TypingStage:
     """A person who types, and what they are shown."""
 
     def __init__(self, *typed: str) -> None:
@@ -118,7 +118,7 @@ def make(hostile: HostileProvider, clock: FakeClock) -> Make:
     return made
 
 
-def failure(provider: Provider, stage: FakeStage) -> CredentialHelperError:
+def failure(provider: Provider, stage: TypingStage) -> CredentialHelperError:
     """Return the error of a sign-in; whatever it is, the password is nowhere in it."""
     with pytest.raises(CredentialHelperError) as caught:
         password.sign_in(provider, stage)
@@ -132,14 +132,14 @@ def failure(provider: Provider, stage: FakeStage) -> CredentialHelperError:
 def refusal(hostile: HostileProvider, provider: Provider, *behaviours: Behaviour) -> CredentialHelperError:
     """Return the error that the provider's answers make of a sign-in with a typed password."""
     hostile.script("/token", *behaviours)
-    return failure(provider, FakeStage(PASSWORD))
+    return failure(provider, TypingStage(PASSWORD))
 
 
 # --- the request ------------------------------------------------------------------------------------------------------
 
 
 def test_the_person_is_asked_for_name_and_password(hostile: HostileProvider, make: Make, clock: FakeClock) -> None:
-    stage = FakeStage(NAME, PASSWORD)
+    stage = TypingStage(NAME, PASSWORD)
     password.sign_in(make(audience="https://api.example.com"), stage)
     assert stage.order() == ["ask", "warn", "shown", "hidden", "redeem"]
     prompt = dict(stage.events)["ask"]
@@ -165,40 +165,40 @@ def test_the_person_is_asked_for_name_and_password(hostile: HostileProvider, mak
 
 
 def test_the_account_is_the_user_name(hostile: HostileProvider, make: Make) -> None:
-    stage = FakeStage(PASSWORD)
+    stage = TypingStage(PASSWORD)
     password.sign_in(make(account=NAME), stage)
     assert stage.order() == ["ask", "warn", "hidden", "redeem"]
     assert hostile.to("/token")[0].field("username") == NAME
 
 
 def test_an_unattended_job_reads_it_and_asks_nobody(hostile: HostileProvider, make: Make) -> None:
-    stage = FakeStage()
+    stage = TypingStage()
     password.sign_in(make(secret=PASSWORD, account=NAME), stage)
     assert stage.order() == ["warn", "redeem"]
     assert hostile.to("/token")[0].field("password") == PASSWORD
 
 
 def test_a_realm_makes_it_auth0_s_variant(hostile: HostileProvider, make: Make) -> None:
-    password.sign_in(make(account=NAME, realm="Username-Password-Authentication"), FakeStage(PASSWORD))
+    password.sign_in(make(account=NAME, realm="Username-Password-Authentication"), TypingStage(PASSWORD))
     (request,) = hostile.to("/token")
     assert request.field("grant_type") == PASSWORD_REALM
     assert request.field("realm") == "Username-Password-Authentication"
 
 
 def test_a_confidential_client_proves_itself(hostile: HostileProvider, make: Make) -> None:
-    password.sign_in(make(account=NAME, client_secret="s3cr3t", client_authentication="post"), FakeStage(PASSWORD))
+    password.sign_in(make(account=NAME, client_secret="s3cr3t", client_authentication="post"), TypingStage(PASSWORD))
     assert hostile.to("/token")[0].field("client_secret") == "s3cr3t"
 
 
 def test_a_password_is_sent_as_it_was_typed(hostile: HostileProvider, make: Make) -> None:
     odd = "  pass wörd \N{SNOWMAN}%2B "
-    password.sign_in(make(), FakeStage(f" {NAME} ", odd))
+    password.sign_in(make(), TypingStage(f" {NAME} ", odd))
     (request,) = hostile.to("/token")
     assert (request.field("username"), request.field("password")) == (NAME, odd)
 
 
 def test_a_name_from_outside_is_shown_harmless(make: Make) -> None:
-    stage = FakeStage(PASSWORD)
+    stage = TypingStage(PASSWORD)
     password.sign_in(make(account="ada\x1b[31m\u202e@example.com"), stage)
     assert str(stage.events[2][1]).startswith("password for ada[31m@example.com at ")
 
@@ -208,7 +208,7 @@ def test_a_name_from_outside_is_shown_harmless(make: Make) -> None:
 
 def test_it_warns_every_time_and_says_what_is_better(make: Make) -> None:
     provider = make(secret=PASSWORD, account=NAME)
-    stage = FakeStage()
+    stage = TypingStage()
     password.sign_in(provider, stage)
     password.sign_in(provider, stage)
     warnings = [str(said) for event, said in stage.events if event == "warn"]
@@ -218,7 +218,7 @@ def test_it_warns_every_time_and_says_what_is_better(make: Make) -> None:
 
 
 def test_without_legacy_nothing_is_asked_or_sent(hostile: HostileProvider, make: Make) -> None:
-    stage = FakeStage(NAME, PASSWORD)
+    stage = TypingStage(NAME, PASSWORD)
     error = failure(make(legacy=False), stage)
     assert isinstance(error, ConfigurationError)
     assert "legacy = true" in error.sentence
@@ -231,7 +231,7 @@ def test_no_password_is_typed_for_nothing(hostile: HostileProvider, make: Make) 
     """Where the provider cannot be reached it is known before anybody types."""
     hostile.script("/.well-known/openid-configuration", html(503))
     hostile.script("/.well-known/oauth-authorization-server", html(503))
-    stage = FakeStage(NAME, PASSWORD)
+    stage = TypingStage(NAME, PASSWORD)
     failure(make(), stage)
     assert stage.events == []
 
@@ -240,19 +240,19 @@ def test_no_password_is_typed_for_nothing(hostile: HostileProvider, make: Make) 
 def test_nothing_typed_is_nothing_sent(
     hostile: HostileProvider, make: Make, typed: tuple[str, str], named: str
 ) -> None:
-    error = failure(make(), FakeStage(*typed))
+    error = failure(make(), TypingStage(*typed))
     assert isinstance(error, InteractionRequired)
     assert error.sentence == f"no {named} was typed: nothing was sent"
     assert hostile.to("/token") == []
 
 
 def test_an_empty_source_is_nothing_sent(hostile: HostileProvider, make: Make) -> None:
-    assert isinstance(failure(make(secret="", account=NAME), FakeStage()), ConfigurationError)
+    assert isinstance(failure(make(secret="", account=NAME), TypingStage()), ConfigurationError)
     assert hostile.to("/token") == []
 
 
 def test_a_password_without_an_account_is_nobody_s(hostile: HostileProvider, make: Make) -> None:
-    error = failure(make(secret=PASSWORD), FakeStage())
+    error = failure(make(secret=PASSWORD), TypingStage())
     assert isinstance(error, ConfigurationError)
     assert "account" in (error.hint or "")
     assert hostile.to("/token") == []
@@ -343,7 +343,7 @@ def test_a_client_that_was_refused_in_so_many_words_tries_its_other_method(
     hostile: HostileProvider, make: Make
 ) -> None:
     hostile.script("/token", oauth_error("invalid_client", 401), answer(TOKENS))
-    password.sign_in(make(account=NAME, client_secret="s3cr3t"), FakeStage(PASSWORD))
+    password.sign_in(make(account=NAME, client_secret="s3cr3t"), TypingStage(PASSWORD))
     assert [request.field("client_secret") for request in hostile.to("/token")] == [None, "s3cr3t"]
 
 
@@ -375,7 +375,7 @@ def test_a_provider_that_repeats_it_is_not_quoted(hostile: HostileProvider, make
 def test_a_short_one_is_not_quoted_either(hostile: HostileProvider, make: Make, text: str) -> None:
     hostile.script("/token", oauth_error("invalid_grant", 403, f"wrong: {text}!"))
     with pytest.raises(AuthorizationError) as caught:
-        password.sign_in(make(account=NAME), FakeStage(text))
+        password.sign_in(make(account=NAME), TypingStage(text))
     assert "wrong: ***!" in caught.value.sentence
 
 
@@ -401,7 +401,7 @@ def frames(error: BaseException | None) -> Iterator[object]:
 def test_no_exception_keeps_it(hostile: HostileProvider, make: Make, wrong: Behaviour) -> None:
     """Neither in its words nor in the frames behind it, where the request was put together."""
     hostile.script("/token", wrong)
-    stage = FakeStage(PASSWORD)
+    stage = TypingStage(PASSWORD)
     provider = make(account=NAME)
     try:
         password.sign_in(provider, stage)
@@ -415,13 +415,13 @@ def test_no_exception_keeps_it(hostile: HostileProvider, make: Make, wrong: Beha
 
 
 def test_what_was_sent_is_forgotten(make: Make) -> None:
-    stage = FakeStage(PASSWORD)
+    stage = TypingStage(PASSWORD)
     password.sign_in(make(account=NAME), stage)
     kept = vars(stage.exchange).values()
     assert not any(isinstance(value, Secret) and value for value in kept)
 
 
 def test_a_failed_save_is_told_as_it_is(make: Make) -> None:
-    stage = FakeStage(PASSWORD)
+    stage = TypingStage(PASSWORD)
     stage.fails_to_save = StoreError("the disk is full: no default connection")
     assert failure(make(account=NAME), stage) is stage.fails_to_save
