@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from integration.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
+from integration.servers.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 
 ROOT = Path(__file__).parents[1]
 PAIRS = 41

@@ -30,10 +30,10 @@ import filelock
 import msgspec
 import pytest
 
-from integration.chromium import Chromium
-from integration.kube_api import KubeApi
-from integration.provider import AUDIENCE, CLI, Authority, Face, OidcProvider, ProviderError
-from integration.real import missing, need
+from integration.clients.chromium import Chromium
+from integration.clients.real import missing, need
+from integration.servers.kube_api import KubeApi
+from integration.servers.oidc import AUDIENCE, CLI, Authority, Face, OidcProvider, ProviderError
 
 CHECKOUT = Path(__file__).parent.parent
 PACKAGED = ("credential_helper", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")

@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
-from integration.embedded_provider import DEVICE_CLIENT, MACHINE_CLIENT, SECRET_VARIABLE
+from integration.servers.embedded_provider import DEVICE_CLIENT, MACHINE_CLIENT, SECRET_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 EXECUTABLE = Path(sys.executable).with_name("credential-helper")
@@ -51,7 +51,15 @@ class Provider:
 
     def __init__(self, client_secret: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "integration.embedded_provider", "--interval", "1", "--parent", str(os.getpid())],
+            [
+                sys.executable,
+                "-m",
+                "integration.servers.embedded_provider",
+                "--interval",
+                "1",
+                "--parent",
+                str(os.getpid()),
+            ],
             cwd=ROOT,
             env=os.environ | {SECRET_VARIABLE: client_secret},
             stdin=subprocess.DEVNULL,

@@ -20,11 +20,11 @@ import pytest
 from credential_helper.model import Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
+from integration.clients.real import missing
 from integration.conftest import Result
-from integration.havoc import NOBODY, PERSON, PROMPT, Home, Report, walk, with_mounts
-from integration.hostile_provider import HostileProvider, answer
-from integration.provider import M2M_POST, ODD_SECRET, Face, OidcProvider
-from integration.real import missing
+from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, Report, walk, with_mounts
+from integration.servers.hostile_provider import HostileProvider, answer
+from integration.servers.oidc import M2M_POST, ODD_SECRET, Face, OidcProvider
 
 WARNING = "CREDENTIAL_HELPER_STATE_DIR"
 

@@ -25,14 +25,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
-from integration import scenes
-from integration.chromium import Chromium
+from integration.clients.chromium import Chromium
+from integration.clients.real import need
 from integration.conftest import CHECKOUT, Kubectl, Launcher, Runner, Running
-from integration.git_server import GitServer
-from integration.havoc import walk
-from integration.hostile_provider import signing_key
-from integration.kube_api import POD, KubeApi
-from integration.provider import (
+from integration.scenes import sign_ins
+from integration.scenes.homes import walk
+from integration.scenes.sign_ins import CLOSING, Cluster, Value, asked, gone, person, wait_until, write_profiles
+from integration.servers.git_server import GitServer
+from integration.servers.hostile_provider import signing_key
+from integration.servers.kube_api import POD, KubeApi
+from integration.servers.oidc import (
     ADA,
     AUDIENCE,
     CLI_BROWSER,
@@ -43,9 +45,7 @@ from integration.provider import (
     Face,
     OidcProvider,
 )
-from integration.real import need
-from integration.registry import FakeDaemon
-from integration.scenes import CLOSING, Cluster, Value, asked, gone, person, wait_until, write_profiles
+from integration.servers.registry import FakeDaemon
 from integration.test_private_key import keep, written
 
 SELF = "signing in to prod"  # what a prompt says when no other tool asks
@@ -357,7 +357,7 @@ def test_a_browser_leaves_nothing_behind_even_when_a_test_fails() -> None:
 def test_a_browser_does_not_outlive_a_pytest_that_was_killed() -> None:
     need("chromium")
     need("chromedriver")
-    code = "import time; from integration.chromium import Chromium; browser = Chromium().start()\n"
+    code = "import time; from integration.clients.chromium import Chromium; browser = Chromium().start()\n"
     code += "print(browser.folder, *browser.processes, flush=True); time.sleep(300)"
     starter = subprocess.Popen([sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None
@@ -932,7 +932,7 @@ def signs_in_with_a_code(face: Face, running: Running, because: str, *, answers:
     done = running.finish()
     [issued] = face.issued("device_code")
     assert (done.code, done.text) == (0, f"{issued.access_token}\n" if answers else "")
-    assert re.fullmatch(scenes.prompt(face, user_code, asks=SELF, because=because) + CLOSING, done.terminal)
+    assert re.fullmatch(sign_ins.prompt(face, user_code, asks=SELF, because=because) + CLOSING, done.terminal)
     assert "authorization" not in face.counts()
 
 

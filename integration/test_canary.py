@@ -23,8 +23,8 @@ import jwt
 import pytest
 
 from integration.conftest import Result
-from integration.havoc import NOBODY, PERSON, PROMPT, Home, each, walk
-from integration.hostile_provider import (
+from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, each, walk
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,
@@ -41,7 +41,7 @@ from integration.hostile_provider import (
     reset,
     signing_key,
 )
-from integration.provider import CLI, OidcProvider
+from integration.servers.oidc import CLI, OidcProvider
 
 # "%", "/" and "+" would each be written differently in a form, in a URL and in a header.
 CLIENT_SECRET = "canary-client%secret/+cafe"

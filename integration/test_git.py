@@ -18,12 +18,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from integration.clients.real import missing, need
 from integration.conftest import Options, Result, Running
-from integration.git_server import AUTHOR, GitServer, Scheme
-from integration.havoc import NOBODY, Home
-from integration.provider import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, Authority, OidcProvider
-from integration.real import missing, need
-from integration.scenes import asked, gone, wait_until
+from integration.scenes.homes import NOBODY, Home
+from integration.scenes.sign_ins import asked, gone, wait_until
+from integration.servers.git_server import AUTHOR, GitServer, Scheme
+from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, Authority, OidcProvider
 
 COMES_AGAIN = (2, 46)
 SENDS_AUTHTYPE = (2, 54)

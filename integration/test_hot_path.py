@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Result, Runner
-from integration.hostile_provider import signing_key
-from integration.provider import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
-from integration.scenes import asked, person, write_profiles
+from integration.scenes.sign_ins import asked, person, write_profiles
+from integration.servers.hostile_provider import signing_key
+from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
 from integration.test_browser import Begin, begin, tabs
 from integration.test_keyring_end_to_end import KeyringSession, keyring
 from integration.test_password import LABEL, configure, unattended

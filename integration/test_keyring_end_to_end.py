@@ -25,9 +25,9 @@ from typing import Any
 
 import pytest
 
-from integration.havoc import NOBODY, PERSON, PROMPT, Home
-from integration.provider import OidcProvider
-from integration.real import need
+from integration.clients.real import need
+from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home
+from integration.servers.oidc import OidcProvider
 from integration.test_secret_service import wait_for_default_collection
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,9 +17,9 @@ import pytest
 from jwt import get_algorithm_by_name
 
 from integration.conftest import Result
-from integration.havoc import NOBODY, Home
-from integration.hostile_provider import signing_key
-from integration.provider import (
+from integration.scenes.homes import NOBODY, Home
+from integration.servers.hostile_provider import signing_key
+from integration.servers.oidc import (
     ADA,
     AUDIENCE,
     CLI_PASSWORD,

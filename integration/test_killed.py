@@ -25,8 +25,8 @@ import msgspec
 import pytest
 
 from integration.conftest import Running
-from integration.havoc import NOBODY, PERSON, PROMPT, Approver, Home
-from integration.provider import Face, Issued, OidcProvider, Recorded
+from integration.scenes.homes import NOBODY, PERSON, PROMPT, Approver, Home
+from integration.servers.oidc import Face, Issued, OidcProvider, Recorded
 
 SEED = 20261
 LANES = 10  # homes in which things go wrong at the same time

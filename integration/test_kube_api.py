@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from integration.conftest import Kubectl, Launcher, kubectls
-from integration.kube_api import POD, KubeApi, write_kubeconfig
-from integration.provider import AUDIENCE, CLI, DEVICE_CODE_GRANT, OidcProvider
+from integration.servers.kube_api import POD, KubeApi, write_kubeconfig
+from integration.servers.oidc import AUDIENCE, CLI, DEVICE_CODE_GRANT, OidcProvider
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
 PODS = "/api/v1/namespaces/default/pods"

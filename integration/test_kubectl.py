@@ -15,8 +15,19 @@ from typing import Literal
 import pytest
 
 from integration.conftest import Kubectl, Launcher, Result, Runner
-from integration.kube_api import POD, KubeApi
-from integration.provider import (
+from integration.scenes.sign_ins import (
+    CLOSING,
+    Cluster,
+    asked,
+    person,
+    prompt,
+    prompts,
+    sign_in,
+    wait_until,
+    write_profiles,
+)
+from integration.servers.kube_api import POD, KubeApi
+from integration.servers.oidc import (
     AUDIENCE,
     CLI,
     M2M_BASIC,
@@ -27,7 +38,6 @@ from integration.provider import (
     Face,
     OidcProvider,
 )
-from integration.scenes import CLOSING, Cluster, asked, person, prompt, prompts, sign_in, wait_until, write_profiles
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b" * 5000}}
 DOCUMENT = json.dumps(CONFIG_MAP).encode()

@@ -15,11 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from integration.clients.real import need
 from integration.conftest import Kubectl, Launcher, Runner, Running
-from integration.kube_api import POD, KubeApi
-from integration.provider import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, OidcProvider
-from integration.real import need
-from integration.scenes import (
+from integration.scenes.sign_ins import (
     CLOSING,
     Cluster,
     asked,
@@ -31,6 +29,8 @@ from integration.scenes import (
     wait_until,
     write_profiles,
 )
+from integration.servers.kube_api import POD, KubeApi
+from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, OidcProvider
 
 MANY = 20
 SELF = "signing in to prod"  # what a prompt says when no other tool asks

@@ -14,7 +14,7 @@ import jwt
 import pytest
 import requests
 
-from integration.provider import (
+from integration.servers.oidc import (
     AUDIENCE,
     CLI,
     CLI_CONFIDENTIAL,

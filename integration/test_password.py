@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 
+from integration.clients.real import need
 from integration.conftest import Kubectl, Launcher, Result, Runner, Running
-from integration.havoc import walk, write_config
-from integration.hostile_provider import HostileProvider, answer
-from integration.kube_api import POD, KubeApi
-from integration.provider import (
+from integration.scenes.homes import walk, write_config
+from integration.scenes.sign_ins import CLOSING, Cluster, wait_until, write_profiles
+from integration.servers.hostile_provider import HostileProvider, answer
+from integration.servers.kube_api import POD, KubeApi
+from integration.servers.oidc import (
     ADA,
     AUDIENCE,
     BLOCKED,
@@ -38,8 +40,6 @@ from integration.provider import (
     Face,
     OidcProvider,
 )
-from integration.real import need
-from integration.scenes import CLOSING, Cluster, wait_until, write_profiles
 
 WARNING = "credential-helper: warning: "
 LABEL = r"password for (\S+) at (\S+): "

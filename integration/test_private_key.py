@@ -13,9 +13,9 @@ import requests
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from integration.conftest import Result, Runner
-from integration.hostile_provider import SigningKey, signing_key
-from integration.provider import AUDIENCE, DEVICE_CODE_GRANT, Face, OidcProvider, Recorded
-from integration.scenes import Value, sign_in, write_profiles
+from integration.scenes.sign_ins import Value, sign_in, write_profiles
+from integration.servers.hostile_provider import SigningKey, signing_key
+from integration.servers.oidc import AUDIENCE, DEVICE_CODE_GRANT, Face, OidcProvider, Recorded
 
 MACHINE, PERSON = "machine-with-a-key", "cli-with-a-key"
 GRANTS = {MACHINE: ["client_credentials"], PERSON: [DEVICE_CODE_GRANT, "refresh_token"]}

@@ -18,11 +18,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from integration.clients.real import need
 from integration.conftest import Kubectl, Launcher, Options, Result, Runner, Running
-from integration.kube_api import POD, KubeApi
-from integration.provider import AUDIENCE, CLI, CLI_SHORT, OidcProvider
-from integration.real import need
-from integration.scenes import (
+from integration.scenes.sign_ins import (
     CLOSING,
     Cluster,
     asked,
@@ -34,6 +32,8 @@ from integration.scenes import (
     wait_until,
     write_profiles,
 )
+from integration.servers.kube_api import POD, KubeApi
+from integration.servers.oidc import AUDIENCE, CLI, CLI_SHORT, OidcProvider
 
 OTHER_AUDIENCE = "https://other.example.com"
 ESCAPE = "\x1b"

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from integration.real import need
+from integration.clients.real import need
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME, OTHER = "a" * 32, "b" * 32

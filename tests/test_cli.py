@@ -21,8 +21,8 @@ import pytest
 from credential_helper import __version__, cli
 from credential_helper.answers.call import program_name
 from credential_helper.errors import CredentialHelperError
-from integration.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
-from integration.hostile_provider import HostileProvider, answer, closed_port
+from integration.servers.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
+from integration.servers.hostile_provider import HostileProvider, answer, closed_port
 from tests.helpers.programs import CHECKOUT, DEADLINE, START
 
 CANARY = "hunter2-the-canary"

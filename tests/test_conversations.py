@@ -58,8 +58,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import credential_helper
 from credential_helper.providers import PROVIDERS
-from integration.embedded_provider import EmbeddedProvider
-from integration.hostile_provider import (
+from integration.servers.embedded_provider import EmbeddedProvider
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,

@@ -19,7 +19,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from integration.embedded_provider import (
+from integration.servers.embedded_provider import (
     DEVICE_CLIENT,
     DEVICE_GRANT,
     MACHINE_CLIENT,
@@ -442,7 +442,7 @@ def test_bodies_of_no_sane_length_are_refused(running: EmbeddedProvider) -> None
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "integration.embedded_provider", *arguments],
+        [sys.executable, "-m", "integration.servers.embedded_provider", *arguments],
         cwd=CHECKOUT,
         env=os.environ | {SECRET_VARIABLE: SECRET},
         stdout=subprocess.PIPE,
@@ -466,7 +466,7 @@ def test_as_a_program_it_prints_its_address_and_stops_when_told() -> None:
 def test_as_a_program_it_does_not_outlive_its_parent() -> None:
     program = (
         "import os, subprocess, sys\n"
-        "command = [sys.executable, '-m', 'integration.embedded_provider', '--parent', str(os.getpid())]\n"
+        "command = [sys.executable, '-m', 'integration.servers.embedded_provider', '--parent', str(os.getpid())]\n"
         "child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)\n"
         "print(child.pid, child.stdout.readline(), end='', flush=True)\n"
         "os._exit(0)\n"

@@ -27,7 +27,7 @@ from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, docker
-from integration.hostile_provider import HostileProvider, answer, html, oauth_error
+from integration.servers.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import MemoryKeyring
 

@@ -24,7 +24,7 @@ from credential_helper.model import Identity, Profile, Secret, Session, Token, s
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, git
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     HostileProvider,
     answer,

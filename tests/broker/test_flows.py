@@ -14,7 +14,7 @@ import pytest
 
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Prompt, Source, session_id
-from integration.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
+from integration.servers.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
 from tests.helpers.broker import CODE, TOKEN, FakePerson, World
 from tests.helpers.clock import FakeClock
 

@@ -29,7 +29,15 @@ from credential_helper.model import Prompt, Secret, Session, Source, Token, sess
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from credential_helper.system.caller import Abandoned
-from integration.hostile_provider import HostileProvider, answer, html, oauth_error, rate_limited, reset, signing_key
+from integration.servers.hostile_provider import (
+    HostileProvider,
+    answer,
+    html,
+    oauth_error,
+    rate_limited,
+    reset,
+    signing_key,
+)
 from tests.helpers.broker import CODE, DEVICE, TOKEN, FakeCaller, World
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by

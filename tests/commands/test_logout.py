@@ -13,7 +13,7 @@ from credential_helper.broker.forget import same_account
 from credential_helper.commands import logout
 from credential_helper.errors import UsageError
 from credential_helper.model import Profile, Secret, Session, Token, session_id
-from integration.hostile_provider import HostileProvider, answer, html
+from integration.servers.hostile_provider import HostileProvider, answer, html
 from tests.helpers.clock import FakeClock
 
 PROFILE = Profile(

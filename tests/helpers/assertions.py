@@ -16,7 +16,7 @@ from jwt.types import Options
 from credential_helper.model import PrivateKey, Profile, Secret, Source
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import HostileProvider, signing_key
+from integration.servers.hostile_provider import HostileProvider, signing_key
 from tests.helpers.clock import FakeClock
 from tests.helpers.providers import Memory
 

@@ -12,7 +12,7 @@ from credential_helper.model import Credential, Profile, Prompt, Request, Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.signals import Interrupts
-from integration.hostile_provider import HostileProvider, SigningKey, answer, signing_key
+from integration.servers.hostile_provider import HostileProvider, SigningKey, answer, signing_key
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import MemoryKeyring
 from tests.helpers.requests import request_by

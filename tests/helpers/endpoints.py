@@ -8,7 +8,7 @@ from credential_helper.model import Profile, Secret, Source, Tokens
 from credential_helper.oauth.endpoints import token_endpoint
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import HostileProvider
+from integration.servers.hostile_provider import HostileProvider
 from tests.helpers.clock import FakeClock
 from tests.helpers.providers import Memory
 

@@ -9,7 +9,7 @@ from typing import Any
 from credential_helper.model import Profile
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import HostileProvider
+from integration.servers.hostile_provider import HostileProvider
 from tests.helpers.clock import FakeClock
 
 OPENID = "/.well-known/openid-configuration"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from integration.hostile_provider import HostileProvider
+from integration.servers.hostile_provider import HostileProvider
 from tests.helpers.clock import FakeClock
 from tests.helpers.providers import World
 

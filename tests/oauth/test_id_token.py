@@ -18,7 +18,7 @@ from credential_helper.model import Endpoints, Identity, Profile, Secret
 from credential_helper.oauth.id_token import claims_of, validate
 from credential_helper.oauth.provider import Provider
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     HostileProvider,
     SigningKey,

@@ -22,7 +22,7 @@ from credential_helper.model import Secret
 from credential_helper.transport.addresses import address_problem, is_loopback, require_address
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,

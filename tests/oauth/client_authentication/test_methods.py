@@ -14,7 +14,7 @@ from credential_helper.oauth import client_authentication
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.grants import client_credentials, device_authorization
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,

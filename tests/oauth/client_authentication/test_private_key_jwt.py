@@ -15,7 +15,7 @@ from credential_helper.errors import ConfigurationError
 from credential_helper.model import Endpoints, Secret
 from credential_helper.oauth.client_authentication import private_key_jwt, private_keys
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import HostileProvider, signing_key, write_certificates
+from integration.servers.hostile_provider import HostileProvider, signing_key, write_certificates
 from tests.helpers.assertions import ORIGIN, Assertion, certificate_of, client_at, jwk, pem, verified
 from tests.helpers.clock import FakeClock
 

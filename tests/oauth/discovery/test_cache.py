@@ -9,7 +9,7 @@ import pytest
 from credential_helper.errors import TransportError
 from credential_helper.model import Endpoints
 from credential_helper.oauth.discovery.cache import FORMAT
-from integration.hostile_provider import HostileProvider
+from integration.servers.hostile_provider import HostileProvider
 from tests.helpers.clock import FakeClock
 from tests.helpers.providers import DAY, OPENID, World
 

@@ -7,7 +7,7 @@ import pytest
 from credential_helper.errors import CredentialHelperError, TokenResponseError, TransportError
 from credential_helper.model import Endpoints
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     answer,
     empty,

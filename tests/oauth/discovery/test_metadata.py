@@ -8,7 +8,7 @@ import pytest
 
 from credential_helper.errors import ConfigurationError, RateLimited, TokenResponseError, TransportError
 from credential_helper.model import DEFAULT_SCOPES, Endpoints
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     HostileProvider,
     answer,

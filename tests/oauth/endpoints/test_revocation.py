@@ -8,7 +8,15 @@ from credential_helper.errors import AuthorizationError, RateLimited, TokenRespo
 from credential_helper.model import Endpoints, Secret
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import Behaviour, HostileProvider, answer, empty, html, oauth_error, rate_limited
+from integration.servers.hostile_provider import (
+    Behaviour,
+    HostileProvider,
+    answer,
+    empty,
+    html,
+    oauth_error,
+    rate_limited,
+)
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import provider_at
 

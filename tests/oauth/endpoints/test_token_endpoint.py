@@ -22,7 +22,7 @@ from credential_helper.oauth.endpoints import form, redaction, reply, token_endp
 from credential_helper.oauth.provider import Provider
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, PROVIDERS
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,

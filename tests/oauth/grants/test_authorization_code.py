@@ -23,7 +23,7 @@ from credential_helper.model import Endpoints, Prompt, Secret, Tokens
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.oauth.grants.loopback import PortTaken
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import HostileProvider, answer, half_json, html, oauth_error, reset
+from integration.servers.hostile_provider import HostileProvider, answer, half_json, html, oauth_error, reset
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 from tests.helpers.ports import free_port

@@ -9,7 +9,7 @@ from credential_helper.errors import AuthorizationError, ConfigurationError, Rat
 from credential_helper.model import Secret
 from credential_helper.oauth.grants import client_credentials
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
+from integration.servers.hostile_provider import HostileProvider, answer, oauth_error, rate_limited, reset
 from tests.helpers.assertions import client_at
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at

@@ -18,7 +18,7 @@ from credential_helper.errors import (
 from credential_helper.model import Endpoints, Prompt, Secret
 from credential_helper.oauth.grants import device_authorization
 from credential_helper.oauth.provider import Provider
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
     HostileProvider,

@@ -15,7 +15,7 @@ from credential_helper.model import Prompt, Secret
 from credential_helper.oauth import grants, interaction
 from credential_helper.profiles import settings
 from credential_helper.profiles.written import Origin, Written
-from integration.hostile_provider import HostileProvider, answer
+from integration.servers.hostile_provider import HostileProvider, answer
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 from tests.helpers.interaction import DEVICE, FakeStage

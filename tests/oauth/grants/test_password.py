@@ -22,7 +22,7 @@ from credential_helper.oauth.grants import password
 from credential_helper.oauth.provider import Provider
 from credential_helper.providers import PASSWORD_REALM
 from credential_helper.transport.client import Transport
-from integration.hostile_provider import (
+from integration.servers.hostile_provider import (
     Behaviour,
     HostileProvider,
     answer,

@@ -7,7 +7,7 @@ import pytest
 from credential_helper.errors import AuthorizationError, TransportError
 from credential_helper.model import Secret
 from credential_helper.oauth.grants import refresh_token
-from integration.hostile_provider import HostileProvider, answer, html, oauth_error
+from integration.servers.hostile_provider import HostileProvider, answer, html, oauth_error
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 

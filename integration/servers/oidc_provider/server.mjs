@@ -1,4 +1,4 @@
-// A real, OpenID-certified provider (npm oidc-provider) for the integration tests; integration/provider.py drives it.
+// A real, OpenID-certified provider (npm oidc-provider) for the integration tests; integration/servers/oidc.py drives it.
 //
 // Rules of this file:
 //   1. What a client sees is the provider's own answer, except where a comment cites why not: `interval`, slow_down and

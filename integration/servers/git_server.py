@@ -34,9 +34,9 @@ import jwt
 import msgspec
 import requests
 
-from integration.kube_api import Issuer, Unauthorized
-from integration.lifecycle import LoopbackServer, Served, server_tls
-from integration.provider import Authority
+from integration.servers.kube_api import Issuer, Unauthorized
+from integration.servers.lifecycle import LoopbackServer, Served, server_tls
+from integration.servers.oidc import Authority
 
 Scheme = Literal["basic", "bearer"]
 

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from integration.clients.real import missing, need
 from integration.conftest import Launcher, Runner
-from integration.provider import CLI, Face, ProviderError
-from integration.real import missing, need
+from integration.servers.oidc import CLI, Face, ProviderError
 
 PERSON = {"CREDENTIAL_HELPER_INTERACTIVE": "always"}  # a person reads stderr, wherever that goes
 NOBODY = {"CREDENTIAL_HELPER_INTERACTIVE": "never"}

@@ -52,7 +52,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from integration.lifecycle import Started
+from integration.servers.lifecycle import Started
 
 HERE = Path(__file__).parent / "oidc_provider"
 INSTALL_DEADLINE = 300.0  # seconds; npm on a slow line
@@ -465,7 +465,7 @@ class OidcProvider(Started, Face):
 
 
 def install() -> None:
-    """Run ``npm ci`` in integration/oidc_provider unless node_modules is what package-lock.json asks for.
+    """Run ``npm ci`` in integration/servers/oidc_provider unless node_modules is what package-lock.json asks for.
 
     Two test runs may come at once: the first works, the second waits for the lock and finds everything done.
     """

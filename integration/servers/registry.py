@@ -33,8 +33,8 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from integration.provider import Authority, Face
-from integration.real import need
+from integration.clients.real import need
+from integration.servers.oidc import Authority, Face
 
 START_DEADLINE = 20.0  # seconds
 SERVICE = "registry.test"

@@ -37,8 +37,8 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from integration.lifecycle import Started
-from integration.real import need
+from integration.clients.real import need
+from integration.servers.lifecycle import Started
 
 START_TRIES = 5  # the driver takes a free port for IPv6 and ends if the same one is not free for IPv4
 START_DEADLINE = 60.0  # seconds, for the driver as for the browser: a cold disk, two busy cores

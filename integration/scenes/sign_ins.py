@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal, Unpack
 
 from integration.conftest import Kubectl, Launcher, Options, Result, Runner, Running
-from integration.kube_api import KubeApi, write_kubeconfig
-from integration.provider import AUDIENCE, CLI, Face
+from integration.servers.kube_api import KubeApi, write_kubeconfig
+from integration.servers.oidc import AUDIENCE, CLI, Face
 
 CODE = re.compile(r"shows  ([A-Z]{4}-[A-Z]{4}) ")
 CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, then again by itself\n"

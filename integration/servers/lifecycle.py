@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from integration.provider import Authority
+    from integration.servers.oidc import Authority
 
 
 class Started:

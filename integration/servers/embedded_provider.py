@@ -6,7 +6,8 @@ Connect Discovery). There is one person, ada@example.com, and two clients: one t
 with a secret that acts for itself. Whoever opens the approval page is taken to be her: its tokens are worth nothing.
 
 ``Provider`` is the protocol: a request in, a reply out, no sockets. ``EmbeddedProvider`` puts it on a free port.
-``python -m integration.embedded_provider`` prints the address and runs until it is told to stop or its parent is gone.
+``python -m integration.servers.embedded_provider`` prints the address and runs until it is told to stop or its parent
+is gone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from integration.lifecycle import Started
+from integration.servers.lifecycle import Started
 
 DEVICE_CLIENT = "demo-kubectl"  # public; signs a person in
 MACHINE_CLIENT = "demo-machine"  # confidential; acts for itself
@@ -591,7 +592,7 @@ class EmbeddedProvider(Started, Provider):
 
 def main() -> None:
     """Run until SIGTERM, SIGINT or the parent's end; the address is the first line of stdout."""
-    parser = argparse.ArgumentParser(prog="python -m integration.embedded_provider", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m integration.servers.embedded_provider", allow_abbrev=False)
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--interval", type=float, default=5, metavar="SECONDS", help="between two polls")
     parser.add_argument("--token-lifetime", type=float, default=3600, metavar="SECONDS")

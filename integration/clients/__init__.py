@@ -1,0 +1,1 @@
+"""What is driven: the installed program, a browser, real programs."""
