@@ -21,10 +21,10 @@ from credential_helper.model import Secret
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from integration.clients.real import missing
-from integration.conftest import Result
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, Report, walk, with_mounts
 from integration.servers.hostile_provider import HostileProvider, answer
 from integration.servers.oidc import M2M_POST, ODD_SECRET, Face, OidcProvider
+from tests.helpers.programs import Result
 
 WARNING = "CREDENTIAL_HELPER_STATE_DIR"
 

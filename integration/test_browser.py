@@ -26,11 +26,14 @@ import pytest
 import requests
 
 from integration.clients.chromium import Chromium
+from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
-from integration.conftest import CHECKOUT, Kubectl, Launcher, Runner, Running
 from integration.scenes import sign_ins
+from integration.scenes.browsers import Asked, Begin, Tabs, by_browser, closed_session
+from integration.scenes.clusters import Cluster
 from integration.scenes.homes import walk
-from integration.scenes.sign_ins import CLOSING, Cluster, Value, asked, gone, person, wait_until, write_profiles
+from integration.scenes.private_keys import keep, written
+from integration.scenes.sign_ins import CLOSING, Value, asked, gone, person, wait_until, write_profiles
 from integration.servers.git_server import GitServer
 from integration.servers.hostile_provider import signing_key
 from integration.servers.kube_api import POD, KubeApi
@@ -41,136 +44,26 @@ from integration.servers.oidc import (
     CLI_BROWSER_CONFIDENTIAL,
     ODD_SECRET,
     PASSWORD,
-    Authority,
     Face,
     OidcProvider,
 )
 from integration.servers.registry import FakeDaemon
-from integration.test_private_key import keep, written
+from integration.servers.tls import Authority
+from tests.helpers.programs import CHECKOUT, Launcher, Running
 
 SELF = "signing in to prod"  # what a prompt says when no other tool asks
 SIGNED_IN = "Signed in"  # the titles of the listener's pages
 FAILED = "The sign-in did not work"
 # Auth0 as the program knows it, but for the fixed port, which another test run may have taken.
 AUTH0: dict[str, Value] = {"provider": "auth0", "redirect_uri": "http://127.0.0.1/callback"}
-HAND_OVER = """\
-import json, sys, urllib.request
-body = json.dumps({"url": sys.argv[1]}).encode()
-request = urllib.request.Request(sys.argv[2], body, {"Content-Type": "application/json"})
-urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
-"""
 
 
 # --- the person's side ------------------------------------------------------------------------------------------------
 
 
-class Asked:
-    """An authorization request (RFC 6749 §4.1.1), as the browser was given it, and the listener that waits for it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.parameters = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        assert len(self.parameters) == len(urlsplit(url).query.split("&"))
-        self.redirect_uri = self.parameters["redirect_uri"]
-        redirect = urlsplit(self.redirect_uri)
-        assert redirect.port is not None
-        assert redirect.hostname is not None
-        self.host, self.port, self.path = redirect.hostname, redirect.port, redirect.path
-        self.state = self.parameters["state"]
-
-    def visit(self) -> requests.Response:
-        """Go where a browser would be sent, to the listener's own page."""
-        with closed_session() as session:
-            return session.get(self.url, timeout=60)
-
-    def authorize(self) -> str:
-        """Sign in at the provider, and return the callback without going there."""
-        with closed_session() as session:
-            answer = session.get(self.url, allow_redirects=False, timeout=30)
-            while answer.is_redirect and not answer.headers["location"].startswith(self.redirect_uri):
-                answer = session.get(
-                    requests.compat.urljoin(answer.url, answer.headers["location"]),
-                    allow_redirects=False,
-                    timeout=30,
-                )
-            assert answer.is_redirect, answer.text
-            return answer.headers["location"]
-
-    def with_nonce(self, nonce: str) -> Asked:
-        """Return the request of another sign-in that comes back to the same listener."""
-        return Asked(self.url.replace(self.parameters["nonce"], nonce))
-
-    def callback(self, **parameters: str) -> str:
-        """Return a callback of one's own making."""
-        return f"{self.redirect_uri}?{urlencode(parameters)}"
-
-    def connect(self) -> socket.socket:
-        """Connect to the listener."""
-        return socket.create_connection((self.host, self.port), timeout=10)
-
-    @property
-    def gone(self) -> bool:
-        """Say whether nobody listens any more."""
-        try:
-            self.connect().close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-
-@contextlib.contextmanager
-def closed_session() -> Iterator[requests.Session]:
-    """A browser without a face: no proxy, no netrc."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
-
-
 def get(url: str, method: str = "GET", **headers: str) -> requests.Response:
     with closed_session() as session:
         return session.request(method, url, headers=headers, timeout=30, allow_redirects=False)
-
-
-class Tabs:
-    """$BROWSER."""
-
-    def __init__(self, folder: Path, home: dict[str, str]) -> None:
-        self._opened = folder / "opened"
-        self._endpoint = folder / "endpoint"
-        self.script = folder / "browser"
-        hand_over = folder / "hand_over.py"
-        hand_over.write_text(HAND_OVER)
-        self.script.write_text(
-            f"#!/bin/sh\nprintf '%s\\n' \"$1\" >>'{self._opened}'\n[ ! -e '{self._endpoint}' ] || "
-            f"exec '{sys.executable}' -I -S '{hand_over}' \"$1\" \"$(cat '{self._endpoint}')\"\n"
-        )
-        self.script.chmod(0o700)
-        home["BROWSER"] = str(self.script)
-
-    def hand_to(self, chromium: Chromium) -> None:
-        """Let every address be opened there from now on."""
-        self._endpoint.write_text(chromium.endpoint)
-
-    @property
-    def opened(self) -> list[str]:
-        """Return every address so far: one a tab."""
-        return self._opened.read_text().splitlines() if self._opened.exists() else []
-
-    def wait(self, number: int = 1) -> Asked:
-        """Wait for a tab to be opened, by its number, and return what it was asked to show; there is none after it."""
-        wait_until(lambda: len(self.opened) >= number, f"tab number {number}")
-        assert len(self.opened) == number
-        return Asked(self.opened[-1])
-
-
-@pytest.fixture
-def tabs(tmp_path: Path, home: dict[str, str]) -> Tabs:
-    return Tabs(tmp_path, home)
-
-
-def by_browser(face: Face, **more: Value) -> dict[str, Value]:
-    """Return a profile that signs in with a browser."""
-    return person(face, **{"client_id": CLI_BROWSER, "flow": "authorization-code", **more})
 
 
 def prompt(face: Face, wanted: Asked, *, asks: str = SELF, because: str = "", opened: bool = True) -> str:
@@ -205,21 +98,6 @@ def no_leftovers(home: dict[str, str]) -> None:
     """Check that no prompt and no unfinished file is left."""
     state = Path(home["XDG_STATE_HOME"], "credential-helper")
     assert [file.name for file in walk(state) if file.suffix in (".prompt", ".new")] == []
-
-
-Begin = Callable[..., tuple[Running, Asked]]
-
-
-@pytest.fixture
-def begin(run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs) -> Begin:
-    """Return what starts ``token prod`` on a terminal, by a profile with these settings, and waits for its tab."""
-
-    def started(**more: Value) -> tuple[Running, Asked]:
-        write_profiles(home, prod=by_browser(oidc, **more))
-        running = run.start("token", "prod", terminal=True)
-        return running, tabs.wait(len(tabs.opened) + 1)
-
-    return started
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from urllib.parse import quote, quote_plus
 import jwt
 import pytest
 
-from integration.conftest import Result
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, each, walk
 from integration.servers.hostile_provider import (
     Behaviour,
@@ -42,6 +41,7 @@ from integration.servers.hostile_provider import (
     signing_key,
 )
 from integration.servers.oidc import CLI, OidcProvider
+from tests.helpers.programs import Result
 
 # "%", "/" and "+" would each be written differently in a form, in a URL and in a header.
 CLIENT_SECRET = "canary-client%secret/+cafe"

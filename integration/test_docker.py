@@ -21,12 +21,13 @@ from typing import Any, Unpack
 
 import pytest
 
+from integration.clients.programs import Runner
 from integration.clients.real import need
-from integration.conftest import Launcher, Options, Result, Runner
+from integration.scenes.secret_service import run as in_a_keyring_session
 from integration.scenes.sign_ins import person, sign_in, write_profiles
 from integration.servers.oidc import AUDIENCE, M2M_BASIC, ODD_SECRET, OidcProvider
 from integration.servers.registry import FakeDaemon, Registry, Sent, TokenService, provider_tokens, write_image
-from integration.test_secret_service import run as in_a_keyring_session
+from tests.helpers.programs import Launcher, Options, Result
 
 NOT_FOUND = b"credentials not found in native keychain\n"
 HUB = "https://index.docker.io/v1/"

@@ -19,11 +19,12 @@ import msgspec
 import pytest
 
 from integration.clients.real import missing, need
-from integration.conftest import Options, Result, Running
 from integration.scenes.homes import NOBODY, Home
 from integration.scenes.sign_ins import asked, gone, wait_until
 from integration.servers.git_server import AUTHOR, GitServer, Scheme
-from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, Authority, OidcProvider
+from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, OidcProvider
+from integration.servers.tls import Authority
+from tests.helpers.programs import Options, Result, Running
 
 COMES_AGAIN = (2, 46)
 SENDS_AUTHTYPE = (2, 54)

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from integration.conftest import Result, Runner
+from integration.clients.programs import Runner
+from integration.scenes.browsers import Begin
+from integration.scenes.keyrings import KeyringSession
+from integration.scenes.passwords import LABEL, configure, unattended
+from integration.scenes.private_keys import MACHINE, with_key
 from integration.scenes.sign_ins import asked, person, write_profiles
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
-from integration.test_browser import Begin, begin, tabs
-from integration.test_keyring_end_to_end import KeyringSession, keyring
-from integration.test_password import LABEL, configure, unattended
-from integration.test_private_key import MACHINE, with_key
-
-__all__ = ["begin", "keyring", "tabs"]  # the fixtures
+from tests.helpers.programs import Result
 
 HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies", "tools"))}
 IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")

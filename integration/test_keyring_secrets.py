@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from jwt import get_algorithm_by_name
 
-from integration.conftest import Result
 from integration.scenes.homes import NOBODY, Home
+from integration.scenes.keyrings import KeyringSession, absent, deaf, frozen, gone, locked, on_disk
+from integration.scenes.private_keys import MACHINE, register, written
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import (
     ADA,
@@ -32,10 +33,7 @@ from integration.servers.oidc import (
     Face,
     OidcProvider,
 )
-from integration.test_keyring_end_to_end import KeyringSession, absent, deaf, frozen, gone, keyring, locked, on_disk
-from integration.test_private_key import MACHINE, register, written
-
-__all__ = ["keyring"]  # the fixture
+from tests.helpers.programs import Result
 
 RECORD = "credential-helper/secret/ci"
 PEM = (

@@ -24,9 +24,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from integration.conftest import Running
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Approver, Home
 from integration.servers.oidc import Face, Issued, OidcProvider, Recorded
+from tests.helpers.programs import Running
 
 SEED = 20261
 LANES = 10  # homes in which things go wrong at the same time

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from integration.conftest import Kubectl, Launcher, kubectls
+from integration.clients.programs import Kubectl, kubectls
 from integration.servers.kube_api import POD, KubeApi, write_kubeconfig
 from integration.servers.oidc import AUDIENCE, CLI, DEVICE_CODE_GRANT, OidcProvider
+from tests.helpers.programs import Launcher
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
 PODS = "/api/v1/namespaces/default/pods"

@@ -14,18 +14,9 @@ from typing import Literal
 
 import pytest
 
-from integration.conftest import Kubectl, Launcher, Result, Runner
-from integration.scenes.sign_ins import (
-    CLOSING,
-    Cluster,
-    asked,
-    person,
-    prompt,
-    prompts,
-    sign_in,
-    wait_until,
-    write_profiles,
-)
+from integration.clients.programs import Kubectl, Runner
+from integration.scenes.clusters import Cluster
+from integration.scenes.sign_ins import CLOSING, asked, person, prompt, prompts, sign_in, wait_until, write_profiles
 from integration.servers.kube_api import POD, KubeApi
 from integration.servers.oidc import (
     AUDIENCE,
@@ -38,6 +29,7 @@ from integration.servers.oidc import (
     Face,
     OidcProvider,
 )
+from tests.helpers.programs import Launcher, Result
 
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b" * 5000}}
 DOCUMENT = json.dumps(CONFIG_MAP).encode()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
-from integration.conftest import Kubectl, Launcher, Runner, Running
+from integration.scenes.clusters import Cluster
 from integration.scenes.sign_ins import (
     CLOSING,
-    Cluster,
     asked,
     gone,
     person,
@@ -31,6 +31,7 @@ from integration.scenes.sign_ins import (
 )
 from integration.servers.kube_api import POD, KubeApi
 from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, OidcProvider
+from tests.helpers.programs import Launcher, Running
 
 MANY = 20
 SELF = "signing in to prod"  # what a prompt says when no other tool asks

@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
-from integration.conftest import Kubectl, Launcher, Result, Runner, Running
-from integration.scenes.homes import walk, write_config
-from integration.scenes.sign_ins import CLOSING, Cluster, wait_until, write_profiles
+from integration.scenes.clusters import Cluster
+from integration.scenes.homes import walk
+from integration.scenes.passwords import LABEL, configure, settings, unattended
+from integration.scenes.sign_ins import CLOSING, wait_until, write_profiles
 from integration.servers.hostile_provider import HostileProvider, answer
 from integration.servers.kube_api import POD, KubeApi
 from integration.servers.oidc import (
@@ -30,7 +31,6 @@ from integration.servers.oidc import (
     BLOCKED,
     BOB,
     CLI,
-    CLI_PASSWORD,
     CLI_PASSWORD_CONFIDENTIAL,
     CONNECTION,
     LOCKED,
@@ -40,34 +40,9 @@ from integration.servers.oidc import (
     Face,
     OidcProvider,
 )
+from tests.helpers.programs import Launcher, Result, Running
 
 WARNING = "credential-helper: warning: "
-LABEL = r"password for (\S+) at (\S+): "
-
-
-def configure(home: dict[str, str], face: Face, **more: object) -> None:
-    """Write a profile that signs in with a password, which a person types."""
-    write_config(home, **settings(face, **more))
-
-
-def settings(face: Face | HostileProvider, **more: Any) -> dict[str, Any]:
-    """Return the settings of such a profile; None leaves one out."""
-    wanted = {
-        "issuer": face.issuer,
-        "client_id": CLI_PASSWORD,
-        "audience": AUDIENCE,
-        "flow": "password",
-        "legacy": True,
-        "account": ADA,
-        **more,
-    }
-    return {name: value for name, value in wanted.items() if value is not None}
-
-
-def unattended(home: dict[str, str], face: Face, **more: object) -> None:
-    """Write a profile whose password comes from the environment."""
-    configure(home, face, password={"env": "LEGACY_PASSWORD"}, **more)
-    home["LEGACY_PASSWORD"] = PASSWORD
 
 
 def typed(running: Running, password: str = PASSWORD) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
-from integration.conftest import Kubectl, Launcher, Options, Result, Runner, Running
+from integration.scenes.clusters import Cluster
 from integration.scenes.sign_ins import (
     CLOSING,
-    Cluster,
     asked,
     gone,
     person,
@@ -34,6 +34,7 @@ from integration.scenes.sign_ins import (
 )
 from integration.servers.kube_api import POD, KubeApi
 from integration.servers.oidc import AUDIENCE, CLI, CLI_SHORT, OidcProvider
+from tests.helpers.programs import Launcher, Options, Result, Running
 
 OTHER_AUDIENCE = "https://other.example.com"
 ESCAPE = "\x1b"

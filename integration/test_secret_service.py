@@ -1,92 +1,17 @@
-"""stores.native against a real Secret Service: gnome-keyring on a D-Bus session of its own, without a display.
+"""stores.os_keyring against a real Secret Service: gnome-keyring on a D-Bus session of its own, without a display.
 
-Each test starts ``dbus-run-session`` around this very file (see ``main`` below), which brings the keyring into one
-state, runs a few lines of Python as a process of their own, and prints what they wrote. Nothing touches the keyring of
-whoever runs the tests: HOME, the XDG directories and the bus are the test's.
+Each test starts ``dbus-run-session`` around scenes/secret_service.py, which brings the keyring into one state, runs a
+few lines of Python as a process of their own, and prints what they wrote. Nothing touches the keyring of whoever runs
+the tests: HOME, the XDG directories and the bus are the test's.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
-from integration.clients.real import need
-
-ROOT = Path(__file__).resolve().parent.parent
-NAME, OTHER = "a" * 32, "b" * 32
-
-# What each snippet finds; `keyring` waits as long as it does where nobody can be asked.
-PRELUDE = """
-import json, os, sys, time
-from credential_helper.errors import StoreError
-from credential_helper.model import Secret
-from credential_helper.stores.os_keyring import Keyring
+from integration.scenes.secret_service import run
 
 NAME, OTHER = "a" * 32, "b" * 32
-notes = []
-keyring = Keyring(environ=os.environ, deadline=lambda: 3.0, note=notes.append)
-patient = Keyring(environ=os.environ, deadline=lambda: 15.0)
-
-def refused(call):
-    began = time.monotonic()
-    try:
-        call()
-    except StoreError as error:
-        return [error.sentence, error.hint, time.monotonic() - began]
-    return None
-"""
-
-
-class Run:
-    """What a snippet left behind."""
-
-    def __init__(self, process: subprocess.CompletedProcess[str]) -> None:
-        assert process.returncode == 0, process.stderr
-        self.outcome: dict[str, Any] = json.loads(process.stdout)
-        self.stderr: str = self.outcome["stderr"]
-        self.seconds: float = self.outcome["seconds"]
-
-    def answer(self) -> Any:
-        """Return what the snippet printed as JSON; it must have ended well and in silence."""
-        assert self.outcome["code"] == 0, self.stderr
-        assert self.stderr == ""
-        return json.loads(self.outcome["stdout"])
-
-
-def run(home: Path, state: str, snippet: str, **environ: str) -> Run:
-    """Run a snippet in a D-Bus session whose keyring is unlocked, locked, empty, frozen or absent."""
-    launcher, daemon = need("dbus-run-session"), need("gnome-keyring-daemon")
-    (home / "run").mkdir(mode=0o700)
-    (home / "no-services.conf").write_text(
-        "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
-        '<auth>EXTERNAL</auth><policy context="default"><allow send_destination="*" eavesdrop="true"/>'
-        '<allow eavesdrop="true"/><allow own="*"/></policy></busconfig>'
-    )
-    options = [f"--config-file={home / 'no-services.conf'}"] if state == "absent" else []
-    process = subprocess.run(
-        [launcher, *options, "--", sys.executable, "-m", "integration.test_secret_service", state, daemon, snippet],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(home),
-            "XDG_RUNTIME_DIR": str(home / "run"),
-            **{f"XDG_{name}_HOME": str(home / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
-            **environ,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return Run(process)
 
 
 # --- an unlocked keyring ----------------------------------------------------------------------------------------------
@@ -262,60 +187,3 @@ print(json.dumps([first, second]))
     assert second[0] == "the keyring still does not answer"
     assert second[2] < 0.1
     assert ran.seconds < 3
-
-
-# --- inside the D-Bus session -----------------------------------------------------------------------------------------
-
-
-def main(state: str, daemon: str, snippet: str) -> int:
-    """Bring the keyring into a state, run the snippet, print what came of it as JSON."""
-    keyring = None
-    if state in ("unlocked", "locked", "frozen"):
-        keyring = subprocess.Popen(
-            [daemon, "--foreground", "--unlock", "--components=secrets"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert keyring.stdin is not None
-        keyring.stdin.write(b"password of the keyring")
-        keyring.stdin.close()
-        wait_for_default_collection(lock=state == "locked")
-    try:
-        if keyring is not None and state == "frozen":
-            keyring.send_signal(signal.SIGSTOP)
-        began = time.monotonic()
-        process = subprocess.run([sys.executable, "-c", PRELUDE + snippet], capture_output=True, text=True, check=False)
-        seconds = time.monotonic() - began
-    finally:
-        if keyring is not None:
-            keyring.kill()
-            keyring.wait()
-    outcome = {"code": process.returncode, "stdout": process.stdout, "stderr": process.stderr, "seconds": seconds}
-    print(json.dumps(outcome))
-    return 0
-
-
-def wait_for_default_collection(*, lock: bool) -> None:
-    """Wait until gnome-keyring has made and unlocked its collection; then lock it, where a locked one is wanted."""
-    import secretstorage
-
-    deadline = time.monotonic() + 20
-    while True:
-        connection = secretstorage.dbus_init()
-        try:
-            collection = secretstorage.get_collection_by_alias(connection, "default")
-            if not collection.is_locked():
-                if lock:
-                    collection.lock()
-                return
-        except secretstorage.SecretStorageException:
-            if time.monotonic() > deadline:
-                raise
-        finally:
-            connection.close()
-        time.sleep(0.05)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(*sys.argv[1:]))

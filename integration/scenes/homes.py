@@ -22,9 +22,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from integration.clients.programs import Runner
 from integration.clients.real import missing, need
-from integration.conftest import Launcher, Runner
 from integration.servers.oidc import CLI, Face, ProviderError
+from tests.helpers.programs import Launcher
 
 PERSON = {"CREDENTIAL_HELPER_INTERACTIVE": "always"}  # a person reads stderr, wherever that goes
 NOBODY = {"CREDENTIAL_HELPER_INTERACTIVE": "never"}

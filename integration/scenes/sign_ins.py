@@ -1,4 +1,4 @@
-"""What the scenes with kubectl, with many processes and with nobody at the keyboard share."""
+"""A profile, a person who signs in, and the words of the prompt."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Unpack
 
-from integration.conftest import Kubectl, Launcher, Options, Result, Runner, Running
-from integration.servers.kube_api import KubeApi, write_kubeconfig
+from integration.clients.programs import Runner
 from integration.servers.oidc import AUDIENCE, CLI, Face
+from tests.helpers.programs import Options, Result, Running
 
 CODE = re.compile(r"shows  ([A-Z]{4}-[A-Z]{4}) ")
 CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, then again by itself\n"
@@ -95,64 +95,3 @@ def gone(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return stat.rpartition(")")[2].split()[0] in "ZX"
-
-
-class Cluster:
-    """A kubeconfig whose plugin is the installed program behind a script that counts; and the kubectl that reads it."""
-
-    def __init__(self, folder: Path, kube: KubeApi, launch: Launcher, kubectl: Kubectl, run: Runner) -> None:
-        self.kube = kube
-        self.kubeconfig = folder / "kubeconfig"
-        self._launch = launch
-        self._kubectl = kubectl
-        self._calls = folder / "calls"
-        self._plugin = folder / "plugin"
-        # exec: the program's parent is kubectl, as without the script.
-        self._plugin.write_text(f"#!/bin/sh\necho $$ $PPID >>'{self._calls}'\nexec '{run.executable}' \"$@\"\n")
-        self._plugin.chmod(0o700)
-        self.configure()
-
-    def configure(
-        self,
-        *args: str,
-        version: Literal["v1", "v1beta1"] = "v1",
-        interactive_mode: Literal["Never", "IfAvailable", "Always"] | None = "Never",
-        provide_cluster_info: bool = False,
-        config: object = None,
-    ) -> None:
-        """Write the kubeconfig anew."""
-        write_kubeconfig(
-            self.kubeconfig,
-            self.kube,
-            command=str(self._plugin),
-            args=["kubectl", *args],
-            version=version,
-            interactive_mode=interactive_mode,
-            provide_cluster_info=provide_cluster_info,
-            config=config,
-        )
-
-    @property
-    def command(self) -> list[str]:
-        """Return ``kubectl --kubeconfig FILE``."""
-        return [self._kubectl.path, "--kubeconfig", str(self.kubeconfig)]
-
-    @property
-    def calls(self) -> list[tuple[int, int]]:
-        """Return the process ids of plugin and kubectl of each call so far."""
-        lines = self._calls.read_text().splitlines() if self._calls.exists() else []
-        return [(int(plugin), int(kubectl)) for plugin, kubectl in (line.split() for line in lines)]
-
-    def start(self, *argv: str, **options: Unpack[Options]) -> Running:
-        """Start kubectl, and return at once."""
-        return self._launch.start([*self.command, *argv], **options)
-
-    def __call__(self, *argv: str, **options: Unpack[Options]) -> Result:
-        """Run kubectl to its end."""
-        return self.start(*argv, **options).finish()
-
-    def get_pods_as(self, face: Face, **options: Unpack[Options]) -> Result:
-        """Run ``kubectl get pods`` with a terminal, and sign in when asked."""
-        running = self.start("get", "pods", **(Options(terminal=True) | options))
-        face.approve(asked(running))
-        return running.finish()

@@ -35,8 +35,8 @@ import msgspec
 import requests
 
 from integration.servers.kube_api import Issuer, Unauthorized
-from integration.servers.lifecycle import LoopbackServer, Served, server_tls
-from integration.servers.oidc import Authority
+from integration.servers.lifecycle import LoopbackServer, Served
+from integration.servers.tls import Authority, server_tls
 
 Scheme = Literal["basic", "bearer"]
 

@@ -29,8 +29,8 @@ import jwt
 import msgspec
 import requests
 
-from integration.servers.lifecycle import LoopbackServer, Served, server_tls
-from integration.servers.oidc import Authority
+from integration.servers.lifecycle import LoopbackServer, Served
+from integration.servers.tls import Authority, server_tls
 
 ALGORITHMS = ("RS256", "ES256")
 POD = "hello"  # the name of the only pod

@@ -7,10 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, socket
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from integration.servers.oidc import Authority
+from typing import Any, Self
 
 
 class Started:
@@ -31,14 +28,6 @@ class Started:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def server_tls(authority: Authority, stem: str) -> ssl.SSLContext:
-    """Return the TLS of a server whose certificate the authority issues, into files of that stem."""
-    certificate, key = authority.issue(stem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
 
 
 class LoopbackServer(ThreadingHTTPServer):

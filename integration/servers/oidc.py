@@ -39,20 +39,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from integration.servers.lifecycle import Started
+from integration.servers.tls import Authority
 
 HERE = Path(__file__).parent / "oidc_provider"
 INSTALL_DEADLINE = 300.0  # seconds; npm on a slow line
@@ -87,18 +81,6 @@ LOCKED = "locked@example.com"  # 429 too_many_attempts
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
-# All that RFC 5280 §4.2.1.3 knows, as cryptography names them.
-KEY_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 T = TypeVar("T")
 
@@ -490,58 +472,3 @@ def install() -> None:
         if done.returncode != 0:
             raise ProviderError(f"npm ci: exit {done.returncode}: {done.stderr[-2000:]}")
         stamp.write_text(wanted)
-
-
-class Authority:
-    """A certificate authority in a folder, which nobody trusts but who is given ``ca_file``."""
-
-    def __init__(self, folder: Path, name: str = "Credential Helper Test CA") -> None:
-        self.folder = folder
-        self.name = name
-        self.ca_file = folder / "ca.pem"
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        usage = dict.fromkeys(KEY_USAGES, False) | {"key_cert_sign": True, "crl_sign": True}
-        certificate = (
-            self._certificate(self._subject, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.KeyUsage(**usage), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
-
-    @property
-    def ca_pem(self) -> bytes:
-        """Return the certificate of the authority."""
-        return self.ca_file.read_bytes()
-
-    def issue(self, stem: str) -> tuple[Path, Path]:
-        """Write a certificate for 127.0.0.1, ::1 and localhost and its key, and return both files."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(ip)) for ip in ("127.0.0.1", "::1"))]
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        certificate = (
-            self._certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(identifier, critical=False)  # Python 3.13 verifies strictly (RFC 5280 §4.2.1.1)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
-        files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-        files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return files
-
-    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        )

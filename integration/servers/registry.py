@@ -34,7 +34,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from integration.clients.real import need
-from integration.servers.oidc import Authority, Face
+from integration.servers.oidc import Face
+from integration.servers.tls import Authority
 
 START_DEADLINE = 20.0  # seconds
 SERVICE = "registry.test"

@@ -18,8 +18,7 @@ import pytest
 
 from credential_helper import replies, tools
 from credential_helper.commands import secret
-from integration.conftest import Launcher, Options, Result, Running
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, Launcher, Options, Result, Running
 
 SECRET = "s3cr3t of the ci"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"

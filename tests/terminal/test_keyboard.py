@@ -22,8 +22,7 @@ import pytest
 
 from credential_helper.errors import InteractionRequired, UsageError
 from credential_helper.terminal import keyboard
-from integration.conftest import Launcher, Result, Running
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, Launcher, Result, Running
 
 # Reads a line and says on stdout what came of it; SIGTERM and the like are taken over as in cli.run.
 READ = """\
