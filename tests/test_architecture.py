@@ -445,3 +445,30 @@ def test_the_rules_can_be_broken() -> None:
         ("segno", True),
         ("filelock", False),
     ]
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+TESTS = {
+    path.relative_to(top.parent).as_posix(): path.read_text(encoding="utf-8")
+    for top in (Path(__file__).parent, Path(__file__).parents[1] / "integration")
+    for path in sorted(top.rglob("*.py"))
+}
+
+
+def test_no_test_file_is_imported_by_another() -> None:
+    """Nor by a program that stands in a string: what several need is in tests/helpers or integration/scenes."""
+    module = r"(?:from|import)\s+(?:tests|integration)\.(?:\w+\.)*test_\w"
+    name = r"from\s+(?:tests|integration)[\w.]*\s+import\s[^\n]*\btest_\w"
+    assert not [path for path, text in TESTS.items() if re.search(f"{module}|{name}", text)]
+
+
+def test_unit_tests_see_servers_and_nothing_else_of_integration() -> None:
+    named = re.compile(r"\bintegration\.(?!servers\b)\w+|(?:from|import)\s+integration\s")
+    found = {path: named.findall(text) for path, text in TESTS.items() if path.startswith("tests/")}
+    assert not {path: names for path, names in found.items() if names}
+
+
+def test_each_test_file_stands_where_its_module_does() -> None:
+    folders = {path.rpartition("/")[0] for path in TESTS if path.startswith("tests/")} - {"tests", "tests/helpers"}
+    assert {f"tests/{name}" for module in MODULES.values() if (name := module.name.rpartition("/")[0])} >= folders
