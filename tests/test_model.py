@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 
+from credential_helper.flows import FLOWS
 from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret, Source, Token, session_id
 
 PROFILE = Profile(
@@ -96,7 +97,7 @@ def test_the_sha256_of_a_token_is_lower_case_hex() -> None:
 # --- who has to be there
 
 
-@pytest.mark.parametrize("flow", get_args(get_type_hints(Profile)["flow"]))
+@pytest.mark.parametrize("flow", ["auto", *FLOWS])
 def test_a_person_has_to_be_there_unless_a_machine_signs_in(flow: Any) -> None:
     assert _changed({"flow": flow}).unattended == (flow == "client-credentials")
 
