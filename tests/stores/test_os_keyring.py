@@ -25,7 +25,7 @@ from tests.helpers.backends import Memory
 
 NAME = "0123456789abcdef0123456789abcdef"
 USER = "prod ada@example.com"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Slow(Memory):
