@@ -24,7 +24,7 @@ from credential_helper.text import span
 
 _LONGEST = 3600.0
 _TRANSPORT = 10.0
-_FIVE_TRIES = 3.0  # kubectl's take half a second: they hear once that nobody can be asked
+_FIVE_TRIES = 10.0  # of one process that repeats itself: half a second, and several on a machine that is busy
 _MACHINE = 30.0  # Auth0 answers a machine's wrong secret with access_denied: no person declined
 
 # How long a refusal is remembered, in seconds, by its OAuth error code.

@@ -171,7 +171,10 @@ def test_nobody_to_ask_is_remembered_for_kubectl_s_five_tries_only(
     process = Process(sessions, clock)
     process.remember(InteractionRequired("nobody can be asked here"), tool=tool)
     assert (process.recall() is not None) == remembered
-    clock.advance(3)
+    clock.advance(9)  # a busy machine: the five tries of one kubectl
+    assert (process.recall() is not None) == remembered
+    assert Process(sessions, clock, "another kubectl").recall() is None
+    clock.advance(1)
     assert process.recall() is None
 
 
