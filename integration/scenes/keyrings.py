@@ -144,10 +144,11 @@ class Daemon:
         assert self.process.stdin is not None
         self.process.stdin.write(b"password of the keyring")
         self.process.stdin.close()
-        wait_for_default_collection(lock=False)
+        wait_for_default_collection(lock=False, daemon=self.process.pid)
 
     def lock(self) -> None:
-        wait_for_default_collection(lock=True)
+        assert self.process is not None
+        wait_for_default_collection(lock=True, daemon=self.process.pid)
 
     def freeze(self) -> None:
         assert self.process is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from typing import Any
 
 from integration.clients.real import need
 from tests.helpers.programs import CHECKOUT
+
+SECRETS = "org.freedesktop.secrets"
 
 # What each snippet finds; `keyring` waits as long as it does where nobody can be asked.
 PRELUDE = """
@@ -95,7 +98,7 @@ def main(state: str, daemon: str, snippet: str) -> int:
         assert keyring.stdin is not None
         keyring.stdin.write(b"password of the keyring")
         keyring.stdin.close()
-        wait_for_default_collection(lock=state == "locked")
+        wait_for_default_collection(lock=state == "locked", daemon=keyring.pid)
     try:
         if keyring is not None and state == "frozen":
             keyring.send_signal(signal.SIGSTOP)
@@ -111,25 +114,34 @@ def main(state: str, daemon: str, snippet: str) -> int:
     return 0
 
 
-def wait_for_default_collection(*, lock: bool) -> None:
-    """Wait until gnome-keyring has made and unlocked its collection; then lock it, where a locked one is wanted."""
+def wait_for_default_collection(*, lock: bool, daemon: int) -> None:
+    """Wait until the gnome-keyring of this process id has made and unlocked its collection; lock it, where wanted.
+
+    Until the daemon owns its name nothing is asked of it: the bus would answer the question by starting another one
+    from its service file, which takes the name and stays locked.
+    """
     import secretstorage
+    from jeepney.bus_messages import message_bus
 
     deadline = time.monotonic() + 20
-    while True:
-        connection = secretstorage.dbus_init()
-        try:
-            collection = secretstorage.get_collection_by_alias(connection, "default")
-            if not collection.is_locked():
-                if lock:
-                    collection.lock()
-                return
-        except secretstorage.SecretStorageException:
-            if time.monotonic() > deadline:
-                raise
-        finally:
-            connection.close()
+    problem = "no daemon has taken the name"
+    while time.monotonic() < deadline:
+        with contextlib.closing(secretstorage.dbus_init()) as connection:
+            try:
+                reply = connection.send_and_get_reply(message_bus.GetConnectionUnixProcessID(SECRETS), timeout=5)
+                if reply.body == (daemon,):
+                    collection = secretstorage.get_collection_by_alias(connection, "default")
+                    if not collection.is_locked():
+                        if lock:
+                            collection.lock()
+                        return
+                    problem = "the collection is locked"
+                else:
+                    problem = f"the owner of the name is {reply.body}"
+            except secretstorage.SecretStorageException as error:
+                problem = str(error)
         time.sleep(0.05)
+    raise TimeoutError(f"gnome-keyring {daemon}: {problem}")
 
 
 if __name__ == "__main__":
