@@ -12,12 +12,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from credential_helper import replies
+from credential_helper import errors, replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
@@ -102,18 +101,14 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     if found is None:
         return _get_stored(app, given, message)
     chosen, entry = found
-    try:
+    with errors.of_profile(chosen.profile.name):
         form = git.form(message, entry.scheme, lambda: _git_version(app, chosen))
-        request = git.request(message)
-        obtained = app.obtain(chosen, request)
+        obtained = app.obtain(chosen, git.request(message))
         credential = obtained.credential
         state = _state(message, obtained, app.clock.now())
         name = "" if form == "bearer" else wire.username(entry.username, credential.identity)
         stdout = git.render(credential, form=form, username=name, state=state)
-    except CredentialHelperError as error:
-        error.profile = error.profile or chosen.profile.name
-        raise
-    until = (math.inf if credential.fresh_until is None else credential.fresh_until) - plain.SOON
+    until = plain.fresh_until(obtained)
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one
     return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)

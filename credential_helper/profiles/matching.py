@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from credential_helper.errors import AuthorizationError
+from credential_helper.errors import AuthorizationError, of_profile
 from credential_helper.model import Listed, Profile
 from credential_helper.profiles.configuration import Configuration
 from credential_helper.text import Note, foreign, silent
@@ -45,20 +45,17 @@ def serves(profile: Profile, key: str, server: str | None) -> None:
     listed = [entry.url for entry in profile.lists(key)]
     if not listed:
         return
-    error = None
-    if server is None:
-        error = AuthorizationError(
-            "the profile lists the clusters it serves, and kubectl does not say which one this is",
-            hint="write provideClusterInfo: true into the exec section of the kubeconfig",
-        )
-    elif not _is_one_of(listed, server):
-        error = AuthorizationError(
-            f"the profile does not list the cluster {foreign(server)}",
-            hint=f"it serves {', '.join(map(foreign, listed))} (its {key} says so)",
-        )
-    if error is not None:
-        error.profile = profile.name
-        raise error
+    with of_profile(profile.name):
+        if server is None:
+            raise AuthorizationError(
+                "the profile lists the clusters it serves, and kubectl does not say which one this is",
+                hint="write provideClusterInfo: true into the exec section of the kubeconfig",
+            )
+        if not _is_one_of(listed, server):
+            raise AuthorizationError(
+                f"the profile does not list the cluster {foreign(server)}",
+                hint=f"it serves {', '.join(map(foreign, listed))} (its {key} says so)",
+            )
 
 
 def _is_one_of(listed: Sequence[str], server: str) -> bool:
