@@ -20,7 +20,7 @@ from credential_helper.answers.stored_passwords import DOCKER, another_profile, 
 from credential_helper.app import App, write
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
-from credential_helper.model import Listed, Profile, Request, Secret, session_id
+from credential_helper.model import Credential, Listed, Profile, Secret, session_id
 from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
@@ -82,11 +82,12 @@ def _get(call: Call) -> int:
     if found is None:
         return _get_stored(call.app, server)
     chosen, entry = found
-    request = Request(tool="docker", manners=docker.MANNERS, target=server)
+
+    def render(credential: Credential, _now: float) -> bytes:
+        return docker.render_token(server, entry, credential)
+
     try:
-        return plain.deliver(
-            call, data, chosen, request, lambda credential, _now: docker.render_token(server, entry, credential)
-        )
+        return plain.deliver(call, data, chosen, docker.request(server), render)
     except CredentialHelperError as error:
         if chosen.profile.session_kind == "person" and docker.signed_out(error):
             return _declined(call, error, *docker.decline(None))
@@ -150,7 +151,7 @@ def _read_all(call: Call) -> bytes:
 
 def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
     """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
-    request = Request(tool="docker", manners=docker.MANNERS, target=server)
+    request = docker.request(server)
     found: list[tuple[Chosen, Listed]] = []
     for spelling in docker.spellings(server):
         match = choose_listed(TOOLS["docker"], urls.parse_server(spelling), request, {}, app.environ, note=app.note)

@@ -14,7 +14,7 @@ from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
-from credential_helper.model import Identity, Listed, Profile, Request, session_id
+from credential_helper.model import Identity, Listed, Profile, session_id
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.configuration import Configuration
 from credential_helper.profiles.matching import longest_match
@@ -49,7 +49,7 @@ def answer_list(call: Call) -> int:
 def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], Listed]]:
     """Yield every server that is listed, and what parses and returns its profile."""
     if configuration is None:
-        profile = choose(Request(tool="docker", manners=docker.MANNERS), {}, app.environ, note=app.note).profile
+        profile = choose(docker.request(), {}, app.environ, note=app.note).profile
         yield from ((lambda: profile, entry) for entry in profile.lists("docker"))
         return
     only = app.environ.get("CREDENTIAL_HELPER_PROFILE") or None
@@ -81,7 +81,7 @@ def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple
         return (None, float("inf")) if profile.session_kind == "client" else None
     if profile.session_kind == "client" or session.refreshable:
         return session.identity, float("inf")
-    request = Request(tool="docker", manners=docker.MANNERS)
+    request = docker.request()
     kind = Errand(profile=profile, request=request).kind
     token = freshness.token_of(session, kind)
     if token is None or not freshness.valid(session, kind, request, app.clock.now()):

@@ -26,7 +26,7 @@ from credential_helper.errors import (
     InteractionRequired,
     ProtocolError,
 )
-from credential_helper.model import Credential, Identity, Listed, Manners, Secret
+from credential_helper.model import Credential, Identity, Listed, Manners, Request, Secret
 from credential_helper.text import foreign
 from credential_helper.tools.wire import token_text, username
 
@@ -62,6 +62,11 @@ class _Credentials(msgspec.Struct, frozen=True):
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+def request(server: str | None = None) -> Request:
+    """Return the request for a server's token; None: for what a session would answer, whatever the server."""
+    return Request(tool="docker", manners=MANNERS, target=server)
 
 
 def read_server(data: bytes) -> str:
