@@ -30,6 +30,7 @@ from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.settings import Given
+from credential_helper.stores.passwords import expired
 from credential_helper.system import children
 from credential_helper.tools import TOOLS, Tool, git, wire
 
@@ -161,7 +162,7 @@ def _keep(call: Call, data: bytes, reply: Reply) -> None:
 def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
     attributes = git.to_keep(message)
-    if attributes is None or git.expired(attributes, app.clock.now()) or _choose(app, given, message):
+    if attributes is None or expired(attributes, app.clock.now()) or _choose(app, given, message):
         return SILENCE
     passwords = git_passwords(app, given, message)
     if passwords is not None:

@@ -11,25 +11,27 @@ from credential_helper.model import Secret
 _T = TypeVar("_T")
 
 
+def reveal(part: object) -> object:
+    """Unwrap a secret, as msgspec's ``enc_hook``."""
+    if isinstance(part, Secret):
+        return part.reveal()
+    raise NotImplementedError(type(part).__name__)
+
+
+def conceal(wanted: type, part: object) -> object:
+    """Wrap a secret, as msgspec's ``dec_hook``."""
+    if wanted is Secret and isinstance(part, str):
+        return Secret(part)
+    raise NotImplementedError(wanted.__name__)
+
+
 def encode(value: object) -> bytes:
     """Write a value with its secrets: these bytes go into a private file and nowhere else."""
-
-    def reveal(part: object) -> object:
-        if isinstance(part, Secret):
-            return part.reveal()
-        raise NotImplementedError(type(part).__name__)
-
     return msgspec.json.encode(value, enc_hook=reveal)
 
 
 def decode(content: bytes, kind: type[_T]) -> _T | None:
     """Read a value back; None where it is damaged. The cause is dropped: its repr may hold the content."""
-
-    def conceal(wanted: type, part: object) -> object:
-        if wanted is Secret and isinstance(part, str):
-            return Secret(part)
-        raise NotImplementedError(wanted.__name__)
-
     try:
         return msgspec.json.decode(content, type=kind, dec_hook=conceal)
     except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError):

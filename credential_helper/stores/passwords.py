@@ -27,6 +27,7 @@ from credential_helper import places
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
+from credential_helper.stores.encoding import conceal, reveal
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
@@ -54,6 +55,12 @@ class Kind(msgspec.Struct, frozen=True):
     required: tuple[str, ...]  # the fields that a pattern must have; one without them matches nothing
 
 
+def expired(attributes: Mapping[str, str], now: float) -> bool:
+    """Say whether ``password_expiry_utc`` has passed; as in git, 0 and what is no number mean never."""
+    text = attributes.get("password_expiry_utc", "")
+    return text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= now
+
+
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
     """One password; its secrets are a JSON object, here or in the keyring."""
 
@@ -71,11 +78,6 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     def replaced_by(self, kind: Kind, attributes: Mapping[str, str]) -> bool:
         """Say whether this is the record that new attributes take the place of."""
         return self.tool == kind.tool and all(self.attributes.get(key) == attributes.get(key) for key in kind.key)
-
-    def expired(self, now: float) -> bool:
-        """Say whether password_expiry_utc has passed; as in git, 0 and what is no number mean never."""
-        text = self.attributes.get("password_expiry_utc", "")
-        return text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= now
 
 
 class _Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +110,7 @@ class Passwords:
         while True:
             vanished = False
             for record in reversed(self._look().records):
-                if record.matches(kind, pattern) and not record.expired(self._clock.now()):
+                if record.matches(kind, pattern) and not expired(record.attributes, self._clock.now()):
                     secrets = self._secrets(record)
                     if secrets is not None:
                         return {**record.attributes, **secrets}
@@ -254,23 +256,11 @@ def _label(record: _Record) -> str:
 
 def _encode(index: _Index) -> bytes:
     """Write the index; json, not msgspec: what git sends need not be UTF-8, and arrives with lone surrogates."""
-
-    def reveal(part: object) -> object:
-        if isinstance(part, Secret):
-            return part.reveal()
-        raise NotImplementedError(type(part).__name__)
-
     return json.dumps(msgspec.to_builtins(index, enc_hook=reveal)).encode()
 
 
 def _decode(content: bytes) -> _Index | None:
     """Read an index back; None where it is damaged. The cause is dropped: its repr may hold the content."""
-
-    def conceal(wanted: type, part: object) -> object:
-        if wanted is Secret and isinstance(part, str):
-            return Secret(part)
-        raise NotImplementedError(wanted.__name__)
-
     try:
         return msgspec.convert(json.loads(content), _Index, dec_hook=conceal)
     except (ValueError, RecursionError, msgspec.ValidationError, NotImplementedError):

@@ -295,12 +295,6 @@ def to_keep(message: Message) -> dict[str, str] | None:
     return {name: message.fields[name] for name in _KEPT if name in message.fields}
 
 
-def expired(attributes: Mapping[str, str], now: float) -> bool:
-    """Say whether ``password_expiry_utc`` has passed; as in git, 0 and what is no number mean never."""
-    text = attributes.get("password_expiry_utc", "")
-    return text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= now
-
-
 def stored(attributes: Mapping[str, str], message: Message) -> bytes:
     """Return the answer for a stored password; nothing where git would not understand it.
 

@@ -18,8 +18,9 @@ from credential_helper.answers.stored_passwords import DOCKER as OF_DOCKER
 from credential_helper.answers.stored_passwords import GIT as OF_GIT
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores import lock
-from credential_helper.stores.passwords import INDEX, Passwords, Storage
+from credential_helper.stores.passwords import INDEX, Passwords, Storage, expired
 from credential_helper.system.clock import SystemClock
+from tests.helpers.credentials import NOW
 from tests.helpers.keyrings import LOCKED
 from tests.helpers.passwords import House
 from tests.helpers.programs import CHECKOUT
@@ -537,3 +538,21 @@ def test_whoever_is_killed_leaves_nothing_listed_that_cannot_be_read(
     assert killed == 12
     assert passwords.get(tool, DOCKER) == DOCKER
     assert passwords.erase(tool, {"server": "busy.example.com"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "past"),
+    [
+        (str(int(NOW) - 1), True),
+        (str(int(NOW) + 1), False),
+        ("0", False),
+        ("", False),
+        ("soon", False),
+        ("-1", False),
+        ("²", False),
+        ("9" * 30, False),
+    ],
+)
+def test_expiry_is_read_as_git_reads_it(text: str, past: bool) -> None:
+    assert expired({"password_expiry_utc": text}, NOW) is past
+    assert not expired({}, NOW)

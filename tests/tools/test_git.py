@@ -497,24 +497,6 @@ def test_what_is_partial_ephemeral_or_nobody_s_is_not_kept(data: bytes) -> None:
     assert git.to_keep(git.read(data)) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "expired"),
-    [
-        (str(int(NOW) - 1), True),
-        (str(int(NOW) + 1), False),
-        ("0", False),
-        ("", False),
-        ("soon", False),
-        ("-1", False),
-        ("²", False),
-        ("9" * 30, False),
-    ],
-)
-def test_expiry_is_read_as_git_reads_it(text: str, expired: bool) -> None:
-    assert git.expired({"password_expiry_utc": text}, NOW) is expired
-    assert not git.expired({}, NOW)
-
-
 KEPT = {"protocol": "https", "host": "h", "path": "p", "username": "ada", "oauth_refresh_token": "again"}
 
 
