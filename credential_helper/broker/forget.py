@@ -6,18 +6,21 @@ A session is erased here before it is revoked there, and what stays is reported.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import msgspec
 
 from credential_helper import places
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Means
-from credential_helper.errors import CredentialHelperError, LockTimeout, StoreError
+from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import Identity, Profile, Secret, Session, SessionKind, Token
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
+
+LOGOUT_DEADLINE = 10.0  # seconds
 
 
 def same_account(session: Session, profile: Profile) -> bool:
@@ -26,7 +29,17 @@ def same_account(session: Session, profile: Profile) -> bool:
     return (session.issuer.rstrip("/"), session.client_id, session.account, session.kind) == mine
 
 
-LOGOUT_DEADLINE = 10.0
+def _alone(session_id: str, means: Means, meanwhile: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+    """Hold the session's lock; a person waits for it, so not for as long as a tool would."""
+    return lock.alone(
+        means.sessions.state,
+        means.sessions.lock_name(session_id),
+        "the session",
+        clock=means.clock,
+        deadline=LOGOUT_DEADLINE,
+        hint="try again",
+        meanwhile=meanwhile,
+    )
 
 
 def drop(session_id: str, rejected: Secret | None, means: Means) -> bool:
@@ -38,14 +51,7 @@ def drop(session_id: str, rejected: Secret | None, means: Means) -> bool:
     if means.sessions.stamp(session_id) == places.ABSENT:
         return False
     sessions = means.sessions
-
-    def wait(waited: float) -> bool:
-        return waited < LOGOUT_DEADLINE
-
-    name = sessions.lock_name(session_id)
-    with lock.held(sessions.state, name, clock=means.clock, waiting=wait) as mine:
-        if not mine:
-            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
+    with _alone(session_id, means):
         stored = sessions.read(session_id)
         if stored is None:
             return False
@@ -85,18 +91,11 @@ def forget(
     StoreError: the disk or a locked keyring keeps what should go.
     """
     means = means_for(None)
-    state = means.sessions.state
-
-    def cancel(waited: float) -> bool:
-        means.sessions.notes.clear_prompt(session_id)
-        return waited < LOGOUT_DEADLINE
-
-    with lock.held(state, means.sessions.lock_name(session_id), clock=means.clock, waiting=cancel) as mine:
-        if not mine:
-            raise LockTimeout(f"another process has held the session for {LOGOUT_DEADLINE:.0f} s", hint="try again")
-        stored = means.sessions.read(session_id)
+    sessions = means.sessions
+    with _alone(session_id, means, lambda: sessions.notes.clear_prompt(session_id)):
+        stored = sessions.read(session_id)
         if stored is None:
-            means.sessions.erase(session_id)
+            sessions.erase(session_id)
             return None
         profile = profile_of(stored.session)
         means = means_for(profile)

@@ -51,21 +51,29 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
 
 
 @contextmanager
-def alone(state: State, name: str, what: str, *, clock: Clock) -> Iterator[None]:
-    """Hold the lock file ``name``, with no person involved; raises LockTimeout after 60 s, and as ``held``.
+def alone(
+    state: State,
+    name: str,
+    what: str,
+    *,
+    clock: Clock,
+    deadline: float = DEADLINE,
+    hint: str = "try again, or look for a hanging credential-helper process",
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the lock file ``name``, with no person involved; raises LockTimeout after ``deadline`` s, and as ``held``.
 
-    ``what`` completes the message: ``another process has held WHAT for 60 s``.
+    ``what`` completes the message: ``another process has held WHAT for 60 s``. ``meanwhile`` is called between two
+    tries.
     """
 
     def wait(waited: float) -> bool:
-        return waited < DEADLINE
+        meanwhile()
+        return waited < deadline
 
     with held(state, name, clock=clock, waiting=wait) as mine:
         if not mine:
-            raise LockTimeout(
-                f"another process has held {what} for {DEADLINE:.0f} s",
-                hint="try again, or look for a hanging credential-helper process",
-            )
+            raise LockTimeout(f"another process has held {what} for {deadline:.0f} s", hint=hint)
         yield
 
 
