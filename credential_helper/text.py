@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def foreign(text: str, limit: int = 300) -> str:
@@ -21,6 +21,11 @@ def foreign(text: str, limit: int = 300) -> str:
     line = "".join(c for c in kept if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
     line = " ".join(line.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def either(words: Sequence[str]) -> str:
+    """Say several words as a choice: ``auto, access or id``."""
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def span(seconds: float) -> str:

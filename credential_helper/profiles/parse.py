@@ -1,12 +1,8 @@
 """What somebody wrote → what ``model.Profile`` holds; a value at a time, wherever it stands.
 
 A value comes as ``Written``: the value, where it stands, and what kind of place that is. The same function serves the
-file, the flags, the variables and a request.
+file, the flags, the variables and a request; ``written`` says how what is wrong is said.
 
-- A flag or a request that cannot be understood is exit 64 or 65; a value that names something impossible is exit 78,
-  and so is everything that is wrong in a file or a variable.
-- A message says where, what was found, what was expected. What was found is echoed only from a file, only where a word
-  from a list is wanted, and only when it is short: people paste tokens into the wrong key.
 - A secret is never written out: only where to read it from, and that is not read here.
 - In values ``-`` and ``_`` are equal, and the RFCs' own spellings are known.
 """
@@ -21,7 +17,7 @@ from credential_helper import urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Source
 from credential_helper.profiles.written import SINGLE_QUOTES, Written, items_of, typed
-from credential_helper.text import foreign
+from credential_helper.text import either, foreign
 
 SECRET_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # of a secret in the keyring
 _WORDS = '"op", "read", "…"'
@@ -74,7 +70,7 @@ def choice(*allowed: str, also: Mapping[str, str] | None = None) -> Callable[[Wr
             )
         return word
 
-    expected = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+    expected = either(allowed)
     return parse
 
 

@@ -22,6 +22,7 @@ from credential_helper.profiles import parse
 from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.parse import choice
 from credential_helper.profiles.written import Written
+from credential_helper.text import either
 from credential_helper.tools import LISTED
 
 if TYPE_CHECKING:
@@ -54,10 +55,6 @@ def _setting(name: str, parser: Callable[[Written], object], metavar: str, help:
     flag = more.setdefault("flag", "--" + name.replace("_", "-"))
     more.setdefault("variable", "CREDENTIAL_HELPER_" + flag[2:].replace("-", "_").upper())
     return Setting(name=name, parse=parser, metavar=metavar, help=help, **more)
-
-
-def _words(*names: str) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _source(name: str, what: str) -> tuple[Setting, ...]:
@@ -109,7 +106,7 @@ SETTINGS: tuple[Setting, ...] = (
         "flow",
         _FLOW,
         "FLOW",
-        f"how to sign in: {_words('auto', *FLOWS)}",
+        f"how to sign in: {either(['auto', *FLOWS])}",
     ),
     _setting(
         "redirect_uri",
@@ -160,7 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         "client_authentication",
         _CLIENT_AUTHENTICATION,
         "METHOD",
-        f"how the client authenticates: {_words('auto', *CLIENT_AUTHENTICATION)}",
+        f"how the client authenticates: {either(['auto', *CLIENT_AUTHENTICATION])}",
         fixed=True,
     ),
     *_source("client_secret", "the client secret"),
@@ -221,7 +218,7 @@ def names_an_issuer(provider: Written) -> bool:
 def without_issuer(setting: str) -> str:
     """Say which providers need no issuer; ``setting`` is how a provider is given."""
     names = [known.name for known in providers.PROVIDERS.values() if known.issuer is not None]
-    return f"{setting} {', '.join(names[:-1])} or {names[-1]} stands for one"
+    return f"{setting} {either(names)} stands for one"
 
 
 # The keys that a file may have: of a profile, and of the tables in it whose keys are known.
@@ -250,9 +247,6 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
                 help=setting.help,
                 **({"action": "store_true"} if setting.switch else value),
             )
-
-
-# --- back to the command line -----------------------------------------------------------------------------------------
 
 
 Given = dict[str, object]  # the flags that were given, by setting name
