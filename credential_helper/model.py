@@ -273,6 +273,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None  # the first of preferred_username, email, name: for people
     claims: tuple[tuple[str, str], ...] = ()  # every string claim, for username templates
 
+    @property
+    def shown(self) -> str:
+        """Return what people know somebody by; it comes from outside."""
+        return self.name or self.subject
+
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """One token and what is known of its life."""

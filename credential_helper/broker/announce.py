@@ -28,6 +28,6 @@ def new_person(errand: Errand, means: Means, old: Session | None, new: Session) 
     """Warn where another person than before has signed in."""
     if old is None or old.identity is None or new.identity is None or old.identity.subject == new.identity.subject:
         return
-    before = old.identity.name or old.identity.subject
-    now = new.identity.name or new.identity.subject
-    means.person.warn(f"{errand.profile.name} is now {foreign(now)}; it was {foreign(before)}")
+    means.person.warn(
+        f"{errand.profile.name} is now {foreign(new.identity.shown)}; it was {foreign(old.identity.shown)}"
+    )

@@ -98,7 +98,7 @@ def is_another(identity: Identity | None, claims: Mapping[str, object]) -> bool:
 def _require_same_person(errand: Errand, means: Means, kept: Session, identity: Identity) -> None:
     account = account_of(errand.profile)
     if account is not None and not is_account(account, dict(identity.claims), identity.subject):
-        raise wrong_account(errand.profile, identity.name or identity.subject)
+        raise wrong_account(errand.profile, identity.shown)
     if is_another(kept.identity, dict(identity.claims) | {"sub": identity.subject}):
         raise another_subject(errand, means)
 

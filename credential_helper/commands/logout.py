@@ -1,4 +1,4 @@
-"""The commands that people type: login, refresh, logout, status. They talk on stderr; only status has a stdout."""
+"""``run``: erase sessions here, revoke them at the provider, and say what stays."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from credential_helper.app import App
 from credential_helper.broker.forget import SignedOut, forget, same_account
 from credential_helper.commands import status
-from credential_helper.commands.selection import selected
+from credential_helper.commands.selection import as_profile, selected
 from credential_helper.errors import CredentialHelperError, TransportError, UsageError
 from credential_helper.model import Profile, Session, session_id
 from credential_helper.profiles.configuration import load
 from credential_helper.profiles.settings import Given
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
-
-# --- logout -----------------------------------------------------------------------------------------------------------
 
 
 def run(given: Given, app: App) -> int:
@@ -26,7 +24,7 @@ def run(given: Given, app: App) -> int:
             raise UsageError("--all takes neither profiles nor their flags")
         known = status.configured(load(app.environ, note=app.note), app)
         ids = sessions.ids("json", "prompt", "failure")
-        codes = [_forget(one, lambda session: _profile_of(session, known), app) or 0 for one in ids]
+        codes = [_forget(one, lambda session: _revoker_of(session, known), app) or 0 for one in ids]
         if not ids:
             app.terminal.say("nobody is signed in")
         return next((code for code in codes if code), 0)
@@ -54,13 +52,10 @@ def _same(sessions: Sessions, identifier: str, profile: Profile) -> bool:
     return same_account(stored.session, profile)
 
 
-def _profile_of(session: Session, known: Iterable[Profile]) -> Profile:
+def _revoker_of(session: Session, known: Iterable[Profile]) -> Profile:
     """Return the profile that knows how to revoke a session: a configured one, else what the session itself says."""
-    for profile in known:
-        if same_account(session, profile):
-            return profile
-    flow = "client-credentials" if session.kind == "client" else "device"
-    return Profile(name=session.profile, ad_hoc=True, issuer=session.issuer, client_id=session.client_id, flow=flow)
+    configured = (profile for profile in known if same_account(session, profile))
+    return next(configured, None) or as_profile(session)
 
 
 def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App) -> int | None:
@@ -72,7 +67,7 @@ def _forget(identifier: str, profile_of: Callable[[Session], Profile], app: App)
         return error.exit_code
     if ended is None:
         return None
-    who = f" ({foreign(ended.identity.name or ended.identity.subject, 100)})" if ended.identity else ""
+    who = f" ({foreign(ended.identity.shown, 100)})" if ended.identity else ""
     app.terminal.say(f"signed out of {foreign(ended.profile)}{who}")
     stays = list(_what_stays(ended, app.clock.now()))
     if stays:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from credential_helper import PROGRAM, __version__, places
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
+from credential_helper.commands.selection import as_profile, selected
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
-from credential_helper.profiles.choose import choose, each_by_position, is_ad_hoc
-from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.choose import is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
@@ -50,7 +50,7 @@ def run(given: dict[str, object], app: App) -> int:
     as_json = bool(given.pop("json", False))
     problems: list[ConfigurationError] = []
     if given or is_ad_hoc({}, app.environ):
-        subjects = [_choose(flags, app).profile for flags in each_by_position(given)]
+        subjects = [chosen.profile for chosen in selected(given, app)]
         others = False
     else:
         configuration = load(app.environ, note=app.note)
@@ -63,7 +63,7 @@ def run(given: dict[str, object], app: App) -> int:
         app.terminal.warn(f"nothing is known of any sign-in: {error.sentence}", hint=error.hint)
         rows = _rows(subjects, None, app, others=False)
     if not rows and not problems:
-        _choose({}, app)  # says what the smallest configuration is
+        list(selected({}, app))  # says what the smallest configuration is
     if as_json:
         write(msgspec.json.encode({"version": 1, "profiles": rows}) + b"\n")
     elif rows:
@@ -75,10 +75,6 @@ def run(given: dict[str, object], app: App) -> int:
     if problems:
         return ConfigurationError.exit_code
     return 0 if all(row.ready for row in rows) else InteractionRequired.exit_code
-
-
-def _choose(flags: Mapping[str, object], app: App) -> Chosen:
-    return choose(Request(tool=PROGRAM), flags, app.environ, note=app.note)
 
 
 def _rows(subjects: Iterable[Profile], sessions: Sessions | None, app: App, *, others: bool) -> list[Row]:
@@ -104,17 +100,7 @@ def _others(sessions: Sessions, seen: set[str], names: set[str] | None) -> Itera
         stored = sessions.read(identifier)
         if stored is None or identifier in seen or (names is not None and stored.session.profile not in names):
             continue
-        session = stored.session
-        yield (
-            identifier,
-            Profile(
-                name=session.profile,
-                issuer=session.issuer,
-                client_id=session.client_id,
-                audience=session.audience,
-                flow="client-credentials" if session.kind == "client" else "device",
-            ),
-        )
+        yield identifier, as_profile(stored.session)
 
 
 def _row(profile: Profile, identifier: str, sessions: Sessions | None, app: App) -> Row:
@@ -143,7 +129,7 @@ def _with_session(row: Row, profile: Profile, session: Session, now: float) -> R
     return msgspec.structs.replace(
         row,
         ready=row.ready or usable or session.refreshable,
-        who=(session.identity.name or session.identity.subject) if session.identity is not None else None,
+        who=session.identity.shown if session.identity is not None else None,
         token=kind if token is not None else None,
         expires_at=rfc3339(expires_at) if expires_at is not None else None,
         expires_in=int(expires_at - now) if expires_at is not None else None,

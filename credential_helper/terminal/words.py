@@ -66,7 +66,7 @@ def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool)
 
 def closing_line(credential: Credential, *, now: float, refresh_token: bool, advice: str | None) -> str:
     """Say who is signed in, until when, and what happens then."""
-    name = foreign(credential.identity.name or credential.identity.subject, 100) if credential.identity else ""
+    name = foreign(credential.identity.shown, 100) if credential.identity else ""
     until = None if credential.expires_at is None else moment(credential.expires_at, now)
     words = [f"signed in to {foreign(credential.profile)}"]
     words += [f" as {name}"] if name else []
