@@ -52,7 +52,7 @@ def _options(row: Tool) -> list[str]:
 def _asked(call: Call, row: Tool, options: Mapping[str, object]) -> Asked:
     """Return what the tool sent, from the place that its row names. Raises UsageError for another operation."""
     operation = str(options.get("operation") or "")
-    kind = row.replayed.get(operation, row.replayed.get(""))
+    kind = row.input_of(operation)
     if kind is None:
         words = " or ".join(row.replayed)
         raise UsageError(f"{row.name} says {words}, and nothing else", hint=f"credential-helper {row.name} --help")

@@ -74,6 +74,10 @@ class Tool:
         if hosts is not None and not hosts.key:
             hosts.key = name
 
+    def input_of(self, operation: str) -> "str | None":
+        """Say where an operation's input stands; None: the tool has no such operation, or its answer is not kept."""
+        return self.replayed.get(operation, self.replayed.get(""))
+
 
 _ROWS = (
     Tool(
@@ -177,11 +181,9 @@ def input_of(program: str, words: "list[str]", environ: object) -> "str | None":
     ``environ`` is asked for a variable only. Without a command it is ``get`` that answers.
     """
     row, rest = called(program, words)
-    if row is None:
-        row = None if words else TOOLS["get"]
-    if row is None:
-        return None
-    kind = row.replayed[""] if "" in row.replayed else row.replayed.get(rest[-1] if rest else "")
+    if row is None and not words:
+        row = TOOLS["get"]
+    kind = row.input_of(rest[-1] if rest else "") if row is not None else None
     if kind == EITHER:
         kind = ENVIRONMENT if EXEC_INFO in environ else STDIN  # type: ignore[operator]
     return kind

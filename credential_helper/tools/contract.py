@@ -1,9 +1,9 @@
 """What a tool's file offers, and the defaults of what it does not.
 
-    read(asked) -> Exchange                  what is asked for. Raises ProtocolError, UsageError
+    read(asked) -> Exchange                      what is asked for. Raises ProtocolError, UsageError
     render(exchange, credential, now) -> bytes   the answer. Raises TokenResponseError, ConfigurationError
-    decline(error) -> (stdout, exit code)    what the tool is told where it gets no token
-    not_mine(tool, exchange) -> error        what is wrong with a URL that no profile lists; None: silence
+    decline(error) -> (stdout, exit code)        what the tool is told where it gets no token
+    not_mine(exchange) -> error                  what is wrong with a URL that no profile lists; None: silence
 
 The first two have to be there. A tool's file is pure: it reads and writes nothing, and knows no profile.
 """
