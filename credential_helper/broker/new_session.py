@@ -106,7 +106,7 @@ def access_token_of(tokens: Tokens) -> Token:
     if tokens.expires_in is not None:
         expires_at: float | None = tokens.received_at + tokens.expires_in
     else:
-        expires_at = _number((id_token.claims_of(tokens.access_token.reveal()) or {}).get("exp"))
+        expires_at = id_token.numeric_date((id_token.claims_of(tokens.access_token.reveal()) or {}).get("exp"))
     return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
 
 
@@ -121,14 +121,10 @@ def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None
     return Token(
         value=tokens.id_token,
         received_at=tokens.received_at,
-        expires_at=_number(claims.get("exp")),
+        expires_at=id_token.numeric_date(claims.get("exp")),
         unverified=True,
         nonce=renewed.nonce if renewed is not None and "nonce" in claims else tokens.nonce,
     )
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _who(claims: dict[str, object]) -> str | None:

@@ -75,6 +75,16 @@ def _json_object(segment: str) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def numeric_date(value: object) -> float | None:
+    """Return a NumericDate in seconds since the epoch (RFC 7519 §2); None for what is none, or beyond a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 # --- believing it -----------------------------------------------------------------------------------------------------
 
 
@@ -263,7 +273,7 @@ def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None
 
 
 def _time_problem(claims: dict[str, Any], now: float) -> str | None:
-    exp, iat, nbf = (_seconds(claims.get(name)) for name in ("exp", "iat", "nbf"))
+    exp, iat, nbf = (numeric_date(claims.get(name)) for name in ("exp", "iat", "nbf"))
     if exp is None or iat is None or (nbf is None and claims.get("nbf") is not None):
         return "has a time that is no number"
     if exp + LEEWAY <= now:
@@ -273,16 +283,6 @@ def _time_problem(claims: dict[str, Any], now: float) -> str | None:
     if nbf is not None and nbf - LEEWAY > now:
         return f"is not valid before {span(nbf - now)} from now"
     return None
-
-
-def _seconds(value: object) -> float | None:
-    """Return a NumericDate (RFC 7519 §2)."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
