@@ -89,6 +89,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 # --- who is asked, and how --------------------------------------------------------------------------------------------
 
 
+SECRET_NAME = r"[A-Za-z0-9._-]{1,100}"  # of a secret in the keyring, as a regular expression
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where a secret is read from, when it is needed; never the secret itself."""
 

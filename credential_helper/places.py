@@ -9,6 +9,9 @@ from _collections_abc import Mapping  # os has loaded it; collections.abc would 
 
 WINDOWS = sys.platform == "win32"
 
+# How every private file is opened: no link is followed, no child inherits it, no line end is changed.
+OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
 ABSENT = "absent"  # the stamp of a file that is not there
 
 # Values of these are secrets: never part of a kept reply's request, never handed to a child process.

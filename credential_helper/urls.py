@@ -23,6 +23,8 @@ LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 # Explicit classes: \w, \d and re.IGNORECASE know letters and digits that are not ASCII.
 _AUTHORITY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Printable ASCII without " < > \ ^ ` { | }, which no URL holds as they are (RFC 3986 §2).
+_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]*")
 _DECODED_TWICE = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)  # . / \ for a server that decodes once more
 
 
@@ -112,6 +114,11 @@ def parse_url(text: str) -> Url:
     if origin is None:
         raise ValueError("has no valid host[:port]")
     return msgspec.structs.replace(origin, path=path if slash else "", query=query if question else None)
+
+
+def has_url_characters(text: str) -> bool:
+    """Say whether a text has only characters that a URL may have as they are (RFC 3986 §2)."""
+    return _CHARACTERS.fullmatch(text) is not None
 
 
 def parse_server(text: str) -> Url | None:

@@ -15,15 +15,11 @@ from collections.abc import Callable, Mapping
 
 from credential_helper import urls
 from credential_helper.errors import CredentialHelperError
-from credential_helper.model import Source
+from credential_helper.model import SECRET_NAME, Source
 from credential_helper.profiles.written import SINGLE_QUOTES, Written, items_of, typed
 from credential_helper.text import either, foreign
 
-SECRET_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")  # of a secret in the keyring
 _WORDS = '"op", "read", "…"'
-
-# Printable ASCII without " < > \ ^ ` { | }, which no URL holds as they are (RFC 3986 §2).
-_URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]*")
 
 _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # RFC 3986 §4.3, so without a fragment
 
@@ -124,7 +120,7 @@ def issuer(written: Written) -> str:
 def endpoint(written: Written) -> str:
     """Return an endpoint's address (RFC 6749 §3.2: a query is allowed, a fragment is not)."""
     http_url(written)
-    if not _URL_CHARACTERS.fullmatch(written.value):
+    if not urls.has_url_characters(written.value):
         raise written.malformed("has a character in it that a URL cannot have (write it as %XX)")
     return text(written)
 
@@ -234,7 +230,7 @@ def source_command(written: Written) -> Source:
 
 def source_keyring(written: Written) -> Source:
     """Return a name in the OS keyring, as ``secret set`` was given it, as the source of a secret."""
-    if not SECRET_NAME.fullmatch(text(written)):  # not echoed: it may be the secret itself
+    if not re.fullmatch(SECRET_NAME, text(written)):  # not echoed: it may be the secret itself
         raise written.malformed("expected a name of up to 100 letters, digits, -, _ and .")
     return Source(kind="keyring", value=(written.value,), origin=written.where)
 

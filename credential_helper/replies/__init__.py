@@ -16,9 +16,6 @@ from credential_helper import __version__, places, tools
 FORMAT = "credential-helper reply 1"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
 _BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
 _CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
 _PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
@@ -70,7 +67,7 @@ def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
         folder = os.path.join(state, "replies")
         if not (private_folder(state) and private_folder(folder)):
             return None
-        descriptor = os.open(os.path.join(folder, name_of(request)), os.O_RDONLY | _NOFOLLOW | _CLOEXEC | _BINARY)
+        descriptor = os.open(os.path.join(folder, name_of(request)), os.O_RDONLY | places.OPEN_FLAGS)
     except OSError:
         return None
     try:

@@ -12,10 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from credential_helper import __version__, places, replies
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
-
 
 def keep(
     request: bytes,
@@ -74,7 +70,7 @@ def keep(
 def _write(path: str, content: bytes) -> None:
     """Write beside and replace; two writers of one reply write the same, and the size in the head tells a torn one."""
     new = f"{path}.{os.getpid()}"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o600)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | places.OPEN_FLAGS, 0o600)
     try:
         written = os.write(descriptor, content)
     except OSError:

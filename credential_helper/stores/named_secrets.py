@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import msgspec
 
 from credential_helper.errors import ConfigurationError, StoreError, UsageError
-from credential_helper.model import Secret
+from credential_helper.model import SECRET_NAME, Secret
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Keyring
@@ -31,7 +31,6 @@ INDEX = "secrets/index.json"
 
 _LOCK = "secrets/index.lock"
 _VERSION = 1
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _UNLOCK = "unlock the keyring"
 _INSTEAD = "write { file = … } or { command = … } in the profile instead of { keyring = … }"
 
@@ -53,7 +52,7 @@ class _Index(msgspec.Struct, frozen=True, kw_only=True):
 
 def require_name(name: str) -> None:
     """Raise UsageError for what is no name, without repeating it: it may be a secret in the wrong place."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(SECRET_NAME, name):
         raise UsageError("NAME is up to 100 letters, digits, -, _ and .", hint="credential-helper secret set NAME")
 
 
@@ -130,7 +129,7 @@ class NamedSecrets:
             index = msgspec.json.decode(found[0], type=_Index)
         except (msgspec.DecodeError, UnicodeDecodeError):
             index = _Index(version=0)
-        if index.version != _VERSION or not all(map(_NAME.fullmatch, index.names)):
+        if index.version != _VERSION or not all(re.fullmatch(SECRET_NAME, name) for name in index.names):
             self._note("the index of secrets is damaged or of another version: it counts as absent")
             return _Index()
         return index

@@ -16,8 +16,6 @@ import stat
 from credential_helper import places
 from credential_helper.errors import StoreError
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _HEADROOM = 16 * 1024  # bytes that a session may grow by from one save to the next
 _HINT = "set CREDENTIAL_HELPER_STATE_DIR to a folder of yours that nobody else can write"
 
@@ -92,7 +90,7 @@ class State:
 
     def _open(self, path: str) -> int | None:
         try:
-            descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | places.OPEN_FLAGS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -187,7 +185,7 @@ class Reservation:
         self._path = path
         self._new = path + ".new"
         self._done = False
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | _NOFOLLOW | _CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | places.OPEN_FLAGS
         try:
             self._descriptor = os.open(self._new, flags, 0o600)
         except OSError as error:
@@ -274,7 +272,7 @@ def _replace(source: str, target: str) -> None:
 def _sync_folder(folder: str) -> None:
     if places.WINDOWS:
         return
-    descriptor = os.open(folder, os.O_RDONLY | _CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

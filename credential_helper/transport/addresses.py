@@ -5,12 +5,8 @@ No exception here repeats an address: there may be a password in it.
 
 from __future__ import annotations
 
-import re
-
 from credential_helper import urls
 from credential_helper.errors import TokenResponseError
-
-_HARMLESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # printable ASCII without " < > \ ^ ` { | }
 
 
 def is_loopback(host: str) -> bool:
@@ -25,7 +21,7 @@ def parse(address: str) -> urls.Url:
     ValueError says in words what is wrong, and does not repeat the address: there may be a password in it.
     """
     url = urls.parse_url(address)
-    if not _HARMLESS.fullmatch(address):
+    if not urls.has_url_characters(address):
         raise ValueError("has a character in it that an address cannot have")
     return url
 
