@@ -34,7 +34,7 @@ ROOT = Path(credential_helper.__file__).parent
 
 EVERYBODY = {"model", "errors", "text"}
 
-# What each module may import beside model, errors and clock; a folder's modules see each other.
+# What each module may import beside model, errors and text; a folder's modules see each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli", "replies"},

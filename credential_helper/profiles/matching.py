@@ -13,16 +13,15 @@ from credential_helper.urls import Url, parse_url, segments
 
 
 def match_listed(
-    configuration: Configuration, tool: Tool, asked: Url | None, *, only: str | None = None, note: Note = silent
+    configuration: Configuration, tool: Tool, asked: Url | None, *, note: Note = silent
 ) -> tuple[Profile, Listed] | None:
     """Return the profile that lists what a tool asks for, and how it does; None: not mine.
 
-    ``only`` narrows to one profile's list. Raises ConfigurationError when what is listed, or that profile, is wrong.
+    Raises ConfigurationError when what is listed, or that profile, is wrong.
     """
     if asked is None:
         return None
-    entries = [(name, entry) for name, entry in configuration.entries(tool) if only in (None, name)]
-    found = longest_entry(entries, asked, note)
+    found = longest_entry(configuration.entries(tool), asked, note)
     return None if found is None else (configuration.profile(found[0]), found[1])
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from credential_helper import urls
+from credential_helper.answers.stored_passwords import url_of
 from credential_helper.model import Listed, Profile, Request
 from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
@@ -15,13 +14,14 @@ from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.matching import match_listed
 from credential_helper.profiles.written import Written
 from credential_helper.text import Note, silent
-from credential_helper.tools import LISTED, TOOLS
+from credential_helper.tools import LISTED, TOOLS, git
 from credential_helper.urls import Url
 
 
 def git_url(protocol: str, host: str, path: str | None) -> Url | None:
-    origin = urls.parse_host(protocol, host)
-    return None if origin is None else msgspec.structs.replace(origin, path=path or "")
+    """Return what git asks for by these three attributes; a path of None is not sent."""
+    fields = {"protocol": protocol, "host": host} | ({} if path is None else {"path": path})
+    return url_of(git.Message(fields, {}))
 
 
 def choose_git(
@@ -44,15 +44,13 @@ def choose_docker(
 
 
 def match_git(
-    configuration: Configuration, protocol: str, host: str, path: str | None, *, only: str | None = None
+    configuration: Configuration, protocol: str, host: str, path: str | None
 ) -> tuple[Profile, Listed] | None:
-    return match_listed(configuration, TOOLS["git"], git_url(protocol, host, path), only=only)
+    return match_listed(configuration, TOOLS["git"], git_url(protocol, host, path))
 
 
-def match_docker(
-    configuration: Configuration, server: str, *, only: str | None = None
-) -> tuple[Profile, Listed] | None:
-    return match_listed(configuration, TOOLS["docker"], urls.parse_server(server), only=only)
+def match_docker(configuration: Configuration, server: str) -> tuple[Profile, Listed] | None:
+    return match_listed(configuration, TOOLS["docker"], urls.parse_server(server))
 
 
 def parse_list(key: str, written: Written) -> tuple[Listed, ...]:

@@ -789,12 +789,12 @@ def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) 
     found = match_docker(configuration, "registry.example.com:5000")
     assert found is not None
     assert (found[0].name, found[1].url) == ("prod", "https://registry.example.com:5000")
-    assert match_docker(configuration, "registry.example.com:5000", only="dev") is None
+    assert docker(environ, "registry.example.com:5000", profile="dev") is None
     assert match_docker(configuration, "@") is None
     listed = match_git(configuration, "https", "git.example.com", "dev/x")
     assert listed is not None
     assert (listed[0].name, listed[1].url) == ("dev", "https://git.example.com:443/dev")
-    assert match_git(configuration, "https", "git.example.com", None, only="dev") is None
+    assert git(environ, "git.example.com", profile="dev") is None
     assert [name for name, _ in configuration.entries(TOOLS["docker"])] == ["prod", "dev", "dev"]
 
 
