@@ -7,17 +7,14 @@ import json
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
 import pytest
 
 from credential_helper.errors import AuthorizationError, TransportError
-from credential_helper.model import Endpoints, Identity, Profile, Secret
+from credential_helper.model import Endpoints, Identity, Secret
 from credential_helper.oauth.id_token import claims_of, validate
-from credential_helper.oauth.provider import Provider
-from credential_helper.transport.client import Transport
 from integration.servers.hostile_provider import (
     Behaviour,
     HostileProvider,
@@ -31,6 +28,7 @@ from integration.servers.hostile_provider import (
     reset,
     signing_key,
 )
+from tests.helpers import providers
 from tests.helpers.clock import FakeClock
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -38,34 +36,8 @@ K1 = signing_key("ES256", "k1")
 K2 = signing_key("ES256", "k2")
 
 
-class Memory:
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-
-    def read(self, name: str) -> bytes | None:
-        return self.kept.get(name)
-
-    def write(self, name: str, document: bytes) -> None:
-        self.kept[name] = document
-
-
-class World:
+class World(providers.World):
     """A provider that publishes K1, a client of it, and a disk that outlives the client's processes."""
-
-    def __init__(self, hostile: HostileProvider, clock: FakeClock) -> None:
-        self.hostile = hostile
-        self.clock = clock
-        self.disk = Memory()
-        self.notes: list[str] = []
-
-    def process(self, **settings: Any) -> Provider:
-        return Provider(
-            Profile(**{"name": "prod", "issuer": self.hostile.issuer, "client_id": "cli", **settings}),
-            transport=Transport(clock=self.clock),
-            documents=self.disk,
-            clock=self.clock,
-            note=self.notes.append,
-        )
 
     def token(self, key: SigningKey = K1, header: dict[str, object] | None = None, /, **changes: object) -> Secret:
         return Secret(key.sign(self.hostile.claims("cli", **changes), **(header or {})))
@@ -82,16 +54,15 @@ class World:
         assert "ada@example.com" not in told
         return caught.value.sentence
 
-    def asked(self) -> int:
-        return len(self.hostile.to("/jwks"))
+    def asked(self, path: str = "/jwks") -> int:
+        return super().asked(path)
 
 
 @pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as hostile:
-        hostile.serve_metadata(id_token_signing_alg_values_supported=ALGORITHMS)
-        hostile.serve_keys(K1)
-        yield hostile
+def hostile(hostile: HostileProvider) -> HostileProvider:
+    hostile.serve_metadata(id_token_signing_alg_values_supported=ALGORITHMS)
+    hostile.serve_keys(K1)
+    return hostile
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,6 @@ REFUSALS = [
     pytest.param(answer("who are you?", 401), id="401 and words"),
     pytest.param(answer({"error": "Unauthorized"}, 401), id="401 and its phrase"),
 ]
-
-
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/token", answer(TOKENS))
-        yield provider
 
 
 def method_of(request: Received) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,6 @@ from tests.helpers.clock import FakeClock
 
 ALGORITHMS = ["RS256", "RS384", "PS256", "PS384", "ES256", "ES384"]
 JWKS = [*ALGORITHMS[:1], *ALGORITHMS[-2:]]  # one of each kind of key
-
-
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        yield provider
 
 
 def public_pem(private: Any) -> str:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from credential_helper.errors import AuthorizationError, RateLimited, TokenResponseError, TransportError
@@ -24,11 +22,9 @@ TOKEN = Secret("v1.refresh-token-in-use")
 
 
 @pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/revoke", empty(200))
-        yield provider
+def hostile(hostile: HostileProvider) -> HostileProvider:
+    hostile.script("/revoke", empty(200))
+    return hostile
 
 
 def revoke(provider: Provider) -> bool:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -40,13 +39,6 @@ from integration.servers.hostile_provider import (
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import REFRESH, TOKENS, provider_at, refresh
 from tests.helpers.providers import Memory
-
-
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        yield provider
 
 
 @pytest.fixture

@@ -144,11 +144,9 @@ class BrowserStage:
 
 
 @pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/token", SUCCESS)
-        yield provider
+def hostile(hostile: HostileProvider) -> HostileProvider:
+    hostile.script("/token", SUCCESS)
+    return hostile
 
 
 def browser_provider(hostile: HostileProvider, clock: FakeClock, **settings: Any) -> Provider:

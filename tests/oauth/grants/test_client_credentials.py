@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,19 +14,6 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 from tests.helpers.interaction import FakeStage
 from tests.helpers.providers import Memory
-
-
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/token", answer(TOKENS))
-        yield provider
-
-
-@pytest.fixture
-def stage(clock: FakeClock) -> FakeStage:
-    return FakeStage(clock)
 
 
 def machine(hostile: HostileProvider, clock: FakeClock, **settings: Any) -> Provider:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -41,17 +40,9 @@ SUCCESS = answer(TOKENS)
 
 
 @pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/device/code", answer(DEVICE))
-        provider.script("/token", SUCCESS)
-        yield provider
-
-
-@pytest.fixture
-def stage(clock: FakeClock) -> FakeStage:
-    return FakeStage(clock)
+def hostile(hostile: HostileProvider) -> HostileProvider:
+    hostile.script("/device/code", answer(DEVICE))
+    return hostile
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -22,12 +22,10 @@ from tests.helpers.interaction import DEVICE, FakeStage
 
 
 @pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata(authorization_endpoint=provider.url + "/authorize")
-        provider.script("/device/code", answer(DEVICE))
-        provider.script("/token", answer(TOKENS))
-        yield provider
+def hostile(hostile: HostileProvider) -> HostileProvider:
+    hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize")
+    hostile.script("/device/code", answer(DEVICE))
+    return hostile
 
 
 class Desk(FakeStage):

@@ -86,14 +86,6 @@ class TypingStage:
         return [event for event, _ in self.events]
 
 
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/token", answer(TOKENS))
-        yield provider
-
-
 Make = Callable[..., Provider]
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from credential_helper.errors import AuthorizationError, TransportError
@@ -12,14 +10,6 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 
 IN_USE = Secret("v1.refresh-token-in-use")
-
-
-@pytest.fixture
-def hostile(clock: FakeClock) -> Iterator[HostileProvider]:
-    with HostileProvider(now=clock.now) as provider:
-        provider.serve_metadata()
-        provider.script("/token", answer(TOKENS))
-        yield provider
 
 
 def test_a_refresh_sends_the_token_and_nothing_more(hostile: HostileProvider, clock: FakeClock) -> None:
