@@ -34,16 +34,10 @@ from integration.servers.hostile_provider import (
     rate_limited,
     reset,
 )
+from tests.helpers.broker import CODE
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 
-CODE = {
-    "device_code": "the-device-code",
-    "user_code": "WDJB-MJHT",
-    "verification_uri": "http://127.0.0.1/activate",
-    "expires_in": 900,
-    "interval": 5,
-}
 HOST = "git.example.com"
 CAPABLE = ("capability[]=authtype", "capability[]=state")
 STATE_OF_OLD = "credential_helper:" + hashlib.sha256(b"old-token").hexdigest()[:16]

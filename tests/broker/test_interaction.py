@@ -20,6 +20,7 @@ from credential_helper.system.caller import Abandoned
 from credential_helper.system.signals import Interrupted, Interrupts
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import MemoryKeyring
+from tests.helpers.prompts import prompt_at
 
 ID = "c" * 64
 TOKENS = Tokens(access_token=Secret("the-access-token"), token_type="Bearer", received_at=0.0)
@@ -124,23 +125,7 @@ class World:
         self.kept.append((tokens, reservation is not None))
 
     def prompt(self, **changes: Any) -> Prompt:
-        now = self.clock.now()
-        prompt = Prompt(
-            tool="kubectl",
-            profile="prod",
-            issuer="https://idp.example.com",
-            target=None,
-            scope=("openid",),
-            device_code=Secret("the-device-code"),
-            user_code="WDJB-MJHT",
-            verification_uri="https://idp.example.com/activate",
-            verification_uri_complete=None,
-            interval=5.0,
-            next_poll=now + 5.0,
-            made_at=now,
-            expires_at=now + 900.0,
-        )
-        return msgspec.structs.replace(prompt, **changes)
+        return prompt_at(self.clock.now(), **changes)
 
     def on_disk(self) -> Prompt | None:
         return self.sessions.notes.prompt(ID)

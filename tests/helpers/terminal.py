@@ -12,7 +12,6 @@ import subprocess
 import sys
 import termios
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -20,8 +19,9 @@ import msgspec
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
 from credential_helper.terminal.terminal import Terminal
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import CHECKOUT
+from tests.helpers.prompts import prompt_at
 
-ROOT = Path(__file__).resolve().parents[2]
 UTF8 = {"LANG": "C.UTF-8"}
 PLAIN = UTF8 | {"CREDENTIAL_HELPER_PROMPT": "plain"}
 PROMPT = """\
@@ -68,22 +68,15 @@ def profile(interactive: Literal["auto", "always", "never"] = "auto") -> Profile
 
 
 def prompt(clock: FakeClock, **changes: Any) -> Prompt:
-    whole = Prompt(
-        tool="kubectl",
-        profile="prod",
-        issuer="https://example.eu.auth0.com/",
-        target="https://kubernetes.example.com",
-        scope=("openid", "profile", "email", "offline_access"),
-        device_code=Secret("device-code-that-is-secret"),
-        user_code="WDJB-MJHT",
-        verification_uri="https://example.eu.auth0.com/activate",
-        verification_uri_complete="https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
-        interval=5.0,
-        next_poll=clock.now() + 5,
-        made_at=clock.now(),
-        expires_at=clock.now() + 900,
-    )
-    return msgspec.structs.replace(whole, **changes)
+    auth0 = {
+        "issuer": "https://example.eu.auth0.com/",
+        "target": "https://kubernetes.example.com",
+        "scope": ("openid", "profile", "email", "offline_access"),
+        "device_code": Secret("device-code-that-is-secret"),
+        "verification_uri": "https://example.eu.auth0.com/activate",
+        "verification_uri_complete": "https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
+    }
+    return prompt_at(clock.now(), **{**auth0, **changes})
 
 
 def in_a_browser(clock: FakeClock, **changes: Any) -> Prompt:
@@ -129,7 +122,7 @@ def session(screen: Pty | None, snippet: str, *, stderr: int | None) -> str:
     control = f"os.close(os.open({screen.name!r}, os.O_RDWR))\n" if screen else ""
     process = subprocess.run(
         [sys.executable, "-c", "import os\n" + control + SESSION + snippet],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -22,10 +22,10 @@ from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores.os_keyring import Keyring
 from tests.helpers.backends import Memory
+from tests.helpers.programs import CHECKOUT
 
 NAME = "0123456789abcdef0123456789abcdef"
 USER = "prod ada@example.com"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Slow(Memory):
@@ -279,7 +279,7 @@ def python(snippet: str, environ: dict[str, str]) -> subprocess.CompletedProcess
     prelude = prelude if "Noisy" in snippet else prelude.rpartition("from tests")[0]
     return subprocess.run(
         [sys.executable, "-c", prelude + snippet],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         env=environ,
         capture_output=True,
         text=True,

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from credential_helper.errors import StoreError
-from credential_helper.model import Identity, Prompt, Secret, Session, Token
+from credential_helper.model import Identity, Secret, Session, Token
 from credential_helper.stores.private_files import State
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
 from tests.helpers.keyrings import MemoryKeyring
+from tests.helpers.prompts import prompt_at
 
 ID = "a" * 64
 NOW = 1_900_000_000.0
@@ -178,21 +179,7 @@ def test_erasing_leaves_only_the_lock(sessions: Sessions, state: State, keyring:
 
 
 def test_a_prompt_is_read_back(sessions: Sessions) -> None:
-    prompt = Prompt(
-        tool="kubectl",
-        profile="prod",
-        issuer="https://idp.example.com",
-        target=None,
-        scope=("openid",),
-        device_code=Secret("device"),
-        user_code="WDJB-MJHT",
-        verification_uri="https://idp.example.com/activate",
-        verification_uri_complete=None,
-        interval=5.0,
-        next_poll=NOW + 5,
-        made_at=NOW,
-        expires_at=NOW + 900,
-    )
+    prompt = prompt_at(NOW)
     sessions.notes.keep_prompt(ID, prompt)
     assert sessions.notes.prompt(ID) == prompt
     sessions.notes.clear_prompt(ID)

@@ -14,8 +14,9 @@ import pytest
 from credential_helper.errors import AuthorizationError
 from credential_helper.terminal.devices import Outlet, is_utf8
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import CHECKOUT
 from tests.helpers.requests import request_by
-from tests.helpers.terminal import PLAIN, PROMPT, ROOT, UTF8, Pty, profile, prompt, session, terminal
+from tests.helpers.terminal import PLAIN, PROMPT, UTF8, Pty, profile, prompt, session, terminal
 
 # --- which terminal: each of these runs in a session of its own, controlled by a real pseudo-terminal -----------------
 
@@ -136,7 +137,7 @@ input()
 """
     holder = subprocess.Popen(
         [sys.executable, "-c", script],
-        cwd=ROOT,
+        cwd=CHECKOUT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=screen.slave,

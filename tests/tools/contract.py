@@ -19,8 +19,8 @@ from credential_helper.profiles.configuration import load
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS
+from tests.helpers.programs import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
 TOKEN = "the-access-token-of-prod"
 CONFIG = """
 [profiles.prod]
@@ -112,7 +112,7 @@ class ToolContract:
     def run(self, environ: dict[str, str], data: bytes, *words: str) -> Outcome:
         stdin, variables = self.handed_over(data)
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM.format(root=str(ROOT)), *(words or self.command)],
+            [sys.executable, "-c", PROGRAM.format(root=str(CHECKOUT)), *(words or self.command)],
             input=stdin,
             env=environ | variables,
             capture_output=True,

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from credential_helper.errors import (
@@ -33,6 +32,7 @@ from integration.servers.hostile_provider import (
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 from tests.helpers.interaction import DEVICE, FakeStage
+from tests.helpers.prompts import prompt_at
 from tests.helpers.providers import Memory
 
 PENDING = oauth_error("authorization_pending", 403)  # the status is Auth0's
@@ -618,22 +618,17 @@ def test_c9_the_device_code_is_in_no_message_and_no_note(
 
 def left_behind(hostile: HostileProvider, clock: FakeClock, **changes: Any) -> Prompt:
     """Return the prompt of a process that died a minute ago, two seconds before its next poll."""
-    prompt = Prompt(
-        tool="git",
-        profile="prod",
-        issuer=hostile.issuer,
-        target=None,
-        scope=("openid",),
-        device_code=Secret("dc-of-the-dead"),
-        user_code="DEAD-CODE",
-        verification_uri="https://op.example/activate",
-        verification_uri_complete=None,
-        interval=10.0,
-        next_poll=clock.now() + 2,
-        made_at=clock.now() - 60,
-        expires_at=clock.now() + 600,
-    )
-    return msgspec.structs.replace(prompt, **changes)
+    left = {
+        "tool": "git",
+        "issuer": hostile.issuer,
+        "device_code": Secret("dc-of-the-dead"),
+        "user_code": "DEAD-CODE",
+        "verification_uri": "https://op.example/activate",
+        "interval": 10.0,
+        "next_poll": clock.now() + 2,
+        "expires_at": clock.now() + 600,
+    }
+    return prompt_at(clock.now() - 60, **{**left, **changes})
 
 
 def test_a_dead_process_s_code_is_polled_at_its_pace(
