@@ -28,17 +28,10 @@ from integration.servers.kube_api import KubeApi
 from integration.servers.oidc import AUDIENCE, CLI, Face, OidcProvider, ProviderError
 from integration.servers.tls import Authority
 from tests.helpers.programs import CHECKOUT, Launcher, Running
+from tests.helpers.umask import umask as umask  # a fixture of every test
 
 PACKAGED = ("credential_helper", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
 PIP_DEADLINE = 600.0  # seconds, for each of two calls
-
-
-@pytest.fixture(autouse=True, scope="session")
-def umask() -> Iterator[None]:
-    """Write what tests write as most people would: under umask 000 every config file would be one to refuse."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 # --- kubectl ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.clock import FakeClock
+from tests.helpers.umask import umask as umask  # a fixture of every test
 
 
 @pytest.fixture
@@ -24,14 +25,6 @@ def environ(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-
-
-@pytest.fixture(autouse=True, scope="session")
-def umask() -> Iterator[None]:
-    """Write what tests write as most people would: under umask 000 every config file would be one to refuse."""
-    before = os.umask(0o022)
-    yield
-    os.umask(before)
 
 
 @pytest.fixture

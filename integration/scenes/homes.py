@@ -24,6 +24,7 @@ import msgspec
 
 from integration.clients.programs import Runner
 from integration.clients.real import missing, need
+from integration.scenes.sign_ins import write_profiles
 from integration.servers.oidc import CLI, Face, ProviderError
 from tests.helpers.programs import Launcher
 
@@ -135,18 +136,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def write_config(environ: Mapping[str, str], **profile: object) -> None:
     """Write the one profile ``prod`` into the config file of a home; its refresh token lives in files."""
-    settings: dict[str, object] = {"client_id": CLI, "store": "file", **profile}
-    folder = Path(environ["XDG_CONFIG_HOME"]) / "credential-helper"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lines = ["[profiles.prod]", *(f"{name} = {_toml(value)}" for name, value in settings.items()), ""]
-    (folder / "config.toml").write_text("\n".join(lines))
-    (folder / "config.toml").chmod(0o600)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
-    return json.dumps(value)  # strings, numbers and lists of strings are written alike
+    write_profiles(environ, prod={"client_id": CLI, "store": "file", **profile})
 
 
 class Approver:

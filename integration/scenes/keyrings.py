@@ -21,7 +21,7 @@ from typing import Any
 
 from integration.clients.real import need
 from integration.scenes.homes import Home
-from integration.scenes.secret_service import wait_for_default_collection
+from integration.scenes.secret_service import environment, unlocked, wait_for_default_collection
 from tests.helpers.programs import CHECKOUT
 
 SERVICE = "credential-helper/"
@@ -33,17 +33,10 @@ class KeyringSession:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700)
         self.folder = folder
-        (folder / "run").mkdir(mode=0o700)
         self._process = subprocess.Popen(
             [need("dbus-run-session"), "--", sys.executable, "-m", __name__, need("gnome-keyring-daemon")],
             cwd=CHECKOUT,
-            env={
-                "PATH": os.environ["PATH"],
-                "LANG": "C.UTF-8",
-                "HOME": str(folder),
-                "XDG_RUNTIME_DIR": str(folder / "run"),
-                **{f"XDG_{name}_HOME": str(folder / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
-            },
+            env=environment(folder),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -133,18 +126,9 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def unlock(self) -> None:
-        """Start it anew: only its start takes a password without a dialog."""
+        """Start it anew."""
         self.stop()
-        self.process = subprocess.Popen(
-            [self.program, "--foreground", "--unlock", "--components=secrets"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"password of the keyring")
-        self.process.stdin.close()
-        wait_for_default_collection(lock=False, daemon=self.process.pid)
+        self.process = unlocked(self.program)
 
     def lock(self) -> None:
         assert self.process is not None

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
-
 from integration.scenes.sign_ins import Value, write_profiles
 from integration.servers.hostile_provider import SigningKey
 from integration.servers.oidc import AUDIENCE, DEVICE_CODE_GRANT, Face
+from tests.helpers.assertions import pem
 
 MACHINE, PERSON = "machine-with-a-key", "cli-with-a-key"
 GRANTS = {MACHINE: ["client_credentials"], PERSON: [DEVICE_CODE_GRANT, "refresh_token"]}
@@ -19,9 +18,7 @@ FLOWS = {MACHINE: "client-credentials", PERSON: "device"}
 
 def written(key: SigningKey, password: bytes | None = None) -> str:
     """Return the private half as PEM."""
-    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
-    text: bytes = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    return text.decode()
+    return pem(key.private, password=password)
 
 
 def keep(home: Mapping[str, str], text: str) -> str:

@@ -55,10 +55,17 @@ class Run:
         return json.loads(self.outcome["stdout"])
 
 
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a D-Bus session whose files are all in this folder; its run directory is made."""
+    (home / "run").mkdir(mode=0o700)
+    folders = {f"XDG_{name}_HOME": str(home / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")}
+    own = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")}
+    return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **own, **folders}
+
+
 def run(home: Path, state: str, snippet: str, **environ: str) -> Run:
     """Run a snippet in a D-Bus session whose keyring is unlocked, locked, empty, frozen or absent."""
     launcher, daemon = need("dbus-run-session"), need("gnome-keyring-daemon")
-    (home / "run").mkdir(mode=0o700)
     (home / "no-services.conf").write_text(
         "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
         '<auth>EXTERNAL</auth><policy context="default"><allow send_destination="*" eavesdrop="true"/>'
@@ -68,14 +75,7 @@ def run(home: Path, state: str, snippet: str, **environ: str) -> Run:
     process = subprocess.run(
         [launcher, *options, "--", sys.executable, "-m", "integration.scenes.secret_service", state, daemon, snippet],
         cwd=CHECKOUT,
-        env={
-            "PATH": os.environ["PATH"],
-            "LANG": "C.UTF-8",
-            "HOME": str(home),
-            "XDG_RUNTIME_DIR": str(home / "run"),
-            **{f"XDG_{name}_HOME": str(home / name) for name in ("DATA", "CONFIG", "CACHE", "STATE")},
-            **environ,
-        },
+        env=environment(home) | environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -89,16 +89,9 @@ def main(state: str, daemon: str, snippet: str) -> int:
     """Bring the keyring into a state, run the snippet, print what came of it as JSON."""
     keyring = None
     if state in ("unlocked", "locked", "frozen"):
-        keyring = subprocess.Popen(
-            [daemon, "--foreground", "--unlock", "--components=secrets"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        assert keyring.stdin is not None
-        keyring.stdin.write(b"password of the keyring")
-        keyring.stdin.close()
-        wait_for_default_collection(lock=state == "locked", daemon=keyring.pid)
+        keyring = unlocked(daemon)
+        if state == "locked":
+            wait_for_default_collection(lock=True, daemon=keyring.pid)
     try:
         if keyring is not None and state == "frozen":
             keyring.send_signal(signal.SIGSTOP)
@@ -112,6 +105,21 @@ def main(state: str, daemon: str, snippet: str) -> int:
     outcome = {"code": process.returncode, "stdout": process.stdout, "stderr": process.stderr, "seconds": seconds}
     print(json.dumps(outcome))
     return 0
+
+
+def unlocked(program: str) -> subprocess.Popen[bytes]:
+    """Start gnome-keyring with its collection unlocked: only its start takes a password without a dialog."""
+    daemon = subprocess.Popen(
+        [program, "--foreground", "--unlock", "--components=secrets"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert daemon.stdin is not None
+    daemon.stdin.write(b"password of the keyring")
+    daemon.stdin.close()
+    wait_for_default_collection(lock=False, daemon=daemon.pid)
+    return daemon
 
 
 def wait_for_default_collection(*, lock: bool, daemon: int) -> None:

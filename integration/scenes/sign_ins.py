@@ -19,10 +19,10 @@ CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, then again by
 Value = str | list[str] | dict[str, str]
 
 
-def write_profiles(home: Mapping[str, str], **profiles: Mapping[str, Value]) -> Path:
+def write_profiles(home: Mapping[str, str], **profiles: Mapping[str, object]) -> Path:
     """Write the user's config file, and return its path."""
     path = Path(home["XDG_CONFIG_HOME"], "credential-helper", "config.toml")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = []
     for name, settings in profiles.items():
         lines += [f"[profiles.{name}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
@@ -31,10 +31,10 @@ def write_profiles(home: Mapping[str, str], **profiles: Mapping[str, Value]) -> 
     return path
 
 
-def _toml(value: Value) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
-    return json.dumps(value)  # of strings and lists of them, JSON is TOML
+    return json.dumps(value)  # strings, numbers and lists of strings are written alike
 
 
 def person(face: Face, **more: Value) -> dict[str, Value]:
