@@ -120,8 +120,8 @@ def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
     one = _add(commands, row.name, row.summary, shared, description=row.description)
     if row.flags:
         settings.add_flags(one)
-    for argument in row.arguments:
-        one.add_argument(argument.name, **argument.options)
+    for name, options in row.arguments:
+        one.add_argument(name, **options)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:

@@ -10,12 +10,7 @@ from typing import Any
 
 import msgspec
 
-
-class Argument(msgspec.Struct, frozen=True):
-    """One argument of a command, in argparse's words."""
-
-    name: str  # with dashes: an option
-    options: dict[str, Any]
+Argument = tuple[str, dict[str, Any]]  # a name, with dashes where it is an option, and argparse's words for it
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +24,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _profiles(nargs: str, what: str) -> Argument:
-    return Argument("profiles", {"metavar": "PROFILE", "nargs": nargs, "help": what})
+    return "profiles", {"metavar": "PROFILE", "nargs": nargs, "help": what}
 
 
 def _switch(name: str, what: str) -> Argument:
-    return Argument(name, {"action": "store_true", "help": what})
+    return name, {"action": "store_true", "help": what}
 
 
 _SECRET = """\
@@ -71,10 +66,8 @@ _ROWS = (
         summary="put a client secret, a key or a password into the OS keyring",
         description=_SECRET,
         arguments=(
-            Argument(
-                "action", {"metavar": "ACTION", "choices": ("set", "delete", "list"), "help": "set, delete or list"}
-            ),
-            Argument("name", {"metavar": "NAME", "nargs": "?", "help": "letters, digits, -, _ and ."}),
+            ("action", {"metavar": "ACTION", "choices": ("set", "delete", "list"), "help": "set, delete or list"}),
+            ("name", {"metavar": "NAME", "nargs": "?", "help": "letters, digits, -, _ and ."}),
         ),
         flags=False,
     ),

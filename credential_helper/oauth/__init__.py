@@ -1,1 +1,1 @@
-"""One file an endpoint or a grant, named as the RFCs name them."""
+"""One file per endpoint or grant, named as the RFCs name them."""

@@ -155,14 +155,14 @@ class Configuration:
         Raises ConfigurationError for an entry that is wrong, or that is listed twice.
         """
         assert tool.hosts is not None
-        key, parse = tool.hosts.key, parser_of(tool.hosts)
+        key, parse_list = tool.hosts.key, parser_of(tool.hosts)
         entries: list[tuple[str, Listed]] = []
         lister: dict[str, str] = {}
         for name, written in self._tables.items():
             if key not in written.value:
                 continue
             part = written.part(key, written.value[key])
-            for entry in parse(part):
+            for entry in parse_list(part):
                 url = entry.url
                 if url in lister:
                     other = "twice" if lister[url] == name else f"by profile {foreign(lister[url])}, too"

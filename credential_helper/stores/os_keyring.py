@@ -1,8 +1,8 @@
 """The OS keyring: where refresh tokens live when there is a real one.
 
 - A record is service ``credential-helper/NAME``, where NAME is the random one that the caller drew, and the user name
-  that a person recognises. NAME is in the service because the Windows Credential Manager keeps one entry a service and
-  moves the older one elsewhere when a second user name comes; a lookup is by both, exactly.
+  that a person recognises. NAME is in the service because the Windows Credential Manager keeps one entry per service
+  and moves the older one elsewhere when a second user name comes; a lookup is by both, exactly.
 - ``auto`` knows Secret Service, KWallet, the macOS Keychain and the Windows Credential Manager, by class and in this
   order, and loads nothing else: keyring's own discovery imports every installed plugin, and ``keyringrc.cfg`` a path of
   its choice, into a process that holds tokens. ``keyring`` takes whatever PYTHON_KEYRING_BACKEND, keyringrc.cfg or the

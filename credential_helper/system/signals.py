@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """The signals of this process; one object a process."""
+    """The signals of this process; one object per process."""
 
     def __init__(self) -> None:
         self._holding = 0

@@ -9,8 +9,8 @@
   no core: what was typed would be in it.
 - Ctrl-Z gives the terminal back with its echo; in the foreground again the label is written anew. In the background the
   terminal is left alone and the wait goes on: a process that SIGTTIN or SIGTTOU stops would keep the session's lock.
-- A terminal takes 4095 bytes a line and drops the rest without a word, so a line of that length is refused. So is a key
-  that was pasted: of its many lines all but the first would be the shell's.
+- A terminal takes 4095 bytes per line and drops the rest without a word, so a line of that length is refused. So is a
+  key that was pasted: of its many lines all but the first would be the shell's.
 - On Windows it is the console, by msvcrt. Untested.
 """
 

@@ -149,7 +149,7 @@ def test_a_newer_config_file_voids_the_refusal(world: World) -> None:
         world.obtain()
     world.approves()
     errand = Errand(profile=world.profile, request=request_by("kubectl"), config_changed_at=world.clock.now() + 1)
-    assert obtain(errand, world.tools).credential.token.reveal() == "access-1"
+    assert obtain(errand, world.means).credential.token.reveal() == "access-1"
 
 
 @pytest.mark.parametrize("shift", [-10.0, 3700.0])
@@ -700,7 +700,7 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
 
 
 def drop_token(world: World, token: str) -> bool:
-    return drop(session_id(world.profile), Secret(token), world.tools)
+    return drop(session_id(world.profile), Secret(token), world.means)
 
 
 def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: World) -> None:
@@ -715,7 +715,7 @@ def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: Worl
     world.clock.advance(30)
     assert not drop_token(world, "access-2")  # a minute has not passed
     assert world.token() == "access-2"
-    assert drop(session_id(world.profile), None, world.tools)
+    assert drop(session_id(world.profile), None, world.means)
     assert world.session.access is None
     assert world.session.refreshable
 
@@ -799,7 +799,7 @@ def test_nobody_waits_behind_a_lock_for_a_caller_that_is_gone(world: World) -> N
 
 
 def sign_out(world: World) -> SignedOut | None:
-    return forget(session_id(world.profile), lambda _: world.profile, lambda _: world.tools)
+    return forget(session_id(world.profile), lambda _: world.profile, lambda _: world.means)
 
 
 def test_logout_erases_here_and_revokes_there(world: World) -> None:

@@ -142,7 +142,7 @@ class World:
         return Sessions(State(str(self.state)), self.keyring, note=self.notes.append)
 
     @property
-    def tools(self) -> Means:
+    def means(self) -> Means:
         return Means(
             sessions=self.sessions,
             person=self.person,
@@ -160,7 +160,7 @@ class World:
             mode=mode,
             login="credential-helper login prod",
         )
-        return obtain(errand, self.tools)
+        return obtain(errand, self.means)
 
     def token(self, mode: Mode = "any", **request: Any) -> str:
         return self.obtain(mode, **request).credential.token.reveal()
