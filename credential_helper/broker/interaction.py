@@ -12,17 +12,13 @@ from collections.abc import Callable
 import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
-from credential_helper.broker.errand import Means
+from credential_helper.broker.errand import Errand, Means
 from credential_helper.broker.freshness import SKEW
-from credential_helper.broker.person import Person
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Sessions
-from credential_helper.system.caller import Abandoned, Caller
-from credential_helper.system.clock import Clock
-from credential_helper.system.signals import Interrupts
-from credential_helper.text import Note
+from credential_helper.system.caller import Abandoned
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
 _ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before
@@ -67,42 +63,35 @@ class SignIn:
 
     def __init__(
         self,
+        errand: Errand,
+        session: CachedSession,
+        means: Means,
         *,
-        tool: str,
-        target: str | None,
-        profile: str,
-        session_id: str,
-        sessions: Sessions | None,
-        person: Person,
         may_ask: bool,
-        resume: bool,
-        caller: Caller,
-        interrupts: Interrupts,
-        clock: Clock,
-        note: Note,
         keep: Callable[[Tokens, Reservation | None], None],
         give_back: Callable[[Tokens], None],
     ) -> None:
-        """``sessions`` is None without a disk; ``keep`` saves what a grant brought, ``give_back`` revokes it."""
-        self.tool = tool
-        self.target = target
+        """``keep`` saves what a grant brought, ``give_back`` revokes it."""
+        request, profile = errand.request, errand.profile
+        self.tool = request.tool
+        self.target = request.target or profile.audience or ", ".join(profile.resource) or None
         self.because = ""
         self.asked = False
-        self._profile = profile
-        self._id = session_id
-        self._sessions = sessions
-        self._person = person
+        self._profile = profile.name
+        self._id = session.id
+        self._sessions = means.sessions if session.disk else None
+        self._person = means.person
         self._may_ask = may_ask
-        self._resume = resume
-        self._caller = caller
-        self._interrupts = interrupts
-        self._clock = clock
-        self._note = note
+        self._resume = errand.mode == "any"
+        self._caller = means.caller
+        self._interrupts = means.interrupts
+        self._clock = means.clock
+        self._note = means.note
         self._keep = keep
         self._give_back = give_back
         self._announced = False  # ID.prompt is ours and stands: where it is missing, somebody cancelled
         self._shown_on: tuple[str, ...] = ()
-        self._began = clock.monotonic()
+        self._began = means.clock.monotonic()
         self._taken_over: Prompt | None = None
         self._asking: Prompt | None = None
         self._ends: list[Callable[[bool], None]] = []

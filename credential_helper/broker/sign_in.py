@@ -25,22 +25,10 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     def keep(tokens: Tokens, reservation: Reservation | None) -> None:
         attempt.kept = new_session.keep(errand, session, means, old, tokens, reservation)
 
-    interaction = SignIn(
-        tool=errand.request.tool,
-        target=errand.request.target or errand.profile.audience or ", ".join(errand.profile.resource) or None,
-        profile=errand.profile.name,
-        session_id=session.id,
-        sessions=means.sessions if session.disk else None,
-        person=means.person,
-        may_ask=may_ask,
-        resume=errand.mode == "any",
-        caller=means.caller,
-        interrupts=means.interrupts,
-        clock=means.clock,
-        note=means.note,
-        keep=keep,
-        give_back=lambda tokens: new_session.give_back(provider, tokens, means.note),
-    )
+    def give_back(tokens: Tokens) -> None:
+        new_session.give_back(provider, tokens, means.note)
+
+    interaction = SignIn(errand, session, means, may_ask=may_ask, keep=keep, give_back=give_back)
     started = means.clock.monotonic()
     bring_secrets(errand.profile, provider)
     stored: Stored | None = None

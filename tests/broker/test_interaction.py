@@ -6,14 +6,17 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
+from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.errand import Errand, Means, Mode
 from credential_helper.broker.interaction import OTHERS_PROMPT, SignIn, current_prompt, under_way
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
-from credential_helper.model import Prompt, Secret, Tokens
+from credential_helper.model import Profile, Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation, State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
@@ -21,6 +24,7 @@ from credential_helper.system.signals import Interrupted, Interrupts
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import MemoryKeyring
 from tests.helpers.prompts import prompt_at
+from tests.helpers.requests import request_by
 
 ID = "c" * 64
 TOKENS = Tokens(access_token=Secret("the-access-token"), token_type="Bearer", received_at=0.0)
@@ -102,24 +106,24 @@ class World:
         self.kept: list[tuple[Tokens, bool]] = []
         self.given_back: list[Tokens] = []
 
-    def sign_in(self, **changes: Any) -> SignIn:
-        options: dict[str, Any] = {
-            "tool": "kubectl",
-            "target": None,
-            "profile": "prod",
-            "session_id": ID,
-            "sessions": self.sessions,
-            "person": self.screen,
-            "may_ask": True,
-            "resume": True,
-            "caller": self.caller,
-            "interrupts": self.interrupts,
-            "clock": self.clock,
-            "note": self.notes.append,
-            "keep": self.keep,
-            "give_back": self.given_back.append,
-        }
-        return SignIn(**{**options, **changes})
+    def sign_in(self, *, may_ask: bool = True, mode: Mode = "any", disk: bool = True) -> SignIn:
+        profile = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
+        means = SimpleNamespace(
+            sessions=self.sessions,
+            person=self.screen,
+            caller=self.caller,
+            interrupts=self.interrupts,
+            clock=self.clock,
+            note=self.notes.append,
+        )
+        return SignIn(
+            Errand(profile=profile, request=request_by("kubectl"), mode=mode),
+            cast(CachedSession, SimpleNamespace(id=ID, disk=disk)),
+            cast(Means, means),
+            may_ask=may_ask,
+            keep=self.keep,
+            give_back=self.given_back.append,
+        )
 
     def keep(self, tokens: Tokens, reservation: Reservation | None) -> None:
         self.kept.append((tokens, reservation is not None))
@@ -190,7 +194,7 @@ def test_it_is_shown_once(world: World) -> None:
 
 
 def test_without_a_disk_the_person_is_asked_all_the_same(world: World) -> None:
-    stage = world.sign_in(sessions=None)
+    stage = world.sign_in(disk=False)
     assert stage.waiting() is None
     stage.ask(world.prompt())
     stage.pause(world.prompt())
@@ -341,7 +345,7 @@ def test_a_code_that_stands_on_this_terminal_is_not_listed_twice(world: World) -
 
 def test_login_begins_anew(world: World) -> None:
     world.sessions.notes.keep_prompt(ID, world.prompt())
-    assert world.sign_in(resume=False).waiting() is None
+    assert world.sign_in(mode="sign-in").waiting() is None
 
 
 @pytest.mark.parametrize(
@@ -424,7 +428,7 @@ def test_at_the_end_nobody_is_asked_any_more(world: World, *, finished: bool) ->
 
 def test_what_was_not_announced_is_not_removed(world: World) -> None:
     world.sessions.notes.keep_prompt(ID, world.prompt())
-    world.sign_in(resume=False).close(finished=False, verified=False)
+    world.sign_in(mode="sign-in").close(finished=False, verified=False)
     assert world.on_disk() is not None
 
 
