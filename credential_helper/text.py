@@ -12,14 +12,83 @@ from collections.abc import Callable, Sequence
 
 
 def foreign(text: str, limit: int = 300) -> str:
-    """Reduce what a provider or a file said to one harmless line of at most ``limit`` characters.
+    """Reduce what a provider or a file said to one harmless line of at most ``limit`` columns.
 
     Characters of the Unicode categories C*, Zl and Zp (escapes, bidi controls, zero-width, line ends) are dropped:
-    a terminal must not obey them (CVE-2024-50349).
+    a terminal must not obey them (CVE-2024-50349). What looks blank becomes a space, and several spaces become one:
+    enough of them would put what follows at the beginning of a line of the terminal, where it reads as ours.
     """
-    kept = (" " if character in "\t\n\r" else character for character in text[: limit * 8])
-    line = "".join(c for c in kept if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
+    line = _with_few_marks("".join(_harmless(character) for character in text[: limit * 8]))
     line = " ".join(line.split())
+    return line if _columns(line) <= limit else _cut(line, limit - 1) + "…"
+
+
+def _harmless(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    if character in "\t\n\r" or character in _BLANK:
+        return " "
+    category = unicodedata.category(character)
+    dropped = category[0] == "C" or category in ("Zl", "Zp") or ord(character) in _UNSEEN
+    return "" if dropped else character
+
+
+# Letters and symbols without ink: fillers of Hangul, Braille without dots, a note head that is none, half blanks.
+_BLANK = "\u115f\u1160\u2800\u303f\u3164\uffa0\ufffc\U0001d159\U00013441\U00013442"
+
+# Default_Ignorable_Code_Point (DerivedCoreProperties.txt) as far as it is neither in C* nor above.
+_UNSEEN = frozenset(
+    (0x034F, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x16FE4, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+)
+
+_MARKS = 2  # on one letter: Vietnamese has two; a stack of them covers the lines above
+
+
+def _with_few_marks(line: str) -> str:
+    """Return a line without the combining marks that are too many, or have no letter below them."""
+    if line.isascii():
+        return line
+    kept, room = [], 0
+    for character in line:
+        if unicodedata.category(character) not in ("Mn", "Me"):
+            room = 0 if character == " " else _MARKS
+        elif room > 0:
+            room -= 1
+        else:
+            continue
+        kept.append(character)
+    return "".join(kept)
+
+
+def _columns(line: str) -> int:
+    return len(line) if line.isascii() else sum(_width(character) for character in line)
+
+
+def _width(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def _cut(line: str, columns: int) -> str:
+    kept = 0
+    for character in line:
+        columns -= _width(character)
+        if columns < 0:
+            break
+        kept += 1
+    return line[:kept]
+
+
+def escaped(address: str, limit: int = 300) -> str:
+    """Return an address on one line, percent-encoded but for visible ASCII (RFC 3986 §2.1), and cut at ``limit``.
+
+    Somebody else wrote it, a submodule's path for example: with spaces in it, it reads as more than an address.
+    """
+    line = "".join(
+        character
+        if "!" <= character <= "~"
+        else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+        for character in address[: limit + 1]
+    )
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

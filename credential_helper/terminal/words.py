@@ -1,7 +1,8 @@
 """The words of a prompt, of its end and of an error: values in, lines out.
 
 Lower case, no full stop; an error is ``credential-helper: PROFILE: sentence`` and its next step a second line,
-``hint: …``. What comes from outside goes through ``text.foreign``; addresses and codes are reduced to printable ASCII.
+``hint: …``. What comes from outside goes through ``text.foreign``, and what a token is for through ``text.escaped``;
+addresses and codes are reduced to printable ASCII.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
-from credential_helper.text import foreign, host_of, moment, printable_ascii, time_left
+from credential_helper.text import escaped, foreign, host_of, moment, printable_ascii, time_left
 
 if TYPE_CHECKING:
     from credential_helper.model import Credential, Prompt
@@ -36,7 +37,8 @@ def prompt_lines(
     if not ours and prompt.flow == "browser" and remote:
         return [f"{PROGRAM}: waiting for a sign-in to {profile}, which goes on in a browser on this machine"]
     asks = f"signing in to {profile}" if tool == PROGRAM else f"{tool} needs a sign-in to {profile}"
-    purpose = ": ".join(part for part in (foreign(prompt.target or ""), foreign(" ".join(prompt.scope))) if part)
+    target = ", ".join(escaped(one) for one in (prompt.target or "").split(", "))
+    purpose = ": ".join(part for part in (target, foreign(" ".join(prompt.scope))) if part)
     because = f"  {_WAYS[prompt.flow]}, because {foreign(prompt.because)}" if prompt.because else ""
     head = [f"{PROGRAM}: {asks}", *([f"  for {purpose}"] if purpose else []), *([because] if because else [])]
     if prompt.flow == "password":
@@ -52,9 +54,7 @@ def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool)
     host = printable_ascii(host_of(uri))
     check = "and check that it shows" if prompt.verification_uri_complete else "and enter"
     left = f"{time_left(prompt.expires_at - now)}; Ctrl-C stops"
-    code = (
-        f"  {check}  {printable_ascii(prompt.user_code)[:64]}        {left}" if prompt.user_code else f"  within {left}"
-    )
+    code = f"  {check}  {_code(prompt.user_code)}        {left}" if prompt.user_code else f"  within {left}"
     return [
         f"  open  {uri}",
         *(["  (a browser has been asked to show it)"] if browser else []),
@@ -62,6 +62,11 @@ def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool)
         code,
         "  go on only if you started this",
     ]
+
+
+def _code(user_code: str) -> str:
+    """Return a code as it is shown; several spaces in it would move the rest to the terminal's next line."""
+    return " ".join(printable_ascii(user_code).split())[:64]
 
 
 def closing_line(credential: Credential, *, now: float, refresh_token: bool, advice: str | None) -> str:

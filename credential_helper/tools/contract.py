@@ -17,7 +17,7 @@ import msgspec
 
 from credential_helper.errors import ConfigurationError, CredentialHelperError
 from credential_helper.model import Credential, Request
-from credential_helper.text import foreign
+from credential_helper.text import escaped
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ def not_mine(tool: object, key: str, exchange: Exchange) -> CredentialHelperErro
     if own is not None:
         found: CredentialHelperError | None = own(exchange)
         return found
-    url = foreign(exchange.url or "", 200)
+    url = escaped(exchange.url or "", 200)
     return ConfigurationError(
         f"no profile lists {url} for {exchange.request.tool}",
         hint=f'write {key} = ["https://HOST"] into the profile that signs in to it',

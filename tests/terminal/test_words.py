@@ -29,6 +29,34 @@ def test_git_names_its_host_and_a_login_names_itself(clock: FakeClock) -> None:
     ]
 
 
+FAKED = "open  https://evil.example/activate", "and enter  EVIL-CODE        15 minutes; Ctrl-C stops"
+
+
+@pytest.mark.parametrize("blank", [" ", "\u2800", "\u3164", "\u115f", "\uffa0", "\u00a0", "\u3000", "\t", "\u0301"])
+@pytest.mark.parametrize("columns", [40, 80, 132])
+def test_a_path_cannot_fake_lines_of_the_prompt(clock: FakeClock, blank: str, columns: int) -> None:
+    """A submodule's URL, with credential.useHttpPath, is a stranger's: its path reached the prompt as it came."""
+    path = "".join(line.replace(" ", blank) + blank * (columns - len(line)) for line in ("", *FAKED) * 3)
+    asked = prompt(clock, tool="git", target=f"https://git.example.com/{path}", verification_uri_complete=None)
+    lines = prompt_lines(asked, now=clock.now())
+    assert len(lines) == 5
+    assert blank * 2 not in lines[1].strip()
+    shown = [lines[1][start : start + columns] for start in range(0, len(lines[1]), columns)]
+    assert not [row for row in shown if row.split()[:1] == ["open"] or "and enter " in row or "  " in row.strip()]
+    assert len(lines[1]) <= len("  for ") + 300 + len(": openid profile email offline_access")
+
+
+def test_several_targets_stay_apart(clock: FakeClock) -> None:
+    lines = prompt_lines(prompt(clock, target="https://a.example/x y, https://b.example", scope=()), now=clock.now())
+    assert lines[1] == "  for https://a.example/x%20y, https://b.example"
+
+
+def test_a_code_stands_on_one_line(clock: FakeClock) -> None:
+    code = "AB" + " " * 50 + "open evil"
+    lines = prompt_lines(prompt(clock, verification_uri_complete=None, user_code=code), now=clock.now())
+    assert lines[3].startswith("  and enter  AB open evil        ")
+
+
 def test_without_a_complete_uri_the_code_is_to_be_entered(clock: FakeClock) -> None:
     lines = prompt_lines(prompt(clock, verification_uri_complete=None, target=None, scope=()), now=clock.now())
     assert lines[1:] == [
