@@ -2,11 +2,13 @@ r"""Hosts and URLs, parsed by one strict function, and the question who gets a t
 
 No urlsplit: if it and the calling tool disagree about where the host ends, the token goes to the wrong server.
 
-- A host is ASCII letters, digits, ``-`` and ``.``, or an IPv6 literal in brackets; then perhaps ``:`` and a port.
+- A host is ASCII letters, digits, ``-``, ``_`` and ``.``, or an IPv6 literal in brackets; then perhaps ``:`` and a
+  port. RFC 952 has no ``_``, but git and curl take it, and internal names have it.
   Anything else (non-ASCII, ``@``, ``/``, ``\``, ``#``, ``%``, ``:`` without digits) is not a host.
 - It is compared in ASCII lower case, without one trailing dot, with the scheme's default port filled in.
 - Loopback is the literal 127.0.0.1, [::1] or localhost, and nothing else.
-- Paths are compared by whole segments; a path that a server could read differently matches no path.
+- Paths are compared by whole segments; a path that a server could read differently matches no path: Java servers cut
+  ``;…`` off a segment, some decode ``%2e`` once more, Windows drops dots and spaces at a segment's end.
 
 What a tool asked for is "not mine" (None) when it does not parse; what a config file says is an error with a reason.
 """
@@ -21,11 +23,11 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 
 # Explicit classes: \w, \d and re.IGNORECASE know letters and digits that are not ASCII.
-_AUTHORITY = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_AUTHORITY = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Printable ASCII without " < > \ ^ ` { | }, which no URL holds as they are (RFC 3986 §2).
 _CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]*")
-_DECODED_TWICE = re.compile(r"%(?:2e|2f|5c)", re.IGNORECASE)  # . / \ for a server that decodes once more
+_AMBIGUOUS = re.compile(r"[;%\\]")  # a parameter (RFC 3986 §3.3), an escape that git has not decoded, Windows' slash
 
 
 class Url(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +136,26 @@ def segments(path: str) -> tuple[str, ...] | None:
     """Split a request's path; () where there is none, None where a server could read it differently than we do."""
     if not path:
         return ()
-    if _CONTROL.search(path) or "\\" in path or _DECODED_TWICE.search(path):
-        return None
     parts = tuple(path.split("/"))
-    return None if any(part in ("", ".", "..") for part in parts) else parts
+    return None if _is_ambiguous(path) or any(_is_dots(part) for part in parts) else parts
+
+
+def _is_ambiguous(path: str) -> bool:
+    """Say whether some server might split or decode a path once more, after it has folded what looks alike."""
+    if _CONTROL.search(path) or _AMBIGUOUS.search(path):
+        return True
+    if path.isascii():
+        return False
+    if any(0xD800 <= ord(character) < 0xE000 for character in path):
+        return True  # bytes that are not UTF-8: an overlong form of . or / is among them
+    import unicodedata
+
+    folded = unicodedata.normalize("NFKC", path)
+    return bool(_AMBIGUOUS.search(folded)) or [_is_dots(part) for part in folded.split("/")] != [False] * (
+        path.count("/") + 1
+    )
+
+
+def _is_dots(segment: str) -> bool:
+    """Say whether a segment is empty or a dot segment, or is one on a system that drops dots and spaces at an end."""
+    return not segment.strip(". ")

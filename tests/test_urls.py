@@ -177,6 +177,23 @@ HOSTILE_PATHS = [
     *("group//repo", "/group/repo", "group/", "group/./repo", "group/../evil", "group/..", ".", ".."),
     *("group\\..\\evil", "group/a\\b", "group/a\nb", "group/a\0", "group/a\x7f", "group/\x85"),
     *("group/%2e%2e/evil", "group/%2E./evil", "group/a%2fb", "group/%5c"),
+    *(
+        "group/..;/evil",
+        "group/%2e%2e;/evil",
+        "group/.%2e/evil",
+        "group/;x=1",
+        "group;/../evil",
+        "group/%252e%252e/evil",
+    ),
+    *("group/.. /evil", "group/.../evil", "group/ ../evil", "group/100%", "group/a;b"),
+    *(
+        "group/\uff0e\uff0e/evil",
+        "group/\u2025/evil",
+        "group/a\uff0f..\uff0fevil",
+        "group/\u2100/evil",
+        "group/a\uff1bb",
+    ),
+    *("group/\udcc0\udcae\udcc0\udcae/evil", "group/a\uff3cb"),
 ]
 
 
@@ -184,6 +201,19 @@ HOSTILE_PATHS = [
 def test_a_path_that_can_be_read_in_two_ways_matches_no_entry_with_a_path(path: str) -> None:
     assert not serves("git.example.com", path=path, listed=f"{LISTED}/group")
     assert serves("git.example.com", path=path)
+
+
+@pytest.mark.parametrize(
+    "path", ["group/repo.git", "group/a.b", "group/.git", "group/..a", "group/b\u00fccher", "group/a b"]
+)
+def test_a_path_that_only_looks_odd_matches(path: str) -> None:
+    assert serves("git.example.com", path=path, listed=f"{LISTED}/group")
+
+
+@pytest.mark.parametrize("host", ["git_lab.corp.test", "_git.corp.test", "git_.corp.test:8443", "GIT_LAB.corp.test."])
+def test_an_underscore_is_part_of_a_host_as_for_git_and_curl(host: str) -> None:
+    assert serves(host, listed=f"https://{host.lower().rstrip('.')}")
+    assert not serves("git-lab.corp.test", listed=f"https://{host}")
 
 
 def test_an_entry_without_a_path_serves_every_path() -> None:

@@ -21,6 +21,8 @@ def listed_url(written: Written) -> str:
         raise written.impossible("is loopback, expected its port, too")
     if "%" in url.path:
         raise written.impossible("has a % in its path, expected the character itself: that is what git sends")
+    if ";" in url.path:
+        raise written.impossible("has a ; in its path: some servers read it as another path, so none is served")
     if urls.segments(url.path.removesuffix("/")) is None or url.path == "/":  # https://HOST// is not all of HOST
         raise written.impossible("has an empty, . or .. segment in its path")
     return url.normal

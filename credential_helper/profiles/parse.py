@@ -141,6 +141,7 @@ def assertion_audience(written: Written) -> str:
         raise written.malformed("expected issuer, token_endpoint or an absolute URI") from None
 
 
+_REMOVED = re.compile(r"(?:\.|%2e){0,2}|.*%(?:2f|5c).*", re.IGNORECASE)  # what a browser may make another path of
 _REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"
 
 
@@ -160,7 +161,7 @@ def redirect_uri(written: Written) -> str:
     if url.query is not None:
         raise written.impossible(f"has a query (?…), expected {_REDIRECT_URI}")
     # A browser would make another path of it before it comes here.
-    if urls.segments(url.path.removesuffix("/")) is None or url.path == "/":
+    if url.path and any(_REMOVED.fullmatch(part) for part in url.path.removesuffix("/").split("/")):
         raise written.impossible("has an empty, . or .. segment in its path")
     return endpoint(written)
 

@@ -462,6 +462,7 @@ def test_the_usual_user_names_are_the_default() -> None:
         ("http://[::1]", "is loopback, expected its port, too"),
         ("https://git.example.com/?x", "has a query"),
         ("https://git.example.com/a%20b", "has a % in its path"),
+        ("https://git.example.com/a;b", "has a ; in its path"),
         ("https://git.example.com/a//b", "has an empty, . or .. segment"),
         ("https://git.example.com/../b", "has an empty, . or .. segment"),
         ("https://git.example.com//", "has an empty, . or .. segment"),
