@@ -65,9 +65,12 @@ class TransportError(CredentialHelperError):
 
     exit_code = 69
 
-    def __init__(self, sentence: str, *, hint: str | None = None, stale_address: bool = False) -> None:
+    def __init__(
+        self, sentence: str, *, hint: str | None = None, stale_address: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(sentence, hint=hint)
         self.stale_address = stale_address  # 404, unknown host, TLS: kept metadata may be what is wrong
+        self.status = status  # of the answer, where one came
 
 
 class StoreError(CredentialHelperError):

@@ -257,6 +257,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float
     shown_on: tuple[str, ...] = ()  # the terminals that show it already
     because: str = ""  # why this flow, where flow = "auto" has chosen it
+    trouble: str = ""  # why the provider does not say whether the person has decided: "HOST answers 502"; "": it does
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ class Interaction(Protocol):
     def pause(self, prompt: Prompt, until: Callable[[float], bool] | None = None) -> None:
         """Write the prompt's interval and next_poll for whoever takes over, then wait until next_poll.
 
+        Its ``trouble`` is what the person is to see beside the time left: the provider's name is harmless in it.
         ``until`` waits for at most so many seconds, and ends the pause when it returns True. Raises when the sign-in
         was cancelled, or when nobody waits any more.
         """

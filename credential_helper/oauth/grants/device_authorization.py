@@ -6,6 +6,8 @@
 - ``slow_down`` adds 5 s for good. A rate limit doubles the interval for good. No answer at all, or a 5xx, doubles the
   pause until the provider answers again. None of them ends the sign-in before the code expires: the person may
   already have agreed.
+- While the provider does not say whether the person has decided, the prompt says so (``trouble``). A code that expires
+  then is the provider's failure, and not the person's: it may have been approved long ago.
 - Any other OAuth error ends it, and so does a parsed success: a code is good for one exchange, and a second one makes
   some providers revoke what the first one brought.
 - A new code is asked for once, by the person's request. The code of a dead process is taken over; where that one
@@ -189,6 +191,26 @@ def poll(provider: Provider, prompt: Prompt) -> Tokens:
     return token_endpoint.request(provider, DEVICE_CODE, fields, refused="refused the code", busy=())
 
 
+class _Expired(TransportError):
+    """The code expired while the provider did not say whether the person had decided."""
+
+    def __init__(self, host: str, failure: RateLimited | TransportError, polls: int) -> None:
+        times = "" if polls == 1 else f", {polls} times in a row"
+        super().__init__(
+            f"the code expired, and whether anybody had signed in is not known: {failure.sentence}{times}",
+            hint=failure.hint or f"sign in again when {host} answers",
+        )
+
+
+def _state(failure: RateLimited | TransportError) -> str:
+    """Say in three words what a provider does instead of telling whether the person has decided."""
+    if isinstance(failure, RateLimited):
+        return "answers 429"
+    if failure.status is None:
+        return "does not answer"
+    return f"answers {failure.status}"
+
+
 class _Wait:
     """The wait for one code's decision, and its pace."""
 
@@ -198,6 +220,8 @@ class _Wait:
         self.clock = provider.clock
         self.interval = _interval(prompt.interval)
         self.pause = self.interval  # longer than the interval while the provider cannot be reached
+        self.failure: RateLimited | TransportError | None = None  # of the last poll
+        self.failures = 0  # polls in a row that brought no decision and no word about it
         now = self.clock.now()
         self.prompt = self._paced(prompt, min(prompt.next_poll, now + self.interval))
         # The wall clock sees a suspended machine, the monotonic one is safe from a clock that is set back.
@@ -207,12 +231,16 @@ class _Wait:
         """Wait for the decision on another process's code; False: that code is no good any more."""
         try:
             self.until_decided()
+        except _Expired as expired:
+            problem = expired.sentence
         except AuthorizationError as error:
             if error.error not in ("expired_token", "invalid_grant"):
                 raise
-            self.provider.note(f"the code of the sign-in that was under way is no good any more: {error.sentence}")
-            return False
-        return True
+            problem = error.sentence
+        else:
+            return True
+        self.provider.note(f"the code of the sign-in that was under way is no good any more: {problem}")
+        return False
 
     def until_decided(self) -> None:
         """Poll until tokens were saved; every other end is an exception."""
@@ -233,29 +261,37 @@ class _Wait:
         self._raise_if_expired()
 
     def _raise_if_expired(self) -> None:
-        if self.clock.now() >= self.prompt.expires_at or self.clock.monotonic() >= self.deadline:
-            raise AuthorizationError(
-                f"nobody signed in at {self.provider.host} before the code expired", error="expired_token"
-            )
+        if self.clock.now() < self.prompt.expires_at and self.clock.monotonic() < self.deadline:
+            return
+        if self.failure is not None:
+            raise _Expired(self.provider.host, self.failure, self.failures)
+        raise AuthorizationError(
+            f"nobody signed in at {self.provider.host} before the code expired", error="expired_token"
+        )
 
     def _go_on_after(self, error: Refusal | RateLimited | TransportError) -> None:
         """Set the time of the next poll; raise what ends the wait."""
         if isinstance(error, Refusal):
             self.interval = self._interval_after(error)
             self.pause = self.interval
+            self.failure, self.failures = None, 0
         elif isinstance(error, RateLimited):
             self.interval = min(2 * self.interval, LONGEST_INTERVAL)
             self.pause = max(self.interval, min(error.retry_after, LONGEST_INTERVAL))
         else:
             self.pause = min(2 * self.pause, LONGEST_INTERVAL)
         if not isinstance(error, Refusal):
+            self.failure, self.failures = error, self.failures + 1
             self.provider.note(f"the next poll is in {self.pause:.0f} s: {error.sentence}")
         # Counted from the end of the answer, as Auth0 does.
         self.prompt = self._paced(self.prompt, self.clock.now() + self.pause)
 
     def _paced(self, prompt: Prompt, next_poll: float) -> Prompt:
         """Return the prompt to show; its interval is the pause, so that who takes over is as patient as we."""
-        return msgspec.structs.replace(prompt, interval=self.pause, next_poll=min(next_poll, prompt.expires_at))
+        trouble = "" if self.failure is None else f"{self.provider.host} {_state(self.failure)}"
+        return msgspec.structs.replace(
+            prompt, interval=self.pause, next_poll=min(next_poll, prompt.expires_at), trouble=trouble
+        )
 
     def _interval_after(self, refusal: Refusal) -> float:
         if refusal.error == "authorization_pending":

@@ -428,7 +428,8 @@ def test_c5_trouble_goes_on_until_the_code_expires(
     hostile: HostileProvider, provider: Provider, stage: FakeStage
 ) -> None:
     hostile.script("/token", html(503))
-    assert ends(provider, stage).error == "expired_token"
+    with pytest.raises(TransportError):
+        device_authorization.sign_in(provider, stage)
     assert stage.clock.now() == stage.asked[0].expires_at
 
 
@@ -569,6 +570,58 @@ def test_after_a_success_no_poll_is_made_whatever_becomes_of_it(
         with pytest.raises(type(failure)):
             device_authorization.sign_in(provider, stage)
         assert len(hostile.to("/token")) == polls + 1
+
+
+def test_a_code_that_expires_while_the_provider_fails_is_the_provider_s_failure(
+    hostile: HostileProvider, provider: Provider, stage: FakeStage
+) -> None:
+    hostile.script("/token", PENDING, html(500))
+    with pytest.raises(TransportError) as caught:
+        device_authorization.sign_in(provider, stage)
+    assert caught.value.sentence == (
+        "the code expired, and whether anybody had signed in is not known: "
+        f"{provider.host} answered 500 Internal Server Error, 17 times in a row"
+    )
+    assert caught.value.hint == f"sign in again when {provider.host} answers"
+    assert caught.value.exit_code == 69
+
+
+def test_a_code_that_expires_after_the_provider_recovered_is_the_person_s(
+    hostile: HostileProvider, provider: Provider, stage: FakeStage
+) -> None:
+    hostile.script("/token", html(500), html(500), PENDING)
+    assert "nobody signed in" in ends(provider, stage).sentence
+
+
+def test_a_dead_process_s_code_that_expires_while_the_provider_fails_leads_to_a_new_one(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock
+) -> None:
+    stage = FakeStage(clock, left_behind(hostile, clock, expires_at=clock.now() + 8))
+    hostile.script("/token", html(500), SUCCESS)
+    device_authorization.sign_in(provider, stage)
+    assert [prompt.user_code for prompt in stage.asked] == ["WDJB-MJHT"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "trouble"),
+    [
+        (html(502), "answers 502"),
+        (oauth_error("temporarily_unavailable", 503), "answers 503"),
+        (rate_limited(None), "answers 429"),
+        (reset(), "does not answer"),
+    ],
+)
+def test_the_prompt_says_what_keeps_the_provider_from_answering(
+    hostile: HostileProvider,
+    provider: Provider,
+    stage: FakeStage,
+    failure: Behaviour,
+    trouble: str,
+) -> None:
+    hostile.script("/token", PENDING, failure, failure, PENDING, SUCCESS)
+    device_authorization.sign_in(provider, stage)
+    said = f"{provider.host} {trouble}"
+    assert [prompt.trouble for prompt in stage.paused] == ["", "", said, said, ""]
 
 
 def test_a_cancelled_sign_in_stops_before_the_poll(
