@@ -7,7 +7,7 @@ import os
 from credential_helper import PROGRAM
 from credential_helper.answers import git
 from credential_helper.answers.call import Call
-from credential_helper.answers.plain import serve
+from credential_helper.answers.plain import answer_or_decline, serve
 from credential_helper.errors import UsageError
 from credential_helper.profiles.settings import Given
 from credential_helper.tools import EXEC_INFO, TOOLS, Tool, kubectl, own_json
@@ -19,11 +19,11 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     """Answer ``credential-helper get``."""
     if call.exec_info is not None:
         asked = Asked(data=os.fsencode(call.exec_info), where=EXEC_INFO)
-        return serve(call, TOOLS["kubectl"], kubectl, asked, given)
+        return answer_or_decline(call, TOOLS["kubectl"], kubectl, asked, given)
     data = call.read()
     found = detect(data)
     if found == "exec-credential":
-        return serve(call, TOOLS["kubectl"], kubectl, Asked(data=data), given)
+        return answer_or_decline(call, TOOLS["kubectl"], kubectl, Asked(data=data), given)
     if found in ("json", "empty"):
         return serve(call, row, own_json, Asked(data=data), given)
     if found == "git":

@@ -36,6 +36,11 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     options = {name: given.pop(name) for name in _options(row) if name in given}
     asked = _asked(call, row, options)
     tool: contract.Tool = import_module(f"credential_helper.tools.{row.name}")
+    return answer_or_decline(call, row, tool, asked, given)
+
+
+def answer_or_decline(call: Call, row: Tool, tool: contract.Tool, asked: Asked, given: Given) -> int:
+    """Answer what a tool sent; where that fails, tell it so in its own words."""
     try:
         return serve(call, row, tool, asked, given)
     except CredentialHelperError as error:
@@ -64,6 +69,8 @@ def _asked(call: Call, row: Tool, options: Mapping[str, object]) -> Asked:
 def serve(call: Call, row: Tool, tool: contract.Tool, asked: Asked, flags: Mapping[str, object]) -> int:
     """Answer what a tool's file reads. Any error may come, and nothing is on stdout then."""
     exchange = tool.read(asked)
+    for line in exchange.notes:
+        call.app.note(line)
     chosen = _chosen(call, row, exchange, flags)
     if chosen is None:
         problem = contract.not_mine(tool, row.hosts.key if row.hosts is not None else "", exchange)

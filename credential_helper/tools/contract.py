@@ -38,6 +38,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     url: str | None = None  # a profile has to list it; None: the profile is named, or the default one
     form: str = ""  # what the answer's form depends on, where the tool has several
+    notes: tuple[str, ...] = ()  # what was passed over, for --verbose
 
 
 class Tool(Protocol):

@@ -6,18 +6,25 @@ The other side is client-go's plugin/pkg/client/auth/exec/exec.go; the types are
   (run by hand, or by a client that is not Go's) everything is left to the profile.
 - stdin is not read here: it belongs to ``kubectl apply -f -``.
 - Of spec.cluster only ``server`` and ``config`` concern us. ``config`` is the cluster's extension
-  client.authentication.k8s.io/exec, where one user entry that clusters share says what differs between them.
+  client.authentication.k8s.io/exec, where one user entry that clusters share says what differs between them. It may
+  have been written for another plugin (Gardener's ``shootRef``): what is not ours is passed over, but a key that is
+  nearly one of ours is a mistake, with which a token for another audience would be answered.
+- Only what is used is checked: the kind is not (.NET's client writes ExecCredentials).
 - An expirationTimestamp in the past makes kubectl call us for every HTTP request (kubernetes/kubernetes#106768); none
   makes it keep the token until the API server answers 401. So when in doubt, none.
+- A failure is a metav1.Status on stdout beside the reason on stderr. client-go from 1.37 on shows it where stderr is
+  lost (kubernetes/kubernetes#139150); an older one ignores stdout where the exit code is not 0. Nothing in the request
+  says which one asks, so everybody gets it.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
-from credential_helper.errors import ProtocolError, UsageError
+from credential_helper.errors import CredentialHelperError, ProtocolError, UsageError
 from credential_helper.model import Credential, Manners, Request
 from credential_helper.text import foreign, rfc3339
 from credential_helper.tools.contract import Asked, Exchange
@@ -40,6 +47,9 @@ MANNERS = Manners(
     written="spec.cluster.config.{key}",
 )
 
+KIND = "ExecCredential"
+_NEAR = 0.86  # audiance, Audience, scopes; not resourceRef, token_type
+
 CLOCK_TOLERANCE = 60.0  # seconds that a token may come from the future
 
 
@@ -60,14 +70,33 @@ def read(asked: Asked) -> Exchange:
     server = cluster.get("server")
     if not isinstance(server, str | None):
         raise ProtocolError(f"{where}: spec.cluster.server should be a string")
-    wishes = {}
-    if cluster.get("config") is not None:
-        config = cluster["config"]
-        extension = f"the cluster extension {EXTENSION}"
-        if not isinstance(config, dict):
-            raise ProtocolError(f"{extension} should be an object with {', '.join(CONFIG_KEYS)}")
-        wishes = read_keys(config, CONFIG_KEYS, extension)
-    return Exchange(request=Request(tool="kubectl", manners=MANNERS, target=server or None, **wishes), form=version)
+    wishes, notes = _extension(cluster.get("config"))
+    kind = document.get("kind")
+    if kind not in (None, KIND):
+        notes = (f"{where} is of kind {foreign(str(kind), 60)}, and read as an {KIND}", *notes)
+    request = Request(tool="kubectl", manners=MANNERS, target=server or None, **wishes)
+    return Exchange(request=request, form=version, notes=notes)
+
+
+def _extension(config: object) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what a cluster's extension asks of us, and what of it is passed over, in words."""
+    extension = f"the cluster extension {EXTENSION}"
+    if config is None:
+        return {}, ()
+    if not isinstance(config, dict):
+        return {}, (f"{extension} is no object, so it is not for us: ignored",)
+    # In Kubernetes' own objects null is what is not set.
+    theirs = [name for name, value in config.items() if value is None or (name not in CONFIG_KEYS and not _near(name))]
+    wishes = read_keys({name: value for name, value in config.items() if name not in theirs}, CONFIG_KEYS, extension)
+    names = foreign(", ".join(theirs), 200)
+    return wishes, (f"{extension}: {names} is not for us: ignored",) if theirs else ()
+
+
+def _near(name: str) -> bool:
+    """Say whether a key is probably one of ours, mistyped."""
+    from difflib import SequenceMatcher
+
+    return any(SequenceMatcher(None, name[:40].lower(), key).ratio() >= _NEAR for key in CONFIG_KEYS)
 
 
 def _version(name: str) -> str:
@@ -78,8 +107,6 @@ def _version(name: str) -> str:
 
 
 def _api_version(document: dict[str, object], where: str) -> str:
-    if document.get("kind", "ExecCredential") != "ExecCredential":
-        raise ProtocolError(f"{where} is of another kind than ExecCredential")
     version = document.get("apiVersion")
     if not isinstance(version, str):
         raise ProtocolError(f"{where} has no apiVersion; expected {V1} or {V1BETA1}")
@@ -110,7 +137,32 @@ def render(exchange: Exchange, credential: Credential, now: float) -> bytes:
     expiration = expiration_timestamp(credential, now=now)
     if expiration is not None:
         status["expirationTimestamp"] = expiration
-    return msgspec.json.encode({"kind": "ExecCredential", "apiVersion": exchange.form, "status": status}) + b"\n"
+    return msgspec.json.encode({"kind": KIND, "apiVersion": exchange.form, "status": status}) + b"\n"
+
+
+_REASONS: dict[int, tuple[str, int]] = {  # by exit code: metav1.StatusReason, and the HTTP status that belongs to it
+    **dict.fromkeys((64, 65, 78), ("BadRequest", 400)),
+    **dict.fromkeys((66, 77), ("Unauthorized", 401)),
+    **dict.fromkeys((69, 74, 75), ("ServiceUnavailable", 503)),
+}
+
+
+def decline(error: CredentialHelperError) -> tuple[bytes, int]:
+    """Return a metav1.Status that says what stderr says, and the error's own exit code."""
+    reason, code = _REASONS.get(error.exit_code, ("InternalError", 500))
+    message = f"credential-helper: {f'{error.profile}: ' if error.profile else ''}{error.sentence}"
+    if error.hint:
+        message += f" (hint: {error.hint})"
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": foreign(message, 4000),
+        "reason": reason,
+        "code": code,
+    }
+    return msgspec.json.encode(status) + b"\n", error.exit_code
 
 
 def expiration_timestamp(credential: Credential, *, now: float) -> str | None:

@@ -13,7 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credential_helper.errors import InteractionRequired, ProtocolError, TokenResponseError, UsageError
+from credential_helper.errors import (
+    AuthorizationError,
+    ConfigurationError,
+    CredentialHelperError,
+    InteractionRequired,
+    LockTimeout,
+    ProtocolError,
+    StoreError,
+    TokenResponseError,
+    TransportError,
+    UsageError,
+)
 from credential_helper.model import Credential, Secret
 from credential_helper.tools import contract, kubectl
 from credential_helper.tools.contract import Asked, Exchange
@@ -125,18 +136,51 @@ EXTENSION = "the cluster extension client.authentication.k8s.io/exec"
     ("value", "sentence"),
     [
         ({"audiance": "a"}, f'{EXTENSION}: unknown key "audiance"'),
-        ({"issuer": "https://evil.example"}, f'{EXTENSION}: unknown key "issuer"'),
-        ({"minimum_validity": 1}, f'{EXTENSION}: unknown key "minimum_validity"'),
-        ({"version": 1}, f'{EXTENSION}: unknown key "version"'),
+        ({"Audience": "a"}, f'{EXTENSION}: unknown key "Audience"'),
+        ({"scopes": ["s"], "shootRef": {}}, f'{EXTENSION}: unknown key "scopes"'),
+        ({"profiles": "prod"}, f'{EXTENSION}: unknown key "profiles"'),
         ({"audience": ["a"]}, f'{EXTENSION}: "audience" should be a string of printable characters; found a list'),
-        ({"token": None}, f'{EXTENSION}: "token" should be "access" or "id"; found null (leave the key out instead)'),
-        ("prod", f"{EXTENSION} should be an object with profile, audience, resource, scope, token"),
-        (["prod"], f"{EXTENSION} should be an object with profile, audience, resource, scope, token"),
-        (False, f"{EXTENSION} should be an object with profile, audience, resource, scope, token"),
     ],
 )
-def test_another_key_or_type_in_the_cluster_extension_is_refused_by_its_name(value: object, sentence: str) -> None:
+def test_a_key_that_is_nearly_ours_and_another_type_of_ours_are_refused_by_name(value: object, sentence: str) -> None:
     assert refusal(config(value)).sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "ignored"),
+    [
+        ({"shootRef": {"name": "a"}, "gardenClusterIdentity": "b"}, "shootRef, gardenClusterIdentity"),
+        ({"apiVersion": "x/v1", "kind": "Config", "resourceRef": 1, "issuer": "https://a.example"}, "apiVersion, kind"),
+        ({"token": None, "audience": None}, "token, audience"),
+        ({"a\x1b\u2800b": 1}, "a b is"),
+        ("prod", "is no object"),
+        (["prod"], "is no object"),
+        (False, "is no object"),
+        (7, "is no object"),
+    ],
+)
+def test_what_another_plugin_s_extension_says_is_passed_over(value: object, ignored: str) -> None:
+    """Gardener writes its own into the same place; one entry of the cluster serves every plugin."""
+    found = read(config(value))
+    assert found.request == request_by("kubectl", target="https://h:6443")
+    assert len(found.notes) == 1
+    assert ignored in found.notes[0]
+    assert found.notes[0].endswith(": ignored")
+    assert read(config(None)).notes == read(config({"audience": "a"})).notes == ()
+
+
+def test_our_keys_count_beside_another_plugin_s() -> None:
+    found = read(config({"shootRef": {}, "audience": "a", "scope": None}))
+    assert found.request == request_by("kubectl", target="https://h:6443", audience="a")
+
+
+@pytest.mark.parametrize("kind", ["ExecCredentials", "Pod", "", 7, ["x"], {}])
+def test_another_kind_is_answered_and_noted(kind: object) -> None:
+    """.NET's client writes ExecCredentials; nothing depends on it."""
+    found = read(info(kind=kind))
+    assert found.request == request_by("kubectl")
+    assert "and read as an ExecCredential" in found.notes[0]
+    assert read(info(kind=None)).notes == ()
 
 
 def test_an_unknown_key_s_hint_lists_the_extension_s_keys() -> None:
@@ -149,7 +193,6 @@ def test_an_unknown_key_s_hint_lists_the_extension_s_keys() -> None:
         ("canary-3f1c", "KUBERNETES_EXEC_INFO is not one JSON object: expecting value (line 1, column 1)"),
         ("[]", "KUBERNETES_EXEC_INFO should be one JSON object; found a list"),
         ("{}", f"KUBERNETES_EXEC_INFO has no apiVersion; expected {kubectl.V1} or {kubectl.V1BETA1}"),
-        (info(kind="Status"), "KUBERNETES_EXEC_INFO is of another kind than ExecCredential"),
         (info(spec=[]), "KUBERNETES_EXEC_INFO: spec should be an object"),
         (info(spec={"cluster": "h"}), "KUBERNETES_EXEC_INFO: spec.cluster should be an object"),
         (info(spec={"cluster": {"server": 1}}), "KUBERNETES_EXEC_INFO: spec.cluster.server should be a string"),
@@ -250,8 +293,44 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
         render(msgspec.structs.replace(credential, token=Secret(token)), kubectl.V1, now=NOW)
 
 
-def test_a_failure_leaves_stdout_empty() -> None:
-    assert contract.decline(kubectl, InteractionRequired("nobody here")) == (b"", 66)
+def status(reason: str, code: int, message: str = "") -> dict[str, object]:
+    said = {"message": message} if message else {}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "reason": reason,
+        "code": code,
+    } | said
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "code"),
+    [
+        (InteractionRequired("no"), "Unauthorized", 401),
+        (AuthorizationError("no"), "Unauthorized", 401),
+        (ConfigurationError("no"), "BadRequest", 400),
+        (ProtocolError("no"), "BadRequest", 400),
+        (TransportError("no"), "ServiceUnavailable", 503),
+        (StoreError("no"), "ServiceUnavailable", 503),
+        (LockTimeout("no"), "ServiceUnavailable", 503),
+        (CredentialHelperError("no"), "InternalError", 500),
+    ],
+)
+def test_a_failure_is_a_status_that_client_go_can_show(error: CredentialHelperError, reason: str, code: int) -> None:
+    stdout, exit_code = contract.decline(kubectl, error)
+    assert exit_code == error.exit_code
+    assert stdout.endswith(b"\n")
+    assert json.loads(stdout) == status(reason, code, "credential-helper: no")
+
+
+def test_a_status_names_the_profile_and_what_to_do_and_is_one_line() -> None:
+    error = InteractionRequired("nobody\x1b[2K\nhere", hint="credential-helper login prod")
+    error.profile = "prod"
+    stdout, _ = contract.decline(kubectl, error)
+    said = "credential-helper: prod: nobody[2K here (hint: credential-helper login prod)"
+    assert json.loads(stdout) == status("Unauthorized", 401, said)
 
 
 @patient
@@ -282,12 +361,19 @@ class TestContract(ListedToolContract):
     listed = 'kubernetes = ["https://api.example.com:6443"]'
     mine = info(spec={"interactive": False, "cluster": {"server": "https://api.example.com:6443"}}).encode()
     others = info(spec={"interactive": False, "cluster": {"server": "https://other.example.com:6443"}}).encode()
-    not_mine = (b"", 77)  # its list restricts: another cluster is refused
+    not_mine = (b"Unauthorized", 77)  # its list restricts: another cluster is refused
+    refused = (b"Unauthorized", 66)
     silent = False
-    broken = ((b"hunter2", b"", 65), (info(apiVersion="v9").encode(), b"", 65))
+    broken = ((b"hunter2", b"BadRequest", 65), (info(apiVersion="v9").encode(), b"BadRequest", 65))
 
     def handed_over(self, data: bytes) -> tuple[bytes, dict[str, str]]:
         return b"stdin is not ours", {"KUBERNETES_EXEC_INFO": data.decode()}
+
+    def declined(self, stdout: bytes) -> bytes:
+        """Return the reason of a Status, whose message is what stderr says."""
+        said = json.loads(stdout)
+        assert said == status(said["reason"], said["code"], said["message"])
+        return bytes(said["reason"], "ascii")
 
     def token(self, stdout: bytes) -> str:
         return str(json.loads(stdout)["status"]["token"])
