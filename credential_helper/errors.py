@@ -10,7 +10,8 @@
     ├── RateLimited                  75  the provider asks us to come back later
     ├── TokenResponseError           76  an answer that is not OAuth
     ├── AuthorizationError           77  the provider, or a check of ours, said no
-    │   └── ClockError               77  this machine's clock is wrong: the same answer may pass later
+    │   ├── ClockError               77  this machine's clock is wrong: the same answer may pass later
+    │   └── UnpublishedKey           77  the provider publishes nothing that explains a signature: it may, later
     └── ConfigurationError           78  a config file, a variable or a flag is invalid
 
 A sentence is lower case, without a full stop, and never holds a secret. A hint is what to do or to type next.
@@ -122,6 +123,13 @@ class ClockError(AuthorizationError):
 
     def __init__(self, sentence: str, *, hint: str | None = None) -> None:
         super().__init__(sentence, error="clock", hint=hint)
+
+
+class UnpublishedKey(AuthorizationError):
+    """The ID token's key or algorithm is not among what the provider publishes now: nothing else is wrong with it."""
+
+    def __init__(self, sentence: str, *, hint: str | None = None) -> None:
+        super().__init__(sentence, error="unpublished_key", hint=hint)
 
 
 class ConfigurationError(CredentialHelperError):

@@ -39,6 +39,7 @@ _BY_CODE = {
     "mfa_required": 60.0,
     "no_id_token": 30.0,
     "clock": 30.0,
+    "unpublished_key": 30.0,
 }
 
 _AFTER_A_BROWSER = 30.0  # whatever went wrong: a browser that is signed in already would come back at once

@@ -1,7 +1,11 @@
 """Saved before verified, answered only when verified.
 
 An answer is saved at once with the mark ``unverified``; here its ID token is checked and the mark removed. A check that
-cannot be made now leaves the mark; one that fails wipes the tokens.
+cannot be made now leaves the mark, and so does one whose key is not published yet; any other that fails wipes the
+tokens.
+
+A sign-in must name the profile's account. What a refresh brings must name who signed in, by iss and sub; it need not
+say more of them (OIDC Core §12.2), and what it does not say stays as it was.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, ClockError
+from credential_helper.errors import AuthorizationError, ClockError, UnpublishedKey
 from credential_helper.flows import FLOWS
 from credential_helper.model import Identity, Profile, Session
 from credential_helper.oauth import id_token
@@ -26,8 +30,9 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
     """Verify what was saved unverified, before anything stands on it.
 
     A refresh would bring an ID token without the nonce, so a sign-in is judged by its own token whatever its age, as of
-    the time when it came. An ID token that a refresh brought is judged only where it can be answered. Raises
-    AuthorizationError where the check fails, TransportError where it cannot be made now.
+    the time when it came; one whose key is not published as long as it lives is given up. An ID token that a refresh
+    brought is judged only where it can be answered. Raises AuthorizationError where the check fails, TransportError
+    where it cannot be made now.
     """
     stored = session.stored
     if stored is None or stored.session.id is None or errand.mode == "sign-in":
@@ -38,6 +43,11 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
         return
     try:
         settle(errand, session, means, stored, at=token.received_at if expired else None)
+    except UnpublishedKey as error:
+        if not expired:
+            raise
+        means.note(f"never verified, and no use any more: {error.sentence}")
+        wipe(session, stored.session)
     except AuthorizationError as error:
         error.hint = error.hint or errand.login
         raise
@@ -53,16 +63,24 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
         return stored
     provider = means.provider(errand.profile)
     try:
-        identity = id_token.validate(provider, kept.id.value, nonce=kept.id.nonce, at=at)
+        identity = id_token.validate(
+            provider, kept.id.value, nonce=kept.id.nonce, at=at, came=kept.id.received_at, new=kept.unverified
+        )
         _require_same_person(errand, means, kept, identity)
     except ClockError:
         raise  # the mark stays: the check is repeated when the clock is right
+    except UnpublishedKey as error:
+        error.hint = f"its key may be published in a moment; if it is not, {errand.login}"
+        raise  # the mark stays: the check is repeated
     except AuthorizationError:
         wipe(session, kept)
         raise
     return session.save(
         msgspec.structs.replace(
-            kept, unverified=False, identity=identity, id=msgspec.structs.replace(kept.id, unverified=False)
+            kept,
+            unverified=False,
+            identity=_with_older_claims(kept.identity, identity),
+            id=msgspec.structs.replace(kept.id, unverified=False),
         )
     )
 
@@ -91,16 +109,30 @@ def is_another(identity: Identity | None, claims: Mapping[str, object]) -> bool:
     """Say whether claims name another person: a subject is one of its issuer only (OIDC Core §12.2)."""
     if identity is None:
         return False
-    before = dict(identity.claims) | {"sub": identity.subject}
-    return any(claims[name] != before[name] for name in ("iss", "sub") if name in claims and name in before)
+    if claims.get("sub", identity.subject) != identity.subject:
+        return True
+    before = dict(identity.claims).get("iss")
+    if before is None or "iss" not in claims:
+        return False
+    now = claims["iss"]  # its final slash is the metadata's, and may come and go with them
+    return not isinstance(now, str) or before.removesuffix("/") != now.removesuffix("/")
 
 
 def _require_same_person(errand: Errand, means: Means, kept: Session, identity: Identity) -> None:
+    if kept.identity is not None:
+        if is_another(kept.identity, dict(identity.claims) | {"sub": identity.subject}):
+            raise another_subject(errand, means)
+        return
     account = account_of(errand.profile)
     if account is not None and not is_account(account, dict(identity.claims), identity.subject):
         raise wrong_account(errand.profile, identity.shown)
-    if is_another(kept.identity, dict(identity.claims) | {"sub": identity.subject}):
-        raise another_subject(errand, means)
+
+
+def _with_older_claims(older: Identity | None, identity: Identity) -> Identity:
+    """Return who it is with what the sign-in said of them, where a refresh says less."""
+    if older is None:
+        return identity
+    return id_token.identity(dict(older.claims) | dict(identity.claims), identity.subject)
 
 
 def wrong_account(profile: Profile, who: str) -> AuthorizationError:

@@ -5,8 +5,10 @@ algorithm of our list and of the provider's, made by the issuer, for this client
 and that nothing required is missing; iss, which for some providers depends on the tenant, azp, nonce and the times,
 which PyJWT takes from the machine, are checked here.
 
-An unknown key, or a signature that a kept key does not explain, makes the keys renewed once, as far as the rules in
-discovery/keys.py let it. A check that fails is an AuthorizationError; one that cannot be made now is a TransportError.
+No token is refused by keys or metadata that are older than itself: where those do not explain it, they are renewed, as
+far as the rules in discovery/keys.py let it. A check that fails is an AuthorizationError; one that cannot be made now
+is a TransportError. A key or an algorithm that is not published even now is an UnpublishedKey: it may yet be, where
+what is published comes through a cache.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import binascii
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,10 +24,10 @@ import msgspec
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
-    CredentialHelperError,
     RateLimited,
     TokenResponseError,
     TransportError,
+    UnpublishedKey,
 )
 from credential_helper.model import Identity, Secret
 from credential_helper.text import foreign, span
@@ -88,21 +91,31 @@ def numeric_date(value: object) -> float | None:
 # --- believing it -----------------------------------------------------------------------------------------------------
 
 
-def validate(provider: Provider, id_token: Secret, *, nonce: str | None = None, at: float | None = None) -> Identity:
+def validate(
+    provider: Provider,
+    id_token: Secret,
+    *,
+    nonce: str | None = None,
+    at: float | None = None,
+    came: float | None = None,
+    new: bool = False,
+) -> Identity:
     """Check an ID token and return who it names.
 
     ``nonce`` is the one that was sent with the request, if one was. ``at`` is the time to judge by (seconds since the
-    epoch), now where absent. Raises AuthorizationError when a check fails, TransportError when the provider's keys
-    cannot be had now.
+    epoch), ``came`` the time when the token was received; now where absent. ``new``: a person has just signed in for
+    it, so the provider is asked for its keys at once. Raises AuthorizationError when a check fails, TransportError when
+    the provider's keys cannot be had now.
     """
     host, token = provider.host, id_token.reveal()
-    now = provider.clock.now() if at is None else at
+    now = provider.clock.now()
     try:
-        claims = _signed(provider, token)
+        claims = _explained(provider, token, now if came is None else came, new=new)
         _judge(provider, claims, nonce)
-        _judge_times(provider, claims, now)
+        _judge_times(provider, claims, now if at is None else at)
     except _Failed as failed:
-        raise AuthorizationError(f"the ID token of {host} {failed}") from None
+        kind = UnpublishedKey if isinstance(failed, _Unpublished) else AuthorizationError
+        raise kind(f"the ID token of {host} {failed}") from None
     except (TokenResponseError, RateLimited) as error:
         raise TransportError(f"the ID token of {host} cannot be checked now: {error.sentence}") from None
     return _identity(claims)
@@ -112,37 +125,33 @@ class _Failed(Exception):
     """A check failed; the text goes on from "the ID token of HOST …"."""
 
 
-class _UnknownKey(_Failed):
-    """No published key is the one that signed."""
+class _Unexplained(_Failed):
+    """What is kept of the provider does not explain the token; what it publishes now may."""
 
 
-def _signed(provider: Provider, token: str) -> dict[str, Any]:
+class _Unpublished(_Unexplained):
+    """No published key is the one that signed, or its algorithm is not among the published ones."""
+
+
+def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dict[str, Any]:
     """Return the claims under a signature that one of the provider's keys explains."""
-    alg, kid = _header(provider, token)
-    try:
-        return _verified(provider, token, alg, kid, provider.keys())
-    except _Failed as failed:
-        if provider.keys_are_new:
-            raise
-        first = failed
-    provider.note(f"the ID token of {provider.host} {first}; asking for its keys again")
-    try:
-        keys = provider.keys(renew=True)
-    except CredentialHelperError:
-        if isinstance(first, _UnknownKey):
-            raise
-        raise first from None
-    try:
-        return _verified(provider, token, alg, kid, keys)
-    except _UnknownKey as failed:
-        if provider.keys_are_new:
-            raise
-        raise TransportError(
-            f"the ID token of {provider.host} {failed}; its keys are asked for once in 5 minutes"
-        ) from None
+    alg, kid = _header(token)
+    unexplained: _Unexplained | None = None
+    for keys in provider.editions_of_keys(came, at_once=new):
+        try:
+            return _verified(provider, token, alg, kid, keys)
+        except _Unexplained as failed:
+            unexplained = failed
+            provider.note(f"the ID token of {provider.host} {failed}, by what is known of it so far")
+    assert unexplained is not None
+    if provider.knows_better_than(came):
+        raise unexplained
+    raise TransportError(
+        f"the ID token of {provider.host} {unexplained}; its keys are asked for once in 5 minutes"
+    ) from None
 
 
-def _header(provider: Provider, token: str) -> tuple[str, str | None]:
+def _header(token: str) -> tuple[str, str | None]:
     """Return the algorithm and the key's id, both as the token claims them (RFC 7515 §4.1)."""
     segments = token.split(".")
     header = _json_object(segments[0])
@@ -150,11 +159,8 @@ def _header(provider: Provider, token: str) -> tuple[str, str | None]:
     if header is None or claims_of(token) is None or not _BASE64URL.fullmatch(segments[2]):
         raise _Failed("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
     alg, kid = header.get("alg"), header.get("kid")
-    supported = provider.metadata().id_token_signing_alg_values_supported
     if not isinstance(alg, str) or alg not in _ALGORITHMS:
         raise _Failed(f"is signed with {foreign(str(alg), 20)}, which proves nothing")
-    if supported is not None and alg not in supported:
-        raise _Failed(f"is signed with {alg}, which is not among the algorithms in the provider's metadata")
     if kid is not None and not isinstance(kid, str):
         raise _Failed("names its key with something that is no string")
     return alg, kid
@@ -166,8 +172,11 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
 
     import jwt  # 75 ms
 
+    supported = provider.metadata().id_token_signing_alg_values_supported
+    if supported is not None and alg not in supported:
+        raise _Unpublished(f"is signed with {alg}, which is not among the algorithms in the provider's metadata")
     keys = _fitting(key_set, alg, kid)
-    failed = _Failed("has a signature that its key does not explain")
+    failed: _Failed = _Unexplained("has a signature that its key does not explain")
     for key in keys:
         try:
             with warnings.catch_warnings():
@@ -188,14 +197,21 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
         except jwt.InvalidSignatureError:
             continue
         except Exception as error:
-            failed = _Failed(_reason(error))
-            if isinstance(error, jwt.InvalidTokenError):
-                break  # the signature is right, or the token could not be read at all
+            if isinstance(error, jwt.InvalidTokenError):  # the signature is right, or the token cannot be read at all
+                raise _Failed(_reason(error)) from None
+            failed = _Unexplained(_reason(error))
         else:
             if provider.is_key_for(key, claims["iss"], claims.get("tid")):
-                return claims
-            failed = _Failed("is signed with the key of another issuer")
+                return _of_issuer(provider, claims)
+            failed = _Unexplained("is signed with the key of another issuer")
     raise failed
+
+
+def _of_issuer(provider: Provider, claims: dict[str, Any]) -> dict[str, Any]:
+    """Return the claims if iss is the provider's (§3.1.3.7, point 2), by the metadata that are in use."""
+    if not provider.is_issuer(claims["iss"], claims.get("tid")):
+        raise _Unexplained(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
+    return claims
 
 
 def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict[str, Any]]:
@@ -207,7 +223,7 @@ def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict
     published = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
     named = [key for key in published if kid is None or key.get("kid") == kid]
     if not named:
-        raise _UnknownKey("is signed with a key that the provider does not publish")
+        raise _Unpublished("is signed with a key that the provider does not publish")
     kty, curves = _ALGORITHMS[alg]
     fitting = [
         key
@@ -219,9 +235,9 @@ def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict
         and _may_verify(key.get("key_ops"))
     ]
     if kid is None and len(fitting) != 1:
-        raise _UnknownKey(f"does not name its key, and {len(fitting)} of the provider's could be it")
+        raise _Unpublished(f"does not name its key, and {len(fitting)} of the provider's could be it")
     if not fitting:
-        raise _Failed(f"is signed with {alg}, for which the key that it names is not meant")
+        raise _Unpublished(f"is signed with {alg}, for which the key that it names is not meant")
     return fitting
 
 
@@ -243,9 +259,7 @@ def _reason(error: Exception) -> str:
 
 
 def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> None:
-    """Check what PyJWT does not: iss (§3.1.3.7, point 2), sub, azp (points 4 and 5) and nonce (point 11)."""
-    if not provider.is_issuer(claims["iss"], claims.get("tid")):
-        raise _Failed(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
+    """Check what PyJWT does not: sub, azp (§3.1.3.7, points 4 and 5) and nonce (point 11)."""
     if not claims["sub"]:
         raise _Failed("names nobody (sub is empty)")
     azp, aud = claims.get("azp"), claims["aud"]
@@ -286,8 +300,12 @@ def _time_problem(claims: dict[str, Any], now: float) -> str | None:
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
-    strings = {name: value for name, value in claims.items() if isinstance(value, str)}
-    names = (strings.get(claim) for claim in ("preferred_username", "email", "name"))
+    return identity({name: value for name, value in claims.items() if isinstance(value, str)}, claims["sub"])
+
+
+def identity(claims: Mapping[str, str], subject: str) -> Identity:
+    """Return who claims name, all of them strings."""
+    names = (claims.get(claim) for claim in ("preferred_username", "email", "name"))
     return Identity(
-        subject=claims["sub"], name=next((name for name in names if name), None), claims=tuple(sorted(strings.items()))
+        subject=subject, name=next((name for name in names if name), None), claims=tuple(sorted(claims.items()))
     )

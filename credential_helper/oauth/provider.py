@@ -8,7 +8,7 @@ The secrets are handed in as functions, and read by whoever needs one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import providers
@@ -72,18 +72,23 @@ class Provider:
         """
         return self._discovery.renew()
 
-    def keys(self, *, renew: bool = False) -> dict[str, object]:
-        """Return the JWKS (RFC 7517 §5); ``renew`` asks for a new one as far as the rules let it.
+    def keys(self) -> dict[str, object]:
+        """Return the JWKS (RFC 7517 §5) as it is kept, or for lack of one asked for.
 
-        ``keys_are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
-        TokenResponseError.
+        Raises TransportError, RateLimited, TokenResponseError.
         """
-        return self._keys.key_set(renew=renew)
+        return self._keys.key_set()
 
-    @property
-    def keys_are_new(self) -> bool:
-        """Say whether this process has fetched the keys: a key that is not among them is not published."""
-        return self._keys.are_new
+    def editions_of_keys(self, came: float, *, at_once: bool) -> Iterator[dict[str, object]]:
+        """Yield the JWKS as it is kept, then newer ones, for a token that came at ``came`` and is not explained.
+
+        ``at_once``: however short the last time is ago. The metadata are renewed on the way. Raises as ``keys`` does.
+        """
+        return self._keys.editions(came, at_once=at_once)
+
+    def knows_better_than(self, came: float) -> bool:
+        """Say whether keys and metadata were received after ``came``: what they do not explain is not published."""
+        return self._keys.is_newer_than(came)
 
     @property
     def issuers(self) -> tuple[str, ...]:

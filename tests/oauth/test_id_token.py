@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from credential_helper.errors import AuthorizationError, TransportError
+from credential_helper.errors import AuthorizationError, TransportError, UnpublishedKey
 from credential_helper.model import Endpoints, Identity, Secret
 from credential_helper.oauth.id_token import claims_of, validate
 from integration.servers.hostile_provider import (
@@ -333,13 +333,119 @@ def test_a_changed_key_without_an_id_is_found(world: World) -> None:
     assert world.accepts(world.token(K2, {"kid": None})).subject == "ada"
 
 
-def test_a_wrong_signature_under_a_known_key_is_decided_without_the_provider(world: World) -> None:
+@pytest.mark.parametrize("kid", ["k1", None])
+@pytest.mark.parametrize("seconds", [200, 301])
+def test_keys_that_changed_while_they_cannot_be_had_decide_nothing(world: World, kid: str | None, seconds: int) -> None:
+    """The same id, or none: the signature is wrong only by keys that are older than the token."""
+    world.hostile.serve_keys(K1.jwk(kid=kid))
+    world.accepts(world.token(K1, {"kid": kid}))
+    world.hostile.script("/jwks", reset())
+    world.clock.advance(seconds)
+    token, came = world.token(K2, {"kid": kid}), world.clock.now()
+    with pytest.raises(TransportError):
+        world.accepts(token, came=came)
+    world.hostile.serve_keys(K2.jwk(kid=kid))
+    world.clock.advance(301)
+    assert world.accepts(token, came=came).subject == "ada"
+
+
+@pytest.mark.parametrize("kid", ["k1", None])
+def test_a_wrong_signature_is_decided_by_keys_that_are_newer_than_the_token(world: World, kid: str | None) -> None:
+    world.hostile.serve_keys(K1.jwk(kid=kid))
+    world.accepts(world.token(K1, {"kid": kid}))
+    world.clock.advance(301)
+    token, came = world.token(K2, {"kid": kid}), world.clock.now()
+    assert "does not explain" in world.refuses(token, came=came)
+    world.clock.advance(1)
+    world.hostile.script("/jwks", reset())
+    assert "does not explain" in world.refuses(token, came=came), "kept since it came"
+
+
+def test_for_a_new_sign_in_the_keys_are_asked_for_at_once_and_once(world: World) -> None:
+    world.accepts(world.token(K1))
+    world.hostile.serve_keys(K2)
+    world.clock.advance(1)
+    token, came = world.token(K2), world.clock.now()
+    assert world.accepts(token, came=came, new=True).subject == "ada"
+    for _ in range(3):
+        world.refuses(world.token(K1), came=came, new=True)
+    assert world.asked() == 2
+
+
+def test_an_algorithm_is_refused_by_new_metadata_only(world: World) -> None:
+    world.accepts(world.token(K1))
+    rs256 = signing_key("RS256", "k1")
+    world.hostile.serve_metadata(id_token_signing_alg_values_supported=["RS256"])
+    world.hostile.serve_keys(rs256)
+    world.clock.advance(7200)
+    assert world.accepts(world.token(rs256)).subject == "ada"
+    world.clock.advance(7200)
+    with pytest.raises(UnpublishedKey, match="not among the algorithms"):
+        world.accepts(world.token(K1))
+
+
+def test_an_algorithm_within_five_minutes_of_the_metadata_is_not_decided(world: World) -> None:
+    world.accepts(world.token(K1))
+    rs256 = signing_key("RS256", "k2")
+    world.hostile.serve_metadata(id_token_signing_alg_values_supported=["RS256"])
+    world.hostile.serve_keys(rs256)
+    world.clock.advance(200)
+    with pytest.raises(TransportError):
+        world.accepts(world.token(rs256))
+    assert world.accepts(world.token(rs256), new=True).subject == "ada"
+
+
+@pytest.mark.parametrize("left", ["old", 404, 502, "reset"])
+def test_keys_are_found_where_new_metadata_have_them(world: World, left: object) -> None:
+    """The address that was left may go on serving old keys, answer anything, or be gone."""
+    world.accepts(world.token(K1))
+    moved = f"{world.hostile.url}/keys"
+    world.hostile.serve_metadata(jwks_uri=moved, id_token_signing_alg_values_supported=ALGORITHMS)
+    world.hostile.script("/keys", answer({"keys": [K2.jwk()]}))
+    if left != "old":
+        world.hostile.script("/jwks", reset() if left == "reset" else empty(int(str(left))))
+    world.clock.advance(7200)
+    assert world.accepts(world.token(K2)).subject == "ada"
+    assert world.accepts(world.token(K2)).subject == "ada"
+    assert (world.asked(), world.asked("/keys")) == (2, 1)
+
+
+def test_an_issuer_that_changed_its_final_slash_is_found_in_new_metadata(world: World) -> None:
+    world.accepts(world.token())
+    issuer = f"{world.hostile.url}/"
+    world.hostile.serve_metadata(issuer=issuer)
+    world.clock.advance(7200)
+    assert world.accepts(world.token(iss=issuer)).subject == "ada"
+
+
+def test_metadata_that_cannot_be_renewed_decide_nothing(world: World) -> None:
+    world.accepts(world.token(K1))
+    world.hostile.script("/.well-known/openid-configuration", html(502))
+    world.clock.advance(7200)
+    with pytest.raises(TransportError):
+        world.accepts(world.token(K2))
+    with pytest.raises(TransportError):
+        world.accepts(world.token(iss="https://elsewhere.example"))
+
+
+def test_what_was_kept_by_a_wrong_clock_decides_nothing(world: World) -> None:
+    world.clock.advance(100_000)
+    world.accepts(world.token(K1))
+    world.clock.advance(-100_000)
+    world.hostile.script("/jwks", reset())
+    with pytest.raises(TransportError):
+        world.accepts(world.token(K2))
+
+
+def test_what_is_not_the_keys_matter_is_decided_without_the_provider(world: World) -> None:
     world.accepts(world.token(K1))
     world.hostile.script("/jwks", reset())
-    world.clock.advance(301)
-    assert "does not explain" in world.refuses(Secret(spoilt(world.token(K1))))
-    world.clock.advance(-200)
-    assert "does not explain" in world.refuses(Secret(spoilt(world.token(K1))))
+    world.hostile.script("/.well-known/openid-configuration", reset())
+    world.clock.advance(7200)
+    assert "another client" in world.refuses(world.token(aud="other"))
+    assert "nonce" in world.refuses(world.token(nonce="other"), nonce="mine")
+    payload = world.token().reveal().split(".")[1]
+    assert "proves nothing" in world.refuses(Secret(f"{encoded({'alg': 'none'})}.{payload}."))
 
 
 TROUBLES = [html(502), html(200), empty(404), empty(200), half_json(), reset(), rate_limited(5), answer({"keys": 1})]

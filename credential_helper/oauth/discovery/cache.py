@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from credential_helper.text import Note
 
 KEPT = 86400.0  # seconds that metadata and keys count as young
+RENEWED = 300.0  # seconds between two renewals of either, for a token that what is kept does not explain
 AHEAD = 60.0  # seconds that something kept may come from the future
 
 FORMAT = 2  # of what is kept on disk
@@ -104,9 +105,24 @@ class Cache:
             record.authentication[self._profile.client_id] = method
         self._write("json", record)
 
+    def now(self) -> float:
+        """Return the time that what is received now is kept under, in seconds since the epoch."""
+        return self._clock.now()
+
     def is_young(self, made: float, limit: float) -> bool:
         """Say whether what was made then (seconds since the epoch) is less than ``limit`` seconds old."""
         return -AHEAD <= self._clock.now() - made < limit
+
+    def is_newer(self, made: float, moment: float) -> bool:
+        """Say whether what was made then was made after ``moment``, and not by a clock that was wrong."""
+        return moment <= made <= self._clock.now() + AHEAD
+
+    def may_be_renewed(self, made: float, came: float, *, at_once: bool) -> bool:
+        """Say whether to ask again for what was made then, for a token that came at ``came`` and is not explained.
+
+        Once in 5 minutes; ``at_once``: if it is older than the token, however short the last time is ago.
+        """
+        return (at_once and made < came) or not self.is_young(made, RENEWED)
 
     def _name(self, kind: str) -> str:
         import hashlib

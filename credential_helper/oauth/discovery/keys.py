@@ -1,14 +1,16 @@
 """A provider's keys: its JWKS (RFC 7517 §5), and when it is asked for again.
 
-Keys are kept for 24 h; older ones serve while the provider cannot be reached. An unknown key makes them renewed: once
-per process, and at most once in 5 minutes by the time on disk. They are asked for where the metadata say now: an
-address that was left may go on serving old keys. Where nothing is there any more (404), the metadata are renewed once.
+Keys are kept for 24 h; older ones serve while the provider cannot be reached. A token that they do not explain is never
+refused by what is kept from before it came: a provider may change its keys, their address and its algorithm whenever it
+likes. So the keys are asked for again, and where that does not do, the metadata: an address that was left may go on
+serving old keys. Of a new sign-in that happens at once, after a refresh at most once in 5 minutes.
 
 Only public members of asymmetric keys are kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import CredentialHelperError, TokenResponseError, TransportError
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from credential_helper.oauth.discovery.metadata import Discovery
     from credential_helper.text import Note
     from credential_helper.transport.client import Transport
-
-KEYS_RENEWED = 300.0  # seconds between two renewals of the keys
 
 # The members of a JWK that are used; a symmetric or private one is never kept (RFC 7517 §4, RFC 7518 §6). ``issuer`` is
 # Entra's own: the tenants that the key may sign for.
@@ -35,34 +35,68 @@ class Keys:
         self._cache = cache
         self._note = note
         self._kept: KeptKeys | None = None
-        self.are_new = False  # fetched by this process: a key that is not among them is not published
 
-    def key_set(self, *, renew: bool = False) -> dict[str, object]:
-        """Return the JWKS; ``renew`` asks for a new one as far as the rules let it.
+    def key_set(self) -> dict[str, object]:
+        """Return the JWKS: what is kept for a day, or for as long as there is none to be had.
 
-        ``are_new`` says afterwards whether this process has fetched it. Raises TransportError, RateLimited,
-        TokenResponseError.
+        Raises TransportError, RateLimited, TokenResponseError.
         """
-        jwks_uri = self._discovery.metadata(fresh=renew).jwks_uri  # old keys may go on at an address that was left
-        if jwks_uri is None:
-            raise TokenResponseError(
-                f"{self._discovery.host} publishes no keys (no jwks_uri in its metadata)",
-                hint="endpoints.jwks can name them",
-            )
+        jwks_uri = self._address()
         if self._kept is None:
             self._kept = self._cache.keys()
         kept = self._kept
         if kept is None or kept.jwks_uri != jwks_uri:
             return _key_set(self._renew(jwks_uri))
-        if self.are_new or self._cache.is_young(kept.made, KEYS_RENEWED if renew else KEPT):
+        if self._cache.is_young(kept.made, KEPT):
             return _key_set(kept)
         try:
             return _key_set(self._renew(jwks_uri))
         except CredentialHelperError as error:
-            if renew:
-                raise
             self._note(f"the kept keys of {self._discovery.host} serve on: {error.sentence}")
             return _key_set(kept)
+
+    def editions(self, came: float, *, at_once: bool) -> Iterator[dict[str, object]]:
+        """Yield the JWKS as it is kept, then as it is published now, then as new metadata have it.
+
+        For a token that came at ``came`` (seconds since the epoch); each is asked for when the one before did not do.
+        ``at_once``: however short the last time is ago. What could not be had is raised when all the rest is yielded:
+        TransportError, RateLimited, TokenResponseError.
+        """
+        before = self._discovery.metadata()
+        trouble: CredentialHelperError | None = None
+        try:
+            yield self.key_set()
+            if self._renewed_for(came, at_once=at_once):
+                yield self.key_set()
+        except CredentialHelperError as error:
+            trouble = error
+        if self._discovery.renew_for(came, at_once=at_once) != before:
+            yield self.key_set()
+        elif trouble is not None:
+            raise trouble
+
+    def is_newer_than(self, moment: float) -> bool:
+        """Say whether the keys in use were received after ``moment``, and the metadata that say where they are."""
+        kept = self._kept
+        newer = kept is not None and self._cache.is_newer(kept.made, moment)
+        return newer and self._discovery.is_newer_than(moment)
+
+    def _renewed_for(self, came: float, *, at_once: bool) -> bool:
+        """Ask for keys that are newer than a token, as far as the rules let it; say whether that was done."""
+        kept = self._kept
+        if kept is None or not self._cache.may_be_renewed(kept.made, came, at_once=at_once):
+            return False
+        self._renew(self._address(fresh=True))  # old keys may go on at an address that was left
+        return True
+
+    def _address(self, *, fresh: bool = False) -> str:
+        jwks_uri = self._discovery.metadata(fresh=fresh).jwks_uri
+        if jwks_uri is None:
+            raise TokenResponseError(
+                f"{self._discovery.host} publishes no keys (no jwks_uri in its metadata)",
+                hint="endpoints.jwks can name them",
+            )
+        return jwks_uri
 
     def _renew(self, jwks_uri: str) -> KeptKeys:
         try:
@@ -73,7 +107,6 @@ class Keys:
                 raise
             jwks_uri, keys = moved, self._fetch(moved)
         self._kept = self._cache.keep_keys(keys, jwks_uri=jwks_uri)
-        self.are_new = True
         return self._kept
 
     def _fetch(self, jwks_uri: str) -> list[dict[str, object]]:

@@ -1,8 +1,9 @@
 """What a provider says of itself: its metadata (OpenID Connect Discovery 1.0 §4, RFC 8414 §3).
 
 When it is asked. A kept document serves whatever its age. A sign-in renews one that is older than 24 h, a refresh only
-after an address in it failed or its keys did not match; each at most once per process. Where the profile's endpoints
-are all that is needed, or the provider's row knows of no document, nothing is asked.
+after an address in it failed; each at most once per process. Before an ID token is refused for what the document says,
+it has to be newer than the token (keys.py). Where the profile's endpoints are all that is needed, or the provider's row
+knows of no document, nothing is asked.
 
 What it may say. The document's issuer is judged by the rules of issuer.py. The profile's own endpoints are laid over
 the document's, and those of the row in providers.py stand in for what it lacks.
@@ -78,6 +79,7 @@ class Discovery:
         # What the metadata has to tell, beside the profile's endpoints.
         self._missing = _needed(profile) - self._endpoints.keys() if issuer.known.discovery else set()
         self._metadata: Metadata | None = None
+        self._made: float | None = None  # when the document in use was received; None: not by this process
         self.asked = False  # the provider, by this process
 
     def metadata(self, *, fresh: bool = False) -> Metadata:
@@ -99,6 +101,21 @@ class Discovery:
         Raises TransportError, RateLimited, TokenResponseError.
         """
         return self._discover() if self._missing and not self.asked else self.metadata()
+
+    def renew_for(self, came: float, *, at_once: bool) -> Metadata:
+        """Ask for a newer document, as far as the rules let it, for a token that came at ``came``.
+
+        Returns what holds now. Raises as ``renew`` does.
+        """
+        renewable = self._missing and self._cache.may_be_renewed(self._received(), came, at_once=at_once)
+        return self._discover() if renewable else self.metadata()
+
+    def is_newer_than(self, moment: float) -> bool:
+        """Say whether the document in use was received after ``moment``, or none is needed."""
+        return not self._missing or self._cache.is_newer(self._received(), moment)
+
+    def _received(self) -> float:
+        return self._cache.metadata().made if self._made is None else self._made
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -123,7 +140,7 @@ class Discovery:
         if metadata.issuer != self._issuer.configured:
             self._note(f"the issuer is {metadata.issuer}: {self.host} writes it so")
         self._cache.keep_document({name: document[name] for name in _MEMBERS if name in document})
-        self._metadata = metadata
+        self._metadata, self._made = metadata, self._cache.now()
         return metadata
 
     def _fetch(self) -> dict[str, object]:

@@ -23,10 +23,19 @@ from tests.helpers.providers import DAY, World
 pytestmark = pytest.mark.usefixtures("silent_stderr")
 
 
-def kids(provider: Provider, *, renew: bool = False) -> list[object]:
-    keys = provider.keys(renew=renew)["keys"]
+def kids(provider: Provider) -> list[object]:
+    return names_in(provider.keys())
+
+
+def names_in(key_set: dict[str, object]) -> list[object]:
+    keys = key_set["keys"]
     assert isinstance(keys, list)
     return [key.get("kid") for key in keys]
+
+
+def editions(provider: Provider, *, at_once: bool = False) -> list[list[object]]:
+    """Return what is tried for a token that comes now and is signed with none of it."""
+    return [names_in(keys) for keys in provider.editions_of_keys(provider.clock.now(), at_once=at_once)]
 
 
 @pytest.fixture
@@ -37,13 +46,9 @@ def keyed(world: World) -> World:
 
 
 def test_keys_are_kept_for_a_day(keyed: World) -> None:
-    provider = keyed.process()
-    assert kids(provider) == ["k1"]
-    assert provider.keys_are_new
+    assert kids(keyed.process()) == ["k1"]
     keyed.clock.advance(DAY - 1)
-    provider = keyed.process()
-    assert kids(provider) == ["k1"]
-    assert not provider.keys_are_new
+    assert kids(keyed.process()) == ["k1"]
     assert keyed.asked("/jwks") == 1
     keyed.clock.advance(1)
     keyed.hostile.serve_keys(signing_key("ES256", "k2"))
@@ -55,23 +60,44 @@ def test_keys_from_the_future_are_old(keyed: World) -> None:
     keyed.clock.advance(300 * DAY)
     keyed.process().keys()
     keyed.clock.advance(-300 * DAY)
-    keyed.process().keys(renew=True)
+    assert not keyed.process().knows_better_than(keyed.clock.now())
+    assert editions(keyed.process()) == [["k1"]]
     assert keyed.asked("/jwks") == 2
 
 
-def test_keys_are_renewed_once_a_process_and_once_in_five_minutes(keyed: World) -> None:
+def test_keys_are_asked_for_again_once_in_five_minutes(keyed: World) -> None:
     keyed.process().keys()
     keyed.hostile.serve_keys(signing_key("ES256", "k2"))
     keyed.clock.advance(299)
     provider = keyed.process()
-    assert kids(provider, renew=True) == ["k1"]
-    assert not provider.keys_are_new
+    assert editions(provider) == [["k1"]]
+    assert not provider.knows_better_than(keyed.clock.now())
     keyed.clock.advance(1)
-    assert kids(provider, renew=True) == ["k2"]
-    assert provider.keys_are_new
-    keyed.clock.advance(3600)
-    assert kids(provider, renew=True) == ["k2"]
-    assert keyed.asked("/jwks") == 2
+    assert editions(provider) == [["k1"], ["k2"]]
+    assert provider.knows_better_than(keyed.clock.now())
+    assert editions(provider) == [["k2"]]
+    assert (keyed.asked(), keyed.asked("/jwks")) == (2, 2)
+
+
+def test_keys_and_metadata_are_asked_for_at_once_where_they_are_older_than_the_token(keyed: World) -> None:
+    keyed.process().keys()
+    keyed.hostile.serve_keys(signing_key("ES256", "k2"))
+    keyed.clock.advance(1)
+    provider = keyed.process()
+    assert editions(provider, at_once=True) == [["k1"], ["k2"]]
+    assert editions(provider, at_once=True) == [["k2"]]
+    assert editions(keyed.process(), at_once=True) == [["k2"]]
+    assert (keyed.asked(), keyed.asked("/jwks")) == (2, 2)
+
+
+def test_nothing_more_is_asked_than_the_keys_where_these_do(keyed: World) -> None:
+    keyed.process().keys()
+    keyed.hostile.serve_keys(signing_key("ES256", "k2"))
+    keyed.clock.advance(301)
+    tried = keyed.process().editions_of_keys(keyed.clock.now(), at_once=False)
+    assert [names_in(next(tried)), names_in(next(tried))] == [["k1"], ["k2"]]
+    tried.close()  # type: ignore[attr-defined]
+    assert (keyed.asked(), keyed.asked("/jwks")) == (1, 2)
 
 
 @pytest.mark.parametrize("trouble", [html(502), html(200), reset(), rate_limited(5), half_json(), answer({"keys": 7})])
@@ -81,10 +107,10 @@ def test_old_keys_serve_while_there_are_no_others(keyed: World, trouble: Behavio
     keyed.hostile.script("/jwks", trouble)
     provider = keyed.process()
     assert kids(provider) == ["k1"]
-    assert not provider.keys_are_new
     assert keyed.said("serve on")
     with pytest.raises(CredentialHelperError):
-        provider.keys(renew=True)
+        editions(provider)
+    assert not provider.knows_better_than(keyed.clock.now())
 
 
 @pytest.mark.parametrize("trouble", [html(502), empty(403), reset(), redirect(307, "https://evil.example/")])
@@ -104,18 +130,34 @@ def test_keys_that_have_moved_are_found_through_new_metadata(keyed: World) -> No
     assert (keyed.asked(), keyed.asked("/jwks"), keyed.asked("/jwks2")) == (2, 1, 1)
 
 
-def test_keys_are_renewed_from_where_they_are_now(keyed: World) -> None:
-    """The address that was left may go on serving the old keys."""
+@pytest.mark.parametrize("left", [None, empty(404), html(502), reset()])
+def test_keys_are_asked_for_where_they_are_now(keyed: World, left: Behaviour | None) -> None:
+    """The address that was left may go on serving the old keys, or serve none."""
     keyed.process().keys()
     keyed.hostile.serve_metadata(jwks_uri=f"{keyed.hostile.url}/jwks2")
     keyed.hostile.script("/jwks2", answer({"keys": [signing_key("ES256", "k2").jwk()]}))
-    keyed.clock.advance(DAY - 1)
-    assert kids(keyed.process(), renew=True) == ["k1"]
+    if left is not None:
+        keyed.hostile.script("/jwks", left)
     keyed.clock.advance(301)
     provider = keyed.process()
-    assert kids(provider, renew=True) == ["k2"]
-    assert provider.keys_are_new
+    assert editions(provider)[-1] == ["k2"]
+    assert provider.knows_better_than(keyed.clock.now())
     assert (keyed.asked(), keyed.asked("/jwks"), keyed.asked("/jwks2")) == (2, 2, 1)
+
+
+def test_metadata_older_than_a_day_are_renewed_before_the_keys(keyed: World) -> None:
+    keyed.process().keys()
+    keyed.hostile.serve_metadata(jwks_uri=f"{keyed.hostile.url}/jwks2")
+    keyed.hostile.script("/jwks2", answer({"keys": [signing_key("ES256", "k2").jwk()]}))
+    keyed.clock.advance(DAY)
+    assert editions(keyed.process())[-1] == ["k2"]
+
+
+def test_no_network_is_tried_once(keyed: World) -> None:
+    keyed.hostile.script("/.well-known/openid-configuration", reset())
+    with pytest.raises(TransportError):
+        editions(keyed.process(), at_once=True)
+    assert keyed.asked() == 1
 
 
 def test_keys_that_are_nowhere_are_asked_for_once_more_only_where_they_moved(keyed: World) -> None:
