@@ -27,12 +27,15 @@ class Call:
         """Return what kubectl says, None where it is not kubectl."""
         return self.app.environ.get(EXEC_INFO)
 
-    def read(self) -> bytes:
-        """Return all of stdin, up to what a request may be long; a terminal is never read."""
+    def read(self, limit: int = wire.LIMIT, *, lines: bool = False) -> bytes:
+        """Return stdin, up to one byte more than a request may be long; a terminal is never read.
+
+        ``lines``: up to the first empty line, as git's protocol has it.
+        """
         if self._heard is None:
-            self._heard = replies.read_input(wire.LIMIT)
-        elif len(self._heard) > replies.LARGEST:
-            self._heard += replies.read_input(wire.LIMIT - len(self._heard))
+            self._heard = replies.read_input(limit, lines=lines)
+        elif replies.LARGEST < len(self._heard) <= limit and not (lines and replies.has_ended(self._heard)):
+            self._heard = replies.read_input(limit, self._heard, lines=lines)
         return self._heard
 
 

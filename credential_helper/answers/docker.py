@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from credential_helper import PROGRAM, __version__, replies, urls
+from credential_helper import PROGRAM, __version__, urls
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
@@ -25,7 +25,7 @@ from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
-from credential_helper.tools import TOOLS, Tool, docker, wire
+from credential_helper.tools import TOOLS, Tool, docker
 
 LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
 
@@ -105,7 +105,7 @@ def _get_stored(app: App, server: str) -> int:
 
 
 def _store(call: Call) -> int:
-    given = docker.read_store(_read_all(call))
+    given = docker.read_store(call.read(LARGEST))
     app = call.app
     found = _profile_of(app, given.server)
     name = found[0].profile.name if found is not None else another_profile(app, given.server)
@@ -138,12 +138,6 @@ def _erase(call: Call) -> int:
 
 
 ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "list": answer_list}
-
-
-def _read_all(call: Call) -> bytes:
-    """Return all of stdin, beyond what a request of ours may be long."""
-    data = call.read()
-    return data + replies.read_input(LARGEST) if len(data) > wire.LIMIT else data
 
 
 # --- servers that a profile lists -------------------------------------------------------------------------------------

@@ -20,19 +20,19 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     if call.exec_info is not None:
         asked = Asked(data=os.fsencode(call.exec_info), where=EXEC_INFO)
         return answer_or_decline(call, TOOLS["kubectl"], kubectl, asked, given)
-    data = call.read()
+    data = call.read(lines=True)
     found = detect(data)
     if found == "exec-credential":
         return answer_or_decline(call, TOOLS["kubectl"], kubectl, Asked(data=data), given)
     if found in ("json", "empty"):
         return serve(call, row, own_json, Asked(data=data), given)
     if found == "git":
-        return git.answer_lines(call, given, data)
+        return git.answer_lines(call, given)
     raise unanswerable(found)
 
 
 def bare(call: Call) -> int:
     """Answer a call without a command; with nothing to read, say how we are used. Raises UsageError."""
-    if call.exec_info is None and detect(call.read()) == "empty":
+    if call.exec_info is None and detect(call.read(lines=True)) == "empty":
         raise UsageError("no command, and nothing on stdin", hint=f"{PROGRAM} --help")
     return answer(call, TOOLS["get"], {})

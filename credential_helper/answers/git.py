@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from credential_helper import errors, replies
+from credential_helper import errors
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
@@ -67,14 +67,14 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     if operation not in OPERATIONS:
         call.app.note("an operation that is not known is ignored, as git asks")
         return 0
-    return answer_lines(call, given, call.read(), str(operation))
+    return answer_lines(call, given, str(operation))
 
 
-def answer_lines(call: Call, given: Given, data: bytes, operation: str = "get") -> int:
-    """Answer git's lines, of which ``data`` is what has been read: for ``get``, ``store`` and ``erase``."""
+def answer_lines(call: Call, given: Given, operation: str = "get") -> int:
+    """Answer git's lines on stdin: for ``get``, ``store`` and ``erase``."""
     app = call.app
     try:
-        data = _whole(data)
+        data = call.read(git.LIMIT, lines=True)  # a request that is cut short could name another host
         reply = OPERATIONS[operation](app, given, git.read(data))
     except CredentialHelperError as error:
         app.terminal.error(error)
@@ -84,13 +84,6 @@ def answer_lines(call: Call, given: Given, data: bytes, operation: str = "get") 
     write(reply.stdout)
     _keep(call, data, reply)
     return reply.code
-
-
-def _whole(data: bytes) -> bytes:
-    """Read on where a request is longer than our own may be: one that is cut short could name another host."""
-    if len(data) > wire.LIMIT:
-        data += replies.read_input(git.LIMIT - len(data))
-    return data
 
 
 # --- get ---

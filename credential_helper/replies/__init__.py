@@ -120,7 +120,18 @@ def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str
 def write_out(answer: bytes) -> None:
     """Write a whole answer to stdout; OSError where it cannot be, and nothing may follow then."""
     while answer:
-        answer = answer[os.write(1, answer) :]
+        try:
+            answer = answer[os.write(1, answer) :]
+        except BlockingIOError:  # whoever made the pipe made it non-blocking, for itself and so for us
+            _wait(1, writing=True)
+
+
+def _wait(descriptor: int, *, writing: bool) -> None:
+    """Wait until a descriptor can be read or written."""
+    import select  # needed here only
+
+    waiting = [descriptor]
+    select.select([] if writing else waiting, waiting if writing else [], [])
 
 
 def standard_descriptors() -> bool:
@@ -135,14 +146,34 @@ def standard_descriptors() -> bool:
     return open_stdout
 
 
-def read_input(limit: int = LARGEST) -> bytes:
-    """Read stdin to its end, or one byte more than ``limit``; a terminal is never read."""
+def read_input(limit: int = LARGEST, heard: bytes = b"", *, lines: bool = False) -> bytes:
+    """Read stdin on from what was ``heard`` to its end, or to one byte more than ``limit``; a terminal is never read.
+
+    ``lines``: what follows the first empty line is no part of the request, and may never come (git-credential(1)).
+    """
     if os.isatty(0):
-        return b""
-    heard = b""
-    while len(heard) <= limit and (piece := os.read(0, limit + 1 - len(heard))):
-        heard += piece
-    return heard
+        return heard
+    read = bytearray(heard)
+    while len(read) <= limit:
+        try:
+            piece = os.read(0, limit + 1 - len(read))
+        except BlockingIOError:
+            _wait(0, writing=False)
+            continue
+        if not piece:
+            break
+        before = len(read)
+        read += piece
+        if lines and has_ended(read, before):
+            break
+    return bytes(read)
+
+
+def has_ended(heard: "bytes | bytearray", before: int = 0) -> bool:
+    """Say whether a request of lines has had its empty line; it was looked for in the first ``before`` bytes."""
+    start = max(0, before - 2)
+    found = heard.find(b"\n\n", start) >= 0 or heard.find(b"\n\r\n", start) >= 0
+    return found and heard.lstrip()[:1] not in (b"{", b"[", b'"')  # JSON may have empty lines in it
 
 
 def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes | None]:
@@ -157,8 +188,8 @@ def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes
     tool_input = b""
     if kind == tools.ENVIRONMENT:
         tool_input = os.fsencode(environ.get(tools.EXEC_INFO, ""))
-    elif kind == tools.STDIN:
-        tool_input = heard = read_input()
+    elif kind in (tools.STDIN, tools.LINES):
+        tool_input = heard = read_input(lines=kind == tools.LINES)
     request = request_of(argv, environ, tool_input)
     answer = find(request, environ) if request is not None else None
     if answer is None:

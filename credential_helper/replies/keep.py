@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from credential_helper import __version__, places, replies
 
+MOST = 256  # replies that are kept; a script may ask a thousand different things, and no end of the time may be known
+
 
 def keep(
     request: bytes,
@@ -58,7 +60,7 @@ def keep(
         except FileExistsError:
             if not replies.private_folder(folder):
                 return
-        _remove_past(folder, now)
+        _remove_past(folder, now, MOST - 1)
         _write(path, content)
         sources = [os.path.join(state, name) for name, _ in state_files] + files
         if [replies.stamp_now(source) for source in sources] != [*(stamp for _, stamp in state_files), *stamps]:
@@ -83,20 +85,30 @@ def _write(path: str, content: bytes) -> None:
         os.unlink(new)
 
 
-def _remove_past(folder: str, now: float) -> None:
-    """Remove replies whose time has passed, and what a killed writer left."""
+def _remove_past(folder: str, now: float, most: int) -> None:
+    """Remove replies whose time has passed, what a killed writer left, and the oldest of more than ``most``."""
+    kept = []
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         try:
+            made = os.lstat(path).st_mtime
             if "." in name:
-                stale = os.lstat(path).st_mtime < now - 60
+                stale = made < now - 60
             else:
                 with open(path, "rb") as file:
                     stale = float(file.read(256).split(b"\n")[3]) <= now
         except (OSError, ValueError, IndexError):
             stale = True
         if stale:
-            try:
-                os.unlink(path)
-            except OSError:
-                continue
+            _remove(path)
+        else:
+            kept.append((made, path))
+    for _, path in sorted(kept)[: max(0, len(kept) - most)]:
+        _remove(path)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

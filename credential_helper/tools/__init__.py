@@ -8,8 +8,9 @@ take 9 µs to make.
 
 # Where a request stands whose answer may be kept and replayed.
 STDIN = "stdin"
+LINES = "lines"  # stdin up to the first empty line, as git's protocol has it; a JSON object goes to its end
 ENVIRONMENT = "environment"  # KUBERNETES_EXEC_INFO
-EITHER = "either"  # in the environment where it stands there, else on stdin
+EITHER = "either"  # in the environment where it stands there, else lines on stdin
 NOTHING = "nothing"  # the command line is all there is
 
 EXEC_INFO = "KUBERNETES_EXEC_INFO"
@@ -99,7 +100,7 @@ _ROWS = (
         "git",
         "answer git (a credential helper)",
         names=("git-credential-helper",),
-        replayed={"get": STDIN},
+        replayed={"get": LINES},
         hosts=Hosts("URL", "serve git for this URL", username="oauth2", schemes=("auto", "basic", "bearer")),
         answer="git",
         arguments=(
@@ -176,7 +177,7 @@ def called(program: str, words: "list[str]") -> "tuple[Tool | None, list[str]]":
 
 
 def input_of(program: str, words: "list[str]", environ: object) -> "str | None":
-    """Say where a request that may have a kept answer has its input: stdin, environment or nothing; None: no such one.
+    """Say where a request that may have a kept answer has its input; None: there is no such request.
 
     ``environ`` is asked for a variable only. Without a command it is ``get`` that answers.
     """
@@ -185,5 +186,5 @@ def input_of(program: str, words: "list[str]", environ: object) -> "str | None":
         row = TOOLS["get"]
     kind = row.input_of(rest[-1] if rest else "") if row is not None else None
     if kind == EITHER:
-        kind = ENVIRONMENT if EXEC_INFO in environ else STDIN  # type: ignore[operator]
+        kind = ENVIRONMENT if EXEC_INFO in environ else LINES  # type: ignore[operator]
     return kind

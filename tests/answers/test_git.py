@@ -610,9 +610,10 @@ def test_lines_on_stdin_are_answered_without_the_word_git(world: World, capfdbin
     world.sign_in()
     data = f"protocol=https\nhost={HOST}\n".encode()
     call = Call(argv=("credential-helper", "get"), heard=data, app=world.app)
-    assert git_answers.answer_lines(call, {}, call.read()) == 0
+    assert git_answers.answer_lines(call, {}) == 0
     assert b"\npassword=old-token\n" in capfdbinary.readouterr().out
-    assert git_answers.answer_lines(call, {}, data + b"password=old-token\n", "erase") == 0
+    call = Call(argv=("credential-helper", "erase"), heard=data + b"password=old-token\n", app=world.app)
+    assert git_answers.answer_lines(call, {}, "erase") == 0
     assert world.token is None
 
 

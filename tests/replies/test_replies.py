@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from credential_helper import __version__, places, replies
-from credential_helper.replies.keep import keep
+from credential_helper.replies.keep import MOST, keep
+from tests.helpers.programs import CHECKOUT
 
 ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
 INFO = b'{"kind":"ExecCredential"}'
@@ -241,6 +242,84 @@ def test_replies_past_their_time_and_torn_ones_are_removed(world: World) -> None
     assert not old.exists()
     assert not torn.exists()
     assert world.find() == ANSWER
+
+
+def test_of_many_replies_the_oldest_go(world: World) -> None:
+    world.keep()
+    first = world.reply
+    for number in range(MOST + 50):
+        other = world.folder / f"9-{number:x}"
+        other.write_bytes(first.read_bytes())
+        other.chmod(0o600)
+        os.utime(other, (1000.0 + number, 1000.0 + number))
+    world.environ["CREDENTIAL_HELPER_PROMPT"] = "plain"
+    world.keep()
+    left = {path.name for path in world.folder.iterdir()}
+    assert len(left) == MOST
+    assert first.name in left
+    assert "9-0" not in left
+    assert f"9-{MOST + 49:x}" in left
+    assert world.find() == ANSWER
+
+
+# --- stdin and stdout ---
+
+
+def read_in_a_process(pieces: list[bytes], *, lines: bool) -> bytes:
+    """Return what ``read_input`` reads from a non-blocking stdin that stays open after these pieces."""
+    program = (
+        "import os, sys, threading, time\n"
+        "from credential_helper import replies\n"
+        "reader, writer = os.pipe()\n"
+        "os.set_blocking(reader, False)\n"
+        "os.dup2(reader, 0)\n"
+        "def write():\n"
+        f"    for piece in {pieces!r}:\n"
+        "        time.sleep(0.05)\n"
+        "        os.write(writer, piece)\n"
+        "    closed = os.close(writer) if not %r else None\n"
+        "threading.Thread(target=write, daemon=True).start()\n"
+        "replies.write_out(replies.read_input(lines=%r))\n"
+        "os._exit(0)\n"
+    ) % (lines, lines)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=CHECKOUT, timeout=30)
+    assert done.stderr == b""
+    return done.stdout
+
+
+def test_a_stdin_that_does_not_block_is_waited_for() -> None:
+    assert read_in_a_process([b"https://", b"registry.example.com"], lines=False) == b"https://registry.example.com"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"host=a.example\n\n"],
+        [b"host=a.example\r\n", b"\r\n"],
+        [b"host=a.example\n", b"path=x\n", b"\n"],
+        [b"host=a.example\n\nanother=request\n"],
+    ],
+)
+def test_an_empty_line_ends_lines_though_the_pipe_stays_open(pieces: list[bytes]) -> None:
+    assert read_in_a_process(pieces, lines=True) == b"".join(pieces)
+
+
+def test_an_empty_line_ends_no_json_object() -> None:
+    read = b'{"kind":\n\n"ExecCredential"}'
+    assert not replies.has_ended(read)
+    assert replies.has_ended(b"host=a.example\n\n")
+    assert not replies.has_ended(b"host=a.example\n")
+
+
+def test_a_stdout_that_does_not_block_gets_the_whole_answer() -> None:
+    program = "import os\nfrom credential_helper import replies\nreplies.write_out(b'x' * 300_000)\nos._exit(0)\n"
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=writer, cwd=CHECKOUT) as process:
+        os.close(writer)
+        with open(reader, "rb") as answer:
+            assert answer.read() == b"x" * 300_000
+    assert process.returncode == 0
 
 
 def test_input_that_is_too_long_is_neither_looked_up_nor_kept(environ: dict[str, str]) -> None:
