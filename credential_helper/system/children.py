@@ -5,7 +5,8 @@
 - stdin is /dev/null; stdout is a pipe, never ours, read up to a limit; stderr is ours, so that ``op`` can say that it
   wants to be unlocked.
 - It runs in a session of its own, without a controlling terminal: it cannot stop in the background to wait for keys.
-- Past the deadline, past the limit, or when we are interrupted, the child's whole process group is killed.
+- Past the deadline, past the limit, or when we are interrupted, the child's whole process group is killed; when we are
+  killed ourselves a shell does it, which waits for the end of a pipe that only we hold open.
 - It does not see our secret variables, nor any that the config names as the source of a secret.
 - Nothing that it wrote to stdout, and none of its arguments, is ever part of a message.
 """
@@ -16,7 +17,8 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from credential_helper import places
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 DEADLINE = 60.0  # seconds
 LIMIT = 65536  # bytes of stdout
 GRACE = 1.0  # seconds for stdout's end once the child has ended: something that it left behind may hold it open
+_SHELL = "/bin/sh"
 SLICE = 0.05  # seconds between two looks whether the child has ended
 
 
@@ -97,13 +100,15 @@ def run(
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be started"
         raise ConfigurationError(f"the command {name} cannot be started: {reason}") from None
     output = bytearray()
-    try:
-        ended = _follow(process, output, deadline, limit)
-    except BaseException:  # Ctrl-C above all
-        _kill(process)
-        raise
+    with _watched(process.pid):
+        try:
+            ended = _follow(process, output, deadline, limit)
+        except BaseException:  # Ctrl-C above all
+            _kill(process)
+            raise
+        if not ended:
+            _kill(process)
     if not ended:
-        _kill(process)
         what = f"wrote more than {limit // 1024} KiB" if len(output) > limit else f"did not end within {deadline:g} s"
         raise ConfigurationError(f"the command {name} {what}")
     if process.returncode:
@@ -111,6 +116,32 @@ def run(
         how = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
         raise ConfigurationError(f"the command {name} {how}", hint="run it by hand, what it says is not shown here")
     return bytes(output)
+
+
+@contextmanager
+def _watched(group: int) -> Iterator[None]:
+    """Have a process group killed if this process is, which cannot do it then: ``op`` would wait for a person for ever.
+
+    The watcher sees the end of its stdin; a line there tells it that all is well.
+    """
+    import subprocess
+
+    watcher = None
+    if os.path.exists(_SHELL):
+        with suppress(OSError):  # then the child is on its own
+            watcher = subprocess.Popen(  # noqa: S603 - no word of it is from outside
+                [_SHELL, "-c", 'read -r _ || kill -s KILL -- "-$1"', _SHELL, str(group)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,
+            )
+    try:
+        yield
+    finally:
+        if watcher is not None:
+            watcher.communicate(b"\n")
 
 
 def _follow(process: subprocess.Popen[bytes], output: bytearray, deadline: float, limit: int) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.system import children
+from tests.helpers.programs import CHECKOUT
 
 Script = Callable[[str, str], str]
 Environ = dict[str, str]
@@ -236,3 +238,29 @@ def test_an_interruption_kills_the_child_and_goes_on(script: Script, environ: En
     os.set_blocking(reader, True)
     assert os.read(reader, 1) == b""
     os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_child_does_not_outlive_us_even_where_we_are_killed(script: Script, environ: Environ, tmp_path: Path) -> None:
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    script("waits", f"exec 3> '{fifo}'; echo started >&3; sleep 300")
+    program = f"from credential_helper.system import children; children.run(['waits'], environ={environ!r})"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT) as process:
+        os.set_blocking(reader, True)
+        with open(fifo, "rb") as other:  # the first reader sees its end before there is a writer
+            assert other.readline() == b"started\n"
+        process.kill()
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX process groups")
+def test_a_command_may_leave_an_agent_behind(script: Script, environ: Environ, tmp_path: Path) -> None:
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    pid = tmp_path / "pid"
+    script("agent", f"sleep 300 > /dev/null 2>&1 & echo $! > '{pid}'; echo secret")
+    assert children.run(["agent"], environ=environ) == b"secret\n"
+    os.kill(int(pid.read_text()), 9)  # ProcessLookupError: it was not there any more
