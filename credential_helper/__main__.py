@@ -19,7 +19,10 @@ def main() -> None:
         pass
     except OSError as error:  # an answer was begun and cannot be finished: nothing may follow it on stdout
         code = 74
-        if not isinstance(error, BrokenPipeError):
+        if error.filename is not None:  # an import
+            code = 75
+            _say(f"a file of ours cannot be read: {error.strerror}")
+        elif not isinstance(error, BrokenPipeError):
             _say("the answer cannot be written to stdout")
     except Exception as error:  # a package that is broken, say: its text may hold anything
         code = 70
@@ -28,7 +31,10 @@ def main() -> None:
 
 
 def _say(sentence: str) -> None:
-    os.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
+    try:
+        os.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
+    except OSError:  # nobody reads it; the exit code remains
+        return
 
 
 def _answer() -> int:

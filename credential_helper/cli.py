@@ -21,6 +21,7 @@ from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.profiles import settings
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
+from credential_helper.system.limits import exhausted, forbid_core_dumps
 from credential_helper.system.signals import Interrupted
 from credential_helper.tools import TOOLS, Tool, called
 
@@ -126,6 +127,7 @@ def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
     """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already."""
+    forbid_core_dumps()
     app = App(environ, clock=SystemClock(), verbose=False)
     try:
         app.interrupts.install()
@@ -138,8 +140,9 @@ def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None 
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        app.terminal.error(_defect(error))
-        return CredentialHelperError.exit_code
+        known = exhausted(error) or _defect(error)
+        app.terminal.error(known)
+        return known.exit_code
     finally:
         app.terminal.finish()
 

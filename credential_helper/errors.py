@@ -8,6 +8,7 @@
     ├── StoreError                   74  the state directory, the keyring or stdout failed
     ├── LockTimeout                  75  another process holds the session for too long
     ├── RateLimited                  75  the provider asks us to come back later
+    ├── Exhausted                    75  the system gives no more files, processes or memory
     ├── TokenResponseError           76  an answer that is not OAuth
     ├── AuthorizationError           77  the provider, or a check of ours, said no
     │   ├── ClockError               77  this machine's clock is wrong: the same answer may pass later
@@ -97,6 +98,12 @@ class RateLimited(CredentialHelperError):
     def __init__(self, sentence: str, *, retry_after: float, hint: str | None = None) -> None:
         super().__init__(sentence, hint=hint)
         self.retry_after = retry_after
+
+
+class Exhausted(CredentialHelperError):
+    """The operating system gives this process no more files, processes or memory."""
+
+    exit_code = 75
 
 
 class TokenResponseError(CredentialHelperError):

@@ -402,6 +402,20 @@ def test_a_signal_ends_a_sign_in_at_once(
     assert left == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process")
+def test_a_process_with_tokens_in_its_memory_writes_no_core(
+    environ: dict[str, str], provider: EmbeddedProvider
+) -> None:
+    environ |= {"CREDENTIAL_HELPER_INTERACTIVE": "always"}
+    started = Started(environ, "token", "--issuer", provider.issuer, "--client-id", "demo-kubectl")
+    started.wait_for(b"go on only if you started this")
+    limits = Path(f"/proc/{started.process.pid}/limits").read_text(encoding="ascii")
+    started.process.kill()
+    started.end()
+    (core,) = [line.split() for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert core[4] in ("0", "1")
+
+
 @pytest.mark.usefixtures("default_signals")
 def test_ctrl_c_before_anything_is_130_and_silent(environ: dict[str, str]) -> None:
     """While stdin is read nothing of ours is loaded yet."""
