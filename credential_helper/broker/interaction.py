@@ -100,6 +100,11 @@ class SignIn:
         """Say whether a browser can be opened here, and what tells so: "there is a display"."""
         return self._person.browser()
 
+    def tell(self, sentence: str) -> None:
+        """Say what is going on, where a person is asked here."""
+        if self._may_ask:
+            self._person.tell(sentence)
+
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         """Say what should not be so, and what to do about it."""
         self._person.warn(sentence, hint=hint)

@@ -29,6 +29,9 @@ class Person(Protocol):
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         """Read one line; ``go_on`` is called now and then, and may raise."""
 
+    def tell(self, sentence: str) -> None:
+        """Say what is going on, in one line."""
+
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         """Say what did not go as it should, and what to do about it."""
 

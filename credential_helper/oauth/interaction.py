@@ -38,6 +38,9 @@ class Interaction(Protocol):
     def type(self, label: str, *, hidden: bool) -> Secret:
         """Read one line from the person's terminal, without an echo where it is ``hidden``."""
 
+    def tell(self, sentence: str) -> None:
+        """Say what is going on, in one line."""
+
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         """Say what should not be so, and what to do about it."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
 from credential_helper.terminal.browser import Browser
+from credential_helper.terminal.countdown import Countdown
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
 from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from credential_helper.system.clock import Clock
 
 CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
-ERASE_LINE = "\r\x1b[K"
 
 
 class Terminal:
@@ -74,7 +74,7 @@ class Terminal:
         self._reason: str | None = None
         self._screen: Screen | None = None
         self._shown: str | None = None  # the name of the prompt that stands on our screen
-        self._drawn = ""  # the time left, as it was last drawn
+        self._countdown = Countdown(clock=clock, redraws=tool_is_login and not self._plain)
         self._warned: set[str] = set()
 
     # --- may we ask?
@@ -128,7 +128,7 @@ class Terminal:
             return screen.key
         if not screen.claim():
             return None
-        self._erase()
+        self._countdown.erase()
         if not self._may_write(screen) or not screen.write(self._prompt_text(prompt, screen, ours=ours)):
             screen.release()
             return None
@@ -164,20 +164,9 @@ class Terminal:
         return [*lines[:-1], *coloured, lines[-1]]
 
     def waiting(self, prompt: Prompt) -> None:
-        """Redraw the time left; called about once per second while we wait. Only ``login`` draws, and not in plain."""
-        screen = self._screen
-        if screen is None or not self._tool_is_login or self._plain or not screen.is_terminal or self._shown is None:
-            return
-        seconds = max(0, int(prompt.expires_at - self._clock.now()))
-        line = f"  {seconds // 60}:{seconds % 60:02d} left"
-        if line != self._drawn and screen.size()[0] > len(line) and screen.ready() and screen.write(ERASE_LINE + line):
-            self._drawn = line
-
-    def _erase(self) -> None:
-        if self._drawn and self._screen is not None:
-            self._drawn = ""
-            if self._screen.ready():
-                self._screen.write(ERASE_LINE)
+        """Say how long is left, and what is in the way; called about twice per second while we wait."""
+        if self._screen is not None and self._shown is not None:
+            self._countdown.show(prompt, self._screen)
 
     def signed_in(
         self, credential: Credential, *, request: Request, took: float, refresh_token: bool, advice: str | None
@@ -191,7 +180,7 @@ class Terminal:
         manners = request.manners
         if manners.patience is not None and took > manners.patience:
             line += f" ({request.tool} may now print {manners.complaint}; the command goes on)"
-        self._erase()
+        self._countdown.erase()
         if self._screen is not None and self._shown is not None:
             if self._may_write(self._screen):
                 self._screen.write(line + "\n")
@@ -201,7 +190,7 @@ class Terminal:
 
     def finish(self) -> None:
         """Leave the terminal to others: erase the time left, let go of the lock. May be called at any time."""
-        self._erase()
+        self._countdown.stop()
         if self._screen is not None:
             self._screen.close()
         self._screen = None
@@ -211,8 +200,15 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """Put one line on stderr."""
-        self._erase()
+        self._countdown.erase()
         self._stderr.write(foreign(line, 4000) + "\n")
+
+    def tell(self, sentence: str) -> None:
+        """Say what is going on to whoever sits where prompts go; else on stderr."""
+        self._countdown.erase()
+        screen = self._find_screen()
+        outlet = screen if screen is not None and self._may_write(screen) else self._stderr
+        outlet.write(f"{PROGRAM}: {foreign(sentence, 2000)}\n")
 
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         """Put a warning on stderr, the same one once, and what to do on a second line."""
@@ -220,20 +216,20 @@ class Terminal:
             return
         self._warned.add(sentence)
         lines = [f"{PROGRAM}: warning: {foreign(sentence, 2000)}"]
-        self._erase()
+        self._countdown.erase()
         self._stderr.write("\n".join([*lines, f"hint: {foreign(hint, 4000)}"] if hint else lines) + "\n")
 
     def error(self, error: CredentialHelperError) -> None:
         """Say what went wrong, and on a second line what to do; nothing where the same was said a moment ago."""
         if error.silent:
             return
-        self._erase()
+        self._countdown.erase()
         self._stderr.write("\n".join(error_lines(error, ci=in_ci(self._environ))) + "\n")
 
     def note(self, line: str) -> None:
         """Tell one step under --verbose; a path in CREDENTIAL_HELPER_VERBOSE gets it whatever becomes of stderr."""
         if self._verbose.on:
-            self._erase()
+            self._countdown.erase()
             problem = self._verbose.write(foreign(line, 1000), now=self._clock.now())
             if problem:
                 self.warn(problem)
@@ -248,7 +244,7 @@ class Terminal:
         Another prompt on the terminal is waited for: what is typed then is not for us. Raises InteractionRequired where
         nobody can type, or nothing was typed.
         """
-        self._erase()
+        self._countdown.erase()
         screen = self._find_screen()
         keyboard = keyboard_of(screen, encoding=self._encoding)
         try:

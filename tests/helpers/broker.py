@@ -40,6 +40,7 @@ class FakePerson:
         self.prompts: list[Prompt] = []
         self.ours: list[bool] = []
         self.warnings: list[str] = []
+        self.told: list[str] = []
         self.advice: str | None = None
         self.closings: list[tuple[Credential, bool]] = []
         self.on_waiting: Callable[[], None] = lambda: None
@@ -66,6 +67,9 @@ class FakePerson:
     def waiting(self, prompt: Prompt) -> None:
         assert prompt is not None
         self.on_waiting()
+
+    def tell(self, sentence: str) -> None:
+        self.told.append(sentence)
 
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         self.warnings.append(f"{sentence} | {hint}")

@@ -46,6 +46,9 @@ class FakeStage:
     def type(self, label: str, *, hidden: bool) -> Secret:
         raise NotImplementedError
 
+    def tell(self, sentence: str) -> None:
+        raise NotImplementedError
+
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -51,6 +52,13 @@ class Pty:
             except OSError:  # EIO: the other end is closed
                 break
         return data.decode().replace("\r\n", "\n")
+
+    def reads(self, wanted: str, seconds: float = 10.0) -> bool:
+        """Say whether a text is written within so many seconds; all that was written before it is read, too."""
+        text, end = "", time.monotonic() + seconds
+        while wanted not in text and time.monotonic() < end:
+            text += self.text()
+        return wanted in text
 
     def mode(self, flag: int, on: bool) -> None:
         attributes = termios.tcgetattr(self.slave)

@@ -251,6 +251,68 @@ def test_login_redraws_the_time_left_and_erases_it_at_the_end(screen: Pty, clock
     assert screen.text().startswith("\r\x1b[K  13:59 left\r\x1b[Ksigned in to prod as ada@example.com")
 
 
+TROUBLE = "example.eu.auth0.com answers 502"
+
+
+def test_the_time_left_says_what_keeps_the_provider_from_answering(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, {"LANG": "C"}, tool_is_login=True)
+    asked = prompt(clock)
+    told.show(asked)
+    screen.text()
+    told.waiting(asked)
+    clock.advance(5)
+    for trouble in (TROUBLE, "\x1b[2Jexample answers\n 429", "x" * 70, ""):
+        told.waiting(prompt(clock, trouble=trouble, expires_at=asked.expires_at))
+    told.finish()
+    assert screen.text().split("\r\x1b[K") == [
+        "",
+        "  15:00 left",
+        f"  14:55 left; {TROUBLE}, still asking",
+        "  14:55 left; [2Jexample answers 429, still asking",
+        "  14:55 left",  # of 80 columns; so is the next one
+        "",
+    ]
+
+
+@pytest.mark.parametrize(("environ", "login"), [(UTF8, False), (PLAIN, True)])
+def test_where_lines_are_only_appended_each_trouble_is_said_once(
+    screen: Pty, clock: FakeClock, environ: dict[str, str], login: bool
+) -> None:
+    told = terminal(screen, clock, environ, tool_is_login=login)
+    told.waiting(prompt(clock, trouble=TROUBLE))
+    assert screen.text() == ""
+    told.show(prompt(clock))
+    screen.text()
+    for trouble in ("", TROUBLE, TROUBLE, "", TROUBLE, "example.eu.auth0.com does not answer"):
+        told.waiting(prompt(clock, trouble=trouble))
+    one, two = f"  {TROUBLE}, still asking\n", "  example.eu.auth0.com does not answer, still asking\n"
+    assert screen.text() == one + two
+    for status in range(500, 520):
+        told.waiting(prompt(clock, trouble=f"example.eu.auth0.com answers {status}"))
+    assert screen.text().count("\n") == 3
+
+
+def test_a_countdown_goes_on_while_the_provider_hangs(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, {"LANG": "C"}, tool_is_login=True)
+    asked = prompt(clock)
+    told.show(asked)
+    screen.text()
+    told.waiting(asked)
+    clock.advance(7)  # and nobody calls: a request is on its way
+    assert screen.reads("\r\x1b[K  14:53 left")
+    told.signed_in(credential(clock), request=request_by("credential-helper"), took=1, refresh_token=True, advice=None)
+    assert screen.text().startswith("\r\x1b[Ksigned in to prod")
+
+
+def test_what_goes_on_is_told_where_prompts_are(screen: Pty, clock: FakeClock) -> None:
+    told = terminal(screen, clock, UTF8)
+    told.tell("port 8252 is in use; waiting\x1b 10 s for it")
+    assert screen.text() == "credential-helper: port 8252 is in use; waiting 10 s for it\n"
+    screen.mode(termios.ICANON, on=False)
+    told.tell("this goes to stderr, whatever draws there")
+    assert screen.text() == "credential-helper: this goes to stderr, whatever draws there\n"
+
+
 def test_finish_erases_the_time_left(screen: Pty, clock: FakeClock) -> None:
     told = terminal(screen, clock, {"LANG": "C"}, tool_is_login=True)
     told.show(prompt(clock))

@@ -54,7 +54,7 @@ def sign_in(provider: Provider, interaction: Interaction) -> None:
     """
     endpoint = _endpoint(provider.metadata(fresh=True))
     once = _Once.drawn(nonce="openid" in provider.scopes())
-    listener = _listener(provider, once.state)
+    listener = _listener(provider, interaction, once.state)
     try:
         interaction.at_end(listener.finish)
         prompt = prompts.made_now(
@@ -123,17 +123,20 @@ def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[s
     return form.tidy(fields)
 
 
-def _listener(provider: Provider, state: str) -> Listener:
-    """Listen at the redirect_uri. Nobody has seen a prompt yet, so the wait for a port is short."""
+def _listener(provider: Provider, interaction: Interaction, state: str) -> Listener:
+    """Listen at the redirect_uri. Nobody has seen a prompt yet, so the wait for a port is short, and is told."""
     clock, patience = provider.clock, 0.0 if _has_another_way(provider) else PORT
     end = clock.monotonic() + patience
+    told = False
     while True:
         try:
             return Listener(_redirect_uri(provider), state=state)
         except PortTaken as taken:
-            if not taken.in_use or clock.monotonic() >= end:
+            if taken.in_use is None or clock.monotonic() >= end:
                 raise
-            provider.note(f"{taken.sentence}: trying again")
+            if not told:
+                interaction.tell(f"port {taken.in_use} is in use; waiting {patience:.0f} s for it")
+            told = True
         clock.sleep(_PORT_AGAIN)
 
 

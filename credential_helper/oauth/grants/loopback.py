@@ -46,12 +46,12 @@ _MOST_PARAMETERS = 100
 
 
 class PortTaken(ConfigurationError):
-    """Nobody can listen where the redirect URI points to: another program does (``in_use``), or the system forbids it.
+    """Nobody can listen where the redirect URI points to: the port is ``in_use``, or the system forbids it.
 
     That program may be another sign-in of ours, and gone in a moment.
     """
 
-    def __init__(self, sentence: str, *, hint: str, in_use: bool = False) -> None:
+    def __init__(self, sentence: str, *, hint: str, in_use: int | None = None) -> None:
         super().__init__(sentence, hint=hint)
         self.in_use = in_use
 
@@ -303,7 +303,7 @@ def _taken(url: urls.Url, problem: OSError | None) -> PortTaken:
         return PortTaken(
             f"the port {url.port} of redirect_uri is in use by another program",
             hint=f"another sign-in may be waiting in a browser: finish it, or end what else has the port, or {instead}",
-            in_use=True,
+            in_use=url.port,
         )
     why = "no such address on this machine" if problem is None else problem.strerror
     return PortTaken(f"cannot listen on {url.authority}, where redirect_uri points to ({why})", hint=instead)

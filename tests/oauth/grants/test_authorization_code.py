@@ -70,6 +70,7 @@ class BrowserStage:
         self.tokens: list[Tokens] = []
         self.ends: list[Callable[[bool], None]] = []
         self.warned: list[tuple[float, str, str | None]] = []
+        self.told: list[str] = []
         self.pages: list[tuple[int, str]] = []
         self.while_waiting: Callable[[], None] = lambda: None
         self.before_redeeming: Callable[[], None] = lambda: None
@@ -84,6 +85,9 @@ class BrowserStage:
 
     def type(self, label: str, *, hidden: bool) -> Secret:
         raise AssertionError(f"{label} {hidden}")
+
+    def tell(self, sentence: str) -> None:
+        self.told.append(sentence)
 
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         self.warned.append((self.clock.now(), sentence, hint))
@@ -456,12 +460,12 @@ def test_a_fixed_port_is_waited_for_because_another_sign_in_may_have_it(
                 if len(self.slept) == 3:
                     other.close()
 
-        notes: list[str] = []
         ends = Ends()
-        signs_in(browser_provider(hostile, ends, redirect_uri=redirect_uri, notes=notes), stage)
+        signs_in(browser_provider(hostile, ends, redirect_uri=redirect_uri), stage)
     assert stage.tokens
     assert ends.slept[:3] == [0.5, 0.5, 0.5]
-    assert len([note for note in notes if "is in use by another program: trying again" in note]) == 3
+    port = redirect_uri.split(":")[2].partition("/")[0]
+    assert stage.told == [f"port {port} is in use; waiting 10 s for it"]
 
 
 def port_is_waited_for(hostile: HostileProvider, **settings: Any) -> float:

@@ -242,7 +242,7 @@ def test_a_port_that_is_taken_says_so(listen: Listen, address: str) -> None:
         with pytest.raises(PortTaken) as caught:
             listen(f"http://127.0.0.1:{port}/callback")
     assert isinstance(caught.value, ConfigurationError)
-    assert caught.value.in_use
+    assert caught.value.in_use == port
     assert caught.value.sentence == f"the port {port} of redirect_uri is in use by another program"
     assert "another sign-in may be waiting in a browser" in (caught.value.hint or "")
     assert 'flow = "device"' in (caught.value.hint or "")
@@ -256,7 +256,7 @@ def test_a_port_that_the_system_forbids_says_why(listen: Listen) -> None:
         pytest.skip("this process may listen on any port")
     with pytest.raises(PortTaken, match=r"cannot listen on 127\.0\.0\.1:1, .* \(Permission denied\)") as caught:
         listen("http://127.0.0.1:1/callback")
-    assert not caught.value.in_use
+    assert caught.value.in_use is None
 
 
 def _may_bind_any_port() -> bool:

@@ -72,6 +72,9 @@ class TypingStage:
         self.events.append(("hidden" if hidden else "shown", label))
         return Secret(self.typed.pop(0))
 
+    def tell(self, sentence: str) -> None:
+        raise AssertionError(sentence)
+
     def warn(self, sentence: str, *, hint: str | None = None) -> None:
         self.events.append(("warn", f"{sentence}\n{hint}"))
 
