@@ -21,6 +21,7 @@ Ctrl-C is not an error: exit 130, nothing on stdout.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class CredentialHelperError(Exception):
@@ -34,6 +35,8 @@ class CredentialHelperError(Exception):
         self.hint = hint
         self.profile: str | None = None  # the profile's name, set by whoever knows it; leads the message
         self.silent = False  # True: this sentence was said to the same caller a moment ago
+        self.status: int | None = None  # HTTP's, of the answer that says so; None: there is none
+        self.refresh_token: Any = None  # a new one (Secret) in an answer that is no good otherwise: keep it first
 
 
 class RememberedError(CredentialHelperError):

@@ -299,6 +299,13 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(self.value.reveal().encode()).hexdigest()
 
 
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider said when it would not renew a session; only a sign-in can help."""
+
+    at: float
+    sentence: str  # "example.com refused the refresh token (invalid_grant)"
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of one sign-in; a session's id says for whom and for what, see ``session_id``."""
 
@@ -317,6 +324,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     in_keyring: bool = False  # the refresh token lives there
     revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
     unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
+    refused: Refused | None = None  # the last renewal, where it was refused: the next sign-in ends that
     id_not_renewed: bool = False  # this provider's refresh brings no ID token
     forced_at: float | None = None  # when a refused token last made us renew
 

@@ -16,7 +16,7 @@ from credential_helper.errors import (
     StoreError,
     TransportError,
 )
-from credential_helper.model import Credential, Session, Tokens, session_id
+from credential_helper.model import Credential, Secret, Session, session_id
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
 
@@ -141,15 +141,14 @@ class CachedSession:
 
     # --- saving ---
 
-    def save(self, session: Session, tokens: Tokens | None = None, reservation: Reservation | None = None) -> Stored:
-        """Keep a session; where that fails the answer is still given, and the stamp is empty."""
-        self.stored = self._saved(session, tokens, reservation) or Stored(session=session, stamp="")
+    def save(self, session: Session, new: Secret | None = None, reservation: Reservation | None = None) -> Stored:
+        """Keep a session, with a ``new`` refresh token; where that fails the answer is still given, without a stamp."""
+        self.stored = self._saved(session, new, reservation) or Stored(session=session, stamp="")
         return self.stored
 
-    def _saved(self, session: Session, tokens: Tokens | None, reservation: Reservation | None) -> Stored | None:
+    def _saved(self, session: Session, new: Secret | None, reservation: Reservation | None) -> Stored | None:
         if not self.disk:
             return None
-        new = tokens.refresh_token if tokens is not None else None
         store = self._errand.profile.store
         try:
             stored = self._means.sessions.save(

@@ -14,7 +14,7 @@ import msgspec
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.broker.freshness import SKEW
-from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
+from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Sessions
@@ -69,9 +69,9 @@ class SignIn:
         *,
         may_ask: bool,
         keep: Callable[[Tokens, Reservation | None], None],
-        give_back: Callable[[Tokens], None],
+        give_back: Callable[[Secret | None], None],
     ) -> None:
-        """``keep`` saves what a grant brought, ``give_back`` revokes it."""
+        """``keep`` saves what a grant brought, ``give_back`` revokes a refresh token that is not kept."""
         request, profile = errand.request, errand.profile
         self.tool = request.tool
         self.target = request.target or profile.audience or ", ".join(profile.resource) or None
@@ -181,9 +181,13 @@ class SignIn:
         reservation = self._reserve()
         try:
             with self._interrupts.held():
-                tokens = exchange()
+                try:
+                    tokens = exchange()
+                except CredentialHelperError as error:
+                    self._give_back(error.refresh_token)
+                    raise
                 if self._cancelled():
-                    self._give_back(tokens)
+                    self._give_back(tokens.refresh_token)
                     raise _cancelled()
                 self._keep(tokens, reservation)
         finally:

@@ -8,7 +8,7 @@ from credential_helper.broker import verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, CredentialHelperError
-from credential_helper.model import Session, Token, Tokens
+from credential_helper.model import Secret, Session, Token, Tokens
 from credential_helper.oauth import id_token
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
@@ -30,10 +30,9 @@ def keep(
     claims = claims_of(tokens)
     account = verification.account_of(profile)
     if account is not None and claims and not verification.is_account(account, claims, str(claims.get("sub"))):
-        give_back(provider, tokens, means.note)
+        give_back(provider, tokens.refresh_token, means.note)
         raise verification.wrong_account(profile, _who(claims) or "somebody else")
-    _require_id_token(errand, means, tokens)
-    _tell_scope(provider, tokens.scope)
+    known = _is_known(errand, means, tokens)
     who = profile.account or _who(claims) or profile.client_id
     new = Session(
         profile=profile.name,
@@ -49,26 +48,35 @@ def keep(
         unverified=tokens.id_token is not None,
         forced_at=means.clock.now() if errand.request.refused is not None else None,
     )
-    return session.save(new, tokens, reservation)
+    stored = session.save(new, tokens.refresh_token, reservation)  # before a word is said: a terminal can fail, too
+    if not known:
+        means.person.warn(f"{provider.host} sent no ID token: who signed in is not known")
+    _tell_scope(provider, tokens.scope)
+    return stored
 
 
-def _require_id_token(errand: Errand, means: Means, tokens: Tokens) -> None:
-    """Say that nobody knows who signed in, where the provider owes an ID token (OIDC Core §3.1.3.3)."""
+def _is_known(errand: Errand, means: Means, tokens: Tokens) -> bool:
+    """Say whether the provider tells who signed in, where it owes an ID token (OIDC Core §3.1.3.3).
+
+    A machine is nobody who signs in. Raises AuthorizationError where the profile has an account.
+    """
+    if errand.profile.session_kind == "client":
+        return True
     provider = means.provider(errand.profile)
     asked = provider.scopes()
     granted = tokens.scope if tokens.scope is not None else asked
     if tokens.id_token is not None or "openid" not in asked or "openid" not in granted:
-        return
+        return True
     account = verification.account_of(errand.profile)
     if account is not None:
-        give_back(provider, tokens, means.note)
+        give_back(provider, tokens.refresh_token, means.note)
         raise AuthorizationError(
             f"{provider.host} does not say who signed in (no ID token), "
             f"and profile {errand.profile.name} is for {account}",
             error="no_id_token",
             hint="take account out of the profile, or openid into the client's scopes at the provider",
         )
-    means.person.warn(f"{provider.host} sent no ID token: who signed in is not known")
+    return False
 
 
 def _record(old: Session | None, label: str) -> tuple[str, str]:
@@ -84,11 +92,11 @@ def _tell_scope(provider: Provider, granted: tuple[str, ...] | None) -> None:
         provider.note(f"{provider.host} did not grant {foreign(' '.join(missing))}")
 
 
-def give_back(provider: Provider, tokens: Tokens, note: Note) -> None:
+def give_back(provider: Provider, refresh_token: Secret | None, note: Note) -> None:
     """Revoke what a sign-in brought that is not kept."""
-    if tokens.refresh_token is not None:
+    if refresh_token is not None:
         try:
-            revocation.revoke(provider, tokens.refresh_token, "refresh_token")
+            revocation.revoke(provider, refresh_token, "refresh_token")
         except CredentialHelperError as error:
             note(f"the refused sign-in was not revoked: {error.sentence}")
 

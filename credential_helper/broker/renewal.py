@@ -7,11 +7,19 @@ import msgspec
 from credential_helper.broker import freshness, new_session, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
-from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
-from credential_helper.model import Secret, Session, Tokens
+from credential_helper.errors import (
+    AuthorizationError,
+    CredentialHelperError,
+    InteractionRequired,
+    StoreError,
+    TokenResponseError,
+)
+from credential_helper.model import Refused, Secret, Session, Tokens
 from credential_helper.oauth.grants import refresh_token
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
+
+_PAUSE = 30.0  # seconds between two tries with a refresh token that was refused
 
 
 def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
@@ -21,7 +29,7 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
     RateLimited, TokenResponseError and ConfigurationError.
     """
     old = session.stored.session if session.stored is not None else None
-    if old is None or not old.refreshable or errand.mode == "sign-in":
+    if old is None or not old.refreshable or errand.mode == "sign-in" or _just_refused(errand, means, old):
         return None
     try:
         token = means.sessions.refresh_token(old)
@@ -43,6 +51,12 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
     return None if stored is None else _verified(errand, session, means, attempt, stored)
 
 
+def _just_refused(errand: Errand, means: Means, old: Session) -> bool:
+    """Say whether the same request was refused a moment ago, and nobody insists."""
+    since = means.clock.now() - old.refused.at if old.refused is not None else _PAUSE
+    return errand.mode == "any" and 0 <= since < _PAUSE
+
+
 def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: Attempt) -> None:
     """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
     if session.still_valid(old):
@@ -58,22 +72,22 @@ def _spend(
     token: Secret,
     reservation: Reservation,
 ) -> Stored | None:
-    """Send the refresh token and save what comes, with signals held; None: it is refused, and dropped."""
+    """Send the refresh token and save what comes, with signals held; None: it is refused."""
     assert session.stored is not None
     old = session.stored.session
     with reservation, means.interrupts.held():
         try:
             tokens = refresh_token.refresh(means.provider(errand.profile), token)
-        except AuthorizationError as error:
-            if error.error != "invalid_grant":
+        except CredentialHelperError as error:
+            if error.refresh_token is not None:  # the old one is spent, whatever is wrong with the rest
+                session.save(old, error.refresh_token, reservation)
                 raise
-            error.hint = errand.login
+            if not _is_refusal(error):
+                raise
             attempt.refusal = error
-            # The lock is ours and the file was read under it, so this is the token that was sent.
-            session.save(msgspec.structs.replace(old, refresh_token=None, in_keyring=False))
-            means.note(error.sentence)
+            _keep_refusal(errand, session, means, old, error)
             return None
-        stored = session.save(_renewed(errand, means, old, tokens), tokens, reservation)
+        stored = session.save(_renewed(errand, means, old, tokens), tokens.refresh_token, reservation)
     if verification.is_another(old.identity, new_session.claims_of(tokens)):
         verification.wipe(session, stored.session)
         raise verification.another_subject(errand, means)
@@ -82,11 +96,46 @@ def _spend(
     return stored
 
 
+def _is_refusal(error: CredentialHelperError) -> bool:
+    """Say whether the provider would not renew this session, so that a sign-in may help.
+
+    Providers say so in many ways: any 4xx, and an OAuth error on a 200 (GitHub). Those that are not about the refresh
+    token are left out: where nothing was looked at, or the client could not sign in either.
+    """
+    status = error.status or 0
+    if isinstance(error, AuthorizationError):
+        return status < 500 and status != 429 and error.error not in _OF_THE_CLIENT
+    return isinstance(error, TokenResponseError) and 400 <= status < 500 and status not in _OF_THE_WAY
+
+
+_OF_THE_CLIENT = ("invalid_client", "invalid_dpop_proof", "use_dpop_nonce")
+_OF_THE_WAY = (404, 405, 407, 408, 413, 421, 425, 426, 429, 431, 451)
+
+
+def _keep_refusal(
+    errand: Errand, session: CachedSession, means: Means, old: Session, error: CredentialHelperError
+) -> None:
+    """Note that the renewal was refused, and drop a refresh token that is no good any more.
+
+    Another one stays until a sign-in brings the next: what was refused may be mended at the provider.
+    """
+    refused = Refused(at=means.clock.now(), sentence=error.sentence)
+    changes: dict[str, object] = {"refused": refused}
+    if isinstance(error, AuthorizationError) and error.error == "invalid_grant":
+        # The lock is ours and the file was read under it, so this is the token that was sent.
+        changes |= {"refresh_token": None, "in_keyring": False}
+    session.save(msgspec.structs.replace(old, **changes))
+    means.note(error.sentence)
+    if not (isinstance(error, AuthorizationError) and error.error == "unauthorized_client" and error.hint):
+        error.hint = errand.login
+
+
 def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens) -> Session:
     return msgspec.structs.replace(
         old,
         access=new_session.access_token_of(tokens),
         id=new_session.id_token_of(tokens, renewed=old.id) or old.id,
+        refused=None,
         id_not_renewed=tokens.id_token is None,
         scope=tokens.scope or old.scope,
         forced_at=means.clock.now() if errand.request.refused is not None else old.forced_at,

@@ -7,10 +7,11 @@ from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
 from credential_helper.broker.interaction import SignIn, someone_is_asked
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
-from credential_helper.model import Tokens
+from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import grants
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
+from credential_helper.text import span
 
 
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
@@ -18,15 +19,15 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     unattended = errand.profile.unattended
     may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request))
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
-        raise _nobody_to_ask(errand, means)
+        raise _nobody_to_ask(errand, means, session.stored)
     old = session.stored.session if session.stored is not None else None
     provider = means.provider(errand.profile)
 
     def keep(tokens: Tokens, reservation: Reservation | None) -> None:
         attempt.kept = new_session.keep(errand, session, means, old, tokens, reservation)
 
-    def give_back(tokens: Tokens) -> None:
-        new_session.give_back(provider, tokens, means.note)
+    def give_back(refresh_token: Secret | None) -> None:
+        new_session.give_back(provider, refresh_token, means.note)
 
     interaction = SignIn(errand, session, means, may_ask=may_ask, keep=keep, give_back=give_back)
     started = means.clock.monotonic()
@@ -53,12 +54,16 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     return found
 
 
-def _nobody_to_ask(errand: Errand, means: Means) -> InteractionRequired:
+def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None) -> InteractionRequired:
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":
         return InteractionRequired(
             f"a person has to sign in to {host}, and none can be asked here",
             hint="run it in a terminal; --verbose says what is in the way",
         )
+    refused = stored.session.refused if stored is not None else None
+    if refused is not None:
+        ago = span(max(0.0, means.clock.now() - refused.at))
+        return InteractionRequired(f"{refused.sentence}, {ago} ago: a new sign-in is needed", hint=errand.login)
     why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)

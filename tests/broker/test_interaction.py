@@ -27,7 +27,12 @@ from tests.helpers.prompts import prompt_at
 from tests.helpers.requests import request_by
 
 ID = "c" * 64
-TOKENS = Tokens(access_token=Secret("the-access-token"), token_type="Bearer", received_at=0.0)
+TOKENS = Tokens(
+    access_token=Secret("the-access-token"),
+    token_type="Bearer",
+    received_at=0.0,
+    refresh_token=Secret("the-refresh-token"),
+)
 
 
 class Screen:
@@ -104,7 +109,7 @@ class World:
         self.interrupts = Interrupts()
         self.notes: list[str] = []
         self.kept: list[tuple[Tokens, bool]] = []
-        self.given_back: list[Tokens] = []
+        self.given_back: list[Secret | None] = []
 
     def sign_in(self, *, may_ask: bool = True, mode: Mode = "any", disk: bool = True) -> SignIn:
         profile = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
@@ -398,7 +403,7 @@ def test_a_logout_during_the_request_gives_back_what_it_brought(world: World) ->
     with pytest.raises(AuthorizationError, match="cancelled by a logout"):
         stage.redeem(exchange)
     assert world.kept == []
-    assert world.given_back == [TOKENS]
+    assert world.given_back == [TOKENS.refresh_token]
 
 
 @pytest.mark.usefixtures("default_signals")

@@ -115,7 +115,7 @@ def exchange(
     if (error is None or reply.code in PENDING) and len(methods) > 1 and provider.authentication_worked != method:
         provider.authentication_worked = method
     if error is not None:
-        raise error
+        raise reply.spent_for(error)
     return reply
 
 

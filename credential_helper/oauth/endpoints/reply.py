@@ -25,6 +25,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
+from credential_helper.model import Secret
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.endpoints.redaction import without_secrets
 from credential_helper.oauth.endpoints.wording import sentence_and_hint
@@ -81,6 +82,13 @@ def number(value: object) -> float | None:
         return None
     return found if isfinite(found) else None
 
+
+def bearer_token(value: object) -> Secret | None:
+    """Return what can be a token (RFC 6749 appendix A.12); one with a space in it would end a header."""
+    return Secret(value) if isinstance(value, str) and _TOKEN.fullmatch(value) else None
+
+
+_TOKEN = re.compile(r"[!-~]+")
 
 # RFC 6749 §5.2 allows spaces, but no code has one: HTTP's reason phrases do ({"error": "Not Found"}: not OAuth).
 _CODE = re.compile(r"[!#-\[\]-~]{1,100}")
@@ -155,6 +163,13 @@ class Reply:
         of_a_client = _OF_A_CLIENT_WITH.get(grant_type, _OF_A_CLIENT)
         if self.confidential and answer.status == 401 and self.code in of_a_client:
             self.code = "invalid_client"
+
+    def spent_for(self, error: CredentialHelperError) -> CredentialHelperError:
+        """Add to an error what must not be lost with this answer: what was sent may be spent, whatever is wrong."""
+        error.status = self.answer.status
+        if 200 <= self.answer.status < 300:
+            error.refresh_token = bearer_token((self.body or {}).get("refresh_token"))
+        return error
 
     def _error(self) -> str | None:
         said = (self.body or {}).get("error")

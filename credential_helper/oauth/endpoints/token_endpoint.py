@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from credential_helper.errors import TokenResponseError
 from credential_helper.model import Tokens
 from credential_helper.oauth.endpoints.form import at_current_address, exchange
 from credential_helper.oauth.endpoints.reply import Reply
@@ -28,14 +29,19 @@ def request(
     ``refused`` is the predicate of the sentence for an OAuth error: ``HOST refused the refresh token (…)``. An
     answer of one of the ``busy`` statuses is waited for once, if it asks for at most 10 s.
 
-    Raises Refusal (an AuthorizationError), RateLimited, TransportError, TokenResponseError, ConfigurationError.
+    Raises Refusal (an AuthorizationError), RateLimited, TransportError, TokenResponseError, ConfigurationError. An
+    answer that is no good may bring a refresh token all the same: the error holds it.
     """
     sent = (("grant_type", grant_type), *fields, *provider.profile.parameters)
 
     def ask(address: str) -> Reply:
         return exchange(provider, address, sent, grant_type, refused=refused, busy=busy)
 
-    return tokens_of(provider, at_current_address(provider, _token_endpoint, ask))
+    reply = at_current_address(provider, _token_endpoint, ask)
+    try:
+        return tokens_of(provider, reply)
+    except TokenResponseError as error:
+        raise reply.spent_for(error) from None
 
 
 def _token_endpoint(metadata: Metadata) -> str:

@@ -6,22 +6,19 @@ dropped and said under --verbose (§5.1: unknown ones are ignored).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import TokenResponseError
 from credential_helper.model import Secret, Tokens
-from credential_helper.oauth.endpoints.reply import Reply, number
+from credential_helper.oauth.endpoints.reply import Reply, bearer_token, number
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
 LONGEST_LIFETIME = 10 * 365 * 86400.0  # seconds; more overflows somebody's dates
-
-_TOKEN = re.compile(r"[!-~]+")  # RFC 6749 appendix A.12, and no space: a header would end there
 
 _Member = TypeVar("_Member")
 
@@ -32,7 +29,7 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
     access_token = body.get("access_token")
     if not isinstance(access_token, str) or not access_token:
         raise TokenResponseError(f"{host} answered without an access token{reply.details}")
-    if not _TOKEN.fullmatch(access_token):
+    if bearer_token(access_token) is None:
         raise TokenResponseError(f"{host} sent an access token with white space or control characters in it")
 
     def member(name: str, read: Callable[[object], _Member | None]) -> _Member | None:
@@ -47,8 +44,8 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
         token_type=_bearer(host, member("token_type", _text) or "Bearer"),
         received_at=reply.answer.received_at,
         expires_in=member("expires_in", _lifetime),
-        refresh_token=member("refresh_token", _token),
-        id_token=member("id_token", _token),
+        refresh_token=member("refresh_token", bearer_token),
+        id_token=member("id_token", bearer_token),
         scope=member("scope", partial(_scope, commas=provider.known.comma_scopes)),
     )
     if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
@@ -72,10 +69,6 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _token(value: object) -> Secret | None:
-    return Secret(value) if isinstance(value, str) and _TOKEN.fullmatch(value) else None
-
-
 def _lifetime(value: object) -> float | None:
     """Read expires_in (seconds); some providers send a string."""
     seconds = number(value)
@@ -89,4 +82,4 @@ def _scope(value: object, *, commas: bool) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return None
     scopes = tuple(dict.fromkeys(item for item in value if item))
-    return scopes if all(_TOKEN.fullmatch(item) for item in scopes) else None
+    return scopes if all(bearer_token(item) for item in scopes) else None
