@@ -11,7 +11,7 @@ from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import grants
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
-from credential_helper.text import span
+from credential_helper.text import moment
 
 
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
@@ -63,7 +63,7 @@ def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None) -> Inter
         )
     refused = stored.session.refused if stored is not None else None
     if refused is not None:
-        ago = span(max(0.0, means.clock.now() - refused.at))
-        return InteractionRequired(f"{refused.sentence}, {ago} ago: a new sign-in is needed", hint=errand.login)
+        when = moment(refused.at, means.clock.now())
+        return InteractionRequired(f"{refused.sentence} at {when}: a new sign-in is needed", hint=errand.login)
     why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)
