@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import PROGRAM, places, replies
+from credential_helper.broker.announce import described
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
 from credential_helper.errors import ConfigurationError, StoreError
@@ -33,6 +34,7 @@ class App:
     def __init__(self, environ: Mapping[str, str], *, clock: Clock, verbose: bool) -> None:
         self.environ = environ
         self.clock = clock
+        self.began = clock.now()  # seconds since the epoch
         self.interrupts = Interrupts()
         self.caller = Caller()
         self.state = State(places.state_directory(environ))
@@ -132,14 +134,40 @@ class App:
     def obtain(self, chosen: Chosen, request: Request, *, mode: Mode = "any") -> Obtained:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
-        errand = Errand(
+        errand = self.errand(chosen, request, mode=mode)
+        self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}")
+        obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
+        if self.verbose:
+            self.note(described(obtained, began=self.began, now=self.clock.now()))
+        return obtained
+
+    def errand(self, chosen: Chosen, request: Request, *, mode: Mode = "any") -> Errand:
+        """Return what is to be had for a chosen profile."""
+        return Errand(
             profile=chosen.profile,
             request=request,
             mode=mode,
             login=login_command(chosen.profile),
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
-        return obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
+
+    @property
+    def watched(self) -> bool:
+        """Say whether an answer goes to a person who wants to see what is done: no secret is written then.
+
+        A tool reads from a pipe; ``token`` without --verbose is typed for the token itself.
+        """
+        return self.verbose and os.isatty(1)
+
+    def shown(self, secret: Secret) -> Secret:
+        """Return a secret as it may be written to stdout."""
+        return Secret("***") if self.watched else secret
+
+
+def _where_from(profile: Profile) -> str:
+    """Say where a profile was written: the file that has its issuer, or the command line."""
+    origin = dict(profile.origins).get("issuer", "")
+    return "flags and variables" if profile.ad_hoc else origin.rpartition(": profiles.")[0] or "the config files"
 
 
 def _changed_at(stamp: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -17,12 +18,15 @@ from credential_helper.answers import get
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.commands import COMMANDS, Command
-from credential_helper.errors import CredentialHelperError, UsageError
+from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.profiles import settings
+from credential_helper.profiles.configuration import load
+from credential_helper.profiles.written import nearest_word
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
 from credential_helper.system.limits import exhausted, forbid_core_dumps
 from credential_helper.system.signals import Interrupted
+from credential_helper.text import either, harmless_word
 from credential_helper.tools import TOOLS, Tool, called
 
 _DESCRIPTION = """\
@@ -36,35 +40,63 @@ exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 
 78 configuration, 130 interrupted"""
 
 
+_BEGIN = """\
+sign in once, and kubectl, git, docker and scripts are served from then on
+to sign in: credential-helper login
+who is signed in, and until when: credential-helper status
+every command: credential-helper --help"""
+
+_COMMON = "the common settings; with --help --all every one of them"
+
+_HELP = ("--help", "-h")
+_LEADING = ("--verbose", "--version", *_HELP)  # the options that may stand before a command
+_NAME = re.compile(r"--[a-z][a-z-]{0,39}|-[A-Za-z]")  # of an option; what has a digit in it may be a secret
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are ours and echo no value: people paste tokens into the wrong place."""
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message:
-            message = "there is no such command"
-        elif "ignored explicit argument" in message:
-            message = f"{message.partition(':')[0].removeprefix('argument ')} takes no value"
+        where, _, rest = message.removeprefix("argument ").partition(": ")
+        if rest.startswith("invalid choice"):
+            choices = next((action.choices for action in self._actions if where == action.metavar), None)
+            message = f"{where} should be {either(sorted(choices or ()))}"
+        elif rest.startswith("ignored explicit argument"):
+            message = f"{where} takes no value"
         raise UsageError(message, hint=f"{self.prog} --help")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Let nothing be left over, so that the command itself complains and its own help is the hint."""
         given, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self.error(_without_values(unknown))
+            self._refuse(unknown)
         return given, unknown
+
+    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Say which option is unknown, as far as it can be told from a value, and which one was probably meant."""
+        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        if not options:
+            self.error("too many arguments")
+        name = options[0] if options[0].startswith("--") else options[0][:2]
+        known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        if name[2:].replace("-", "_") in settings.SECRETS:
+            sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known]
+            raise UsageError(
+                f"{name}: a secret is never an argument, which every process can read",
+                hint=f"{sources[0]} NAME, or {sources[1]} PATH" if sources else f"{self.prog} --help",
+            )
+        near = nearest_word(name[2:], [flag[2:].replace("-", "_") for flag in known]) if name[2:] else None
+        shown = f" {name}" if _NAME.fullmatch(name) else ""
+        guess = f"; did you mean --{near.replace('_', '-')}?" if near else ""
+        self.error(f"unknown option{shown}{guess}")
 
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
         """Put help and version on stdout by the way that every answer takes: a full disk is told."""
         write(message.encode())
 
 
-def _without_values(words: list[str]) -> str:
-    flags = [word.partition("=")[0] for word in words if word.startswith("-")]
-    return f"unknown option {' '.join(flags)}" if flags else "too many arguments"
-
-
-def _parser(name: str = PROGRAM) -> _Parser:
-    """Return the parser of every command; ``name`` is what --version calls us."""
+def _parser(name: str = PROGRAM, *, every: bool = False) -> _Parser:
+    """Return the parser of every command; ``name`` is what --version calls us. ``every``: help names every flag."""
     shared = _Parser(add_help=False)
     shared.add_argument("--version", action="version", version=f"{name} {__version__}", help="say the version and exit")
     shared.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="tell each step on stderr")
@@ -79,19 +111,19 @@ def _parser(name: str = PROGRAM) -> _Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_Parser)
 
     for row in TOOLS.values():
-        _add_tool(commands, row, shared)
+        _add_tool(commands, row, shared, every=every)
     for one in COMMANDS.values():
-        _add_command(commands, one, shared)
+        _add_command(commands, one, shared, every=every)
     return parser
 
 
-def _add_tool(commands: Any, row: Tool, shared: _Parser) -> None:
+def _add_tool(commands: Any, row: Tool, shared: _Parser, *, every: bool) -> None:
     """Add a tool's command, as its row says; of one whose words are all its own only the line in --help."""
     if row.whole:
         one = commands.add_parser(row.name, help=row.summary, add_help=False)
     else:
         one = _add(commands, row.name, row.summary, shared)
-        settings.add_flags(one)
+        _add_flags(one, every=every)
     for name, options in row.arguments or _operation(row):
         one.add_argument(name, **options)
 
@@ -116,11 +148,16 @@ def _add(commands: Any, name: str, summary: str, shared: _Parser, *, description
     )
 
 
-def _add_command(commands: Any, row: Command, shared: _Parser) -> None:
+def _add_flags(one: Any, *, every: bool) -> None:
+    """Add the flags of a profile; help names the common ones, or every one."""
+    settings.add_flags(one, every=every, remark=None if every else _COMMON)
+
+
+def _add_command(commands: Any, row: Command, shared: _Parser, *, every: bool) -> None:
     """Add a command for people, as its row says."""
     one = _add(commands, row.name, row.summary, shared, description=row.description)
     if row.flags:
-        settings.add_flags(one)
+        _add_flags(one, every=every)
     for name, options in row.arguments:
         one.add_argument(name, **options)
 
@@ -164,26 +201,71 @@ def _defect(error: Exception) -> CredentialHelperError:
 
 def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
     call = Call(argv=argv, heard=heard, app=app)
-    row, rest = called(call.program, list(argv[1:]))
+    words = list(argv[1:])
+    while words and words[0] == "--verbose":  # before a tool whose words are its own, too
+        app.configure(verbose=True)
+        del words[0]
+    row, rest = called(call.program, words)
     if row is not None and row.whole:
-        return int(_answer_of(row)(call, row, rest))
+        if "--verbose" in rest:
+            app.configure(verbose=True)
+        _introduce(call)
+        return int(_answer_of(row)(call, row, [word for word in rest if word != "--verbose"]))
     by_name = row is not None and call.program in row.names
+    if row is None:
+        _require_command(rest)
+    every = "--all" in words and any(word in _HELP for word in words)
     try:
-        words = [row.name, *rest] if row is not None else rest
-        given = vars(_parser(call.program if by_name else PROGRAM).parse_args(words))
+        words = [word for word in ([row.name, *rest] if row is not None else rest) if word != "--all" or not every]
+        given = vars(_parser(call.program if by_name else PROGRAM, every=every).parse_args(words))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
-    verbose = bool(given.pop("verbose", False))
-    command = given.pop("command", None)
-    if verbose:
+    if given.pop("verbose", False):
         app.configure(verbose=True)
+    _introduce(call)
+    command = given.pop("command", None)
     if command is None:
-        return get.bare(call)
+        return _begin(app) if os.isatty(0) and call.exec_info is None else get.bare(call)
     if command in TOOLS:
-        row = TOOLS[command]
-        whole = [str(word) for word in given.values() if word]  # of --verbose before a tool whose words are its own
-        return int(_answer_of(row)(call, row, whole if row.whole else given))
+        return int(_answer_of(TOOLS[command])(call, TOOLS[command], given))
     return int(import_module(f"credential_helper.commands.{command}").run(given, app))
+
+
+def _introduce(call: Call) -> None:
+    """Begin what --verbose tells: which version of us was called, by what name and by whom."""
+    call.app.note(f"version {__version__}, called as {call.program} by {call.app.caller.name}")
+
+
+def _require_command(words: Sequence[str]) -> None:
+    """Raise UsageError where the first word is no command, or an option stands before it that belongs behind it."""
+    for word in words:
+        if not word.startswith("-"):
+            break
+        flag = word.partition("=")[0]
+        if flag not in _LEADING and any(flag == setting.flag for setting in (settings.PROFILE, *settings.SETTINGS)):
+            raise UsageError(f"{flag} belongs behind the command", hint=f"{PROGRAM} COMMAND {flag} …")
+        if flag not in _LEADING:
+            return  # the parser knows what to say
+    else:
+        return
+    if word in TOOLS or word in COMMANDS:
+        return
+    near = nearest_word(word, [*TOOLS, *COMMANDS])
+    if near is None:
+        raise UsageError("there is no such command", hint=f"{PROGRAM} --help")
+    named = f'"{word}" is no command' if harmless_word(word) else "there is no such command"
+    raise UsageError(f"{named}; did you mean {near}?", hint=f"{PROGRAM} --help")
+
+
+def _begin(app: App) -> int:
+    """Tell who typed our name alone where to begin; stdout is for answers."""
+    for line in _BEGIN.splitlines():
+        app.terminal.say(line)
+    try:
+        load(app.environ).default()
+    except (ConfigurationError, UsageError) as error:
+        app.terminal.error(error)
+    return UsageError.exit_code
 
 
 def _answer_of(row: Tool) -> Any:

@@ -92,6 +92,14 @@ def escaped(address: str, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def harmless_word(text: str) -> bool:
+    """Say whether a word of a command line can be repeated in a message: what was pasted there may be a secret.
+
+    A short word of lower-case letters is none; with a digit or a capital in it, it may be one.
+    """
+    return len(text) <= 20 and all("a" <= character <= "z" or character in "-_" for character in text)
+
+
 def either(words: Sequence[str]) -> str:
     """Say several words as a choice: ``auto, access or id``."""
     return f"{', '.join(words[:-1])} or {words[-1]}"

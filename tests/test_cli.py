@@ -6,6 +6,7 @@ The program runs as it is installed: its own process, real descriptors, no termi
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import stat
@@ -21,6 +22,7 @@ import pytest
 from credential_helper import __version__, cli
 from credential_helper.answers.call import program_name
 from credential_helper.errors import CredentialHelperError
+from credential_helper.profiles import settings
 from integration.servers.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 from integration.servers.hostile_provider import HostileProvider, answer, closed_port
 from tests.helpers.programs import CHECKOUT, DEADLINE, START
@@ -291,6 +293,107 @@ def test_verbose_tells_no_secret(machine: dict[str, str], words: tuple[str, ...]
         assert secret not in done.stderr
     if words[0] in ("login", "logout", "status"):
         assert token not in done.stdout
+
+
+# --- a person who types
+
+
+def typed(environ: dict[str, str], *words: str, heard: bytes | None = None) -> tuple[int, str]:
+    """Run it on a terminal; return the exit code and all that stands there. ``heard`` comes by a pipe."""
+    master, slave = pty.openpty()
+    stdin: Any = subprocess.PIPE if heard is not None else slave
+    try:
+        with subprocess.Popen(command(*words), env=environ, stdin=stdin, stdout=slave, stderr=slave) as program:
+            os.close(slave)
+            if program.stdin is not None:
+                program.stdin.write(heard or b"")
+                program.stdin.close()
+            text = b""
+            try:
+                while piece := os.read(master, 65536):
+                    text += piece
+            except OSError:  # EIO: nobody has the other end any more
+                pass
+            return program.wait(DEADLINE), text.decode().replace("\r\n", "\n")
+    finally:
+        os.close(master)
+
+
+GIT_GET = b"capability[]=authtype\nprotocol=https\nhost=git.example.com\n\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("words", "heard"),
+    [
+        (("token",), None),
+        (("kubectl", "--api-version", "v1"), None),
+        (("get",), b"{}"),
+        (("git", "get"), GIT_GET),
+        (("git", "get"), GIT_GET.partition(b"\n")[2]),
+        (("docker", "get"), b"registry.example.com"),
+        (("bazel", "get"), b'{"uri": "https://cache.example.com/x"}'),
+    ],
+)
+def test_under_verbose_no_terminal_shows_a_token(
+    machine: dict[str, str], words: tuple[str, ...], heard: bytes | None
+) -> None:
+    with open(Path(machine["HOME"], ".config", "credential-helper", "config.toml"), "a") as file:
+        file.write('profiles.ci.git = ["https://git.example.com"]\n')
+        file.write('profiles.ci.docker = ["registry.example.com"]\nprofiles.ci.bazel = ["https://cache.example.com"]\n')
+    token = call(machine, "token").stdout.decode().strip()
+    for watched in (machine, machine | {"CREDENTIAL_HELPER_VERBOSE": "1"}):
+        code, text = typed(watched, "--verbose", *words, heard=heard)
+        assert code == 0, text
+        assert "***" in text
+        assert token not in text
+        assert "an access token, kept for " in text
+    assert token in typed(machine, "token")[1]  # it was typed for that
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+@pytest.mark.parametrize("what", ["docker", "git"])
+def test_under_verbose_no_terminal_shows_a_stored_password(environ: dict[str, str], what: str) -> None:
+    environ = environ | {"CREDENTIAL_HELPER_PASSWORD_STORAGE": "file"}
+    asked = {"docker": b"registry.example.com", "git": b"protocol=https\nhost=git.example.com\n"}[what]
+    kept = {
+        "docker": b'{"ServerURL":"registry.example.com","Username":"ada","Secret":"hunter2"}',
+        "git": asked + b"username=ada\npassword=hunter2\n",
+    }[what]
+    assert call(environ, what, "store", input=kept).returncode == 0
+    code, text = typed(environ, "--verbose", what, "get", heard=asked)
+    assert (code, "hunter2" in text, "***" in text) == (0, False, True)
+    assert "hunter2" in typed(environ, what, "get", heard=asked)[1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+@pytest.mark.parametrize("words", [(), ("--verbose",)])
+def test_without_a_command_a_person_is_told_where_to_begin(environ: dict[str, str], words: tuple[str, ...]) -> None:
+    code, text = typed(environ, *words)
+    assert code == 64
+    for line in (
+        "to sign in: credential-helper login\n",
+        "every command: credential-helper --help\n",
+        "credential-helper: no profile is configured\n",
+        "hint: write into ",
+    ):
+        assert line in text
+    configure(environ, 'profiles.prod.issuer = "https://login.example.com"\nprofiles.prod.client_id = "x"\n')
+    code, text = typed(environ, *words)
+    assert (code, "no profile" in text, "hint" in text) == (64, False, False)
+
+
+def test_help_names_the_common_flags_and_all_of_them_where_that_is_asked(environ: dict[str, str]) -> None:
+    for words in (("token",), ("login",), ("logout",), ("kubectl",), ("git",)):
+        common = call(environ, *words, "--help").stdout.decode()
+        every = call(environ, *words, "--help", "--all").stdout.decode()
+        assert "--profile NAME" in common
+        assert "--private-key-kid" not in common
+        assert "--help --all" in common
+        assert len(re.findall(r"^  --", common, re.MULTILINE)) <= 12
+        for setting in (settings.PROFILE, *settings.SETTINGS):
+            assert setting.flag is None or setting.flag in every
+        assert call(environ, *words, "--all", "-h").stdout.decode() == every
 
 
 # --- a canary through every error path

@@ -36,11 +36,11 @@ Action = Callable[[Call], int]
 def answer(call: Call, _row: Tool, words: Sequence[str]) -> int:
     """Answer one call; ``words`` is what follows our name. Every failure has a sentence on stdout."""
     name = _name(call)
+    if "--help" in words or "-h" in words:
+        return _said(docker.usage(name), 0)
     if len(words) != 1:
         return _said(docker.usage(name), 1)
     word = words[0]
-    if word in ("--help", "-h"):
-        return _said(docker.usage(name), 0)
     if word in ("version", "--version", "-v"):
         return _said(docker.version(name, PROGRAM, __version__), 0)
     if word not in ACTIONS:
@@ -99,7 +99,7 @@ def _get_stored(app: App, server: str) -> int:
     for key in _stored_keys(passwords, server) if passwords is not None else ():
         found = passwords.get(DOCKER, {"server": key}) if passwords is not None else None
         if found is not None:
-            secret = Secret(found.get("password", ""))
+            secret = app.shown(Secret(found.get("password", "")))
             return _said(docker.render(server, found.get("username", ""), secret), 0)
     return _said(*docker.decline(None))
 

@@ -101,7 +101,8 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
         credential = obtained.credential
         state = _state(message, obtained, app.clock.now())
         name = "" if form == "bearer" else wire.username(entry.username, credential.identity)
-        stdout = git.render(credential, form=form, username=name, state=state)
+        shown = msgspec.structs.replace(credential, token=app.shown(credential.token))
+        stdout = git.render(shown, form=form, username=name, state=state)
     until = plain.fresh_until(obtained)
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one
@@ -199,6 +200,8 @@ def _get_stored(app: App, given: Mapping[str, object], message: git.Message) -> 
     try:
         passwords = git_passwords(app, given, message)
         attributes = passwords.get(GIT, git.pattern(message)) if passwords is not None else None
+        if attributes is not None and app.watched:
+            attributes = {**attributes, **{key: "***" for key in git.SECRETS if key in attributes}}
         return Reply(stdout=git.stored(attributes, message)) if attributes is not None else SILENCE
     except CredentialHelperError as error:
         app.terminal.error(error)

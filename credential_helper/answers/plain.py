@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
+import msgspec
+
 from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import write
@@ -102,7 +104,8 @@ def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, ren
     """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
     app = call.app
     obtained = app.obtain(chosen, request)
-    text = render(obtained.credential, app.clock.now())
+    credential = obtained.credential
+    text = render(msgspec.structs.replace(credential, token=app.shown(credential.token)), app.clock.now())
     write(text)
     if request.refused is None:
         keep_answer(call, tool_input, text, obtained, chosen.files, until=fresh_until(obtained))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from credential_helper.broker import new_session
 from credential_helper.broker.errand import Errand, Means, Obtained
 from credential_helper.model import Session
-from credential_helper.text import foreign
+from credential_helper.text import foreign, span
 
 
 def signed_in(errand: Errand, means: Means, found: Obtained, *, took: float) -> None:
@@ -31,3 +32,25 @@ def new_person(errand: Errand, means: Means, old: Session | None, new: Session) 
     means.person.warn(
         f"{errand.profile.name} is now {foreign(new.identity.shown)}; it was {foreign(old.identity.shown)}"
     )
+
+
+def described(found: Obtained, *, began: float, now: float) -> str:
+    """Say under --verbose what is answered: which token, whose, for whom, how old, and for how long; never the token.
+
+    ``began`` is when this process began. What a JWT says of itself is not checked here.
+    """
+    credential = found.credential
+    age = now - credential.received_at
+    come = f"kept for {span(age)}" if credential.received_at < began else "fetched now"
+    left = "its life is not known" if credential.expires_at is None else f"{span(credential.expires_at - now)} left"
+    token = "an ID token" if credential.kind == "id" else "an access token"
+    return f"session {found.session_id[:8]}…: {token}, {come}, {left}, {_of_itself(new_session.claims_in(credential))}"
+
+
+def _of_itself(claims: dict[str, object]) -> str:
+    """Say what a JWT names as its issuer and audience."""
+    if not claims:
+        return "opaque (not a JWT)"
+    audience = claims.get("aud")
+    audiences = [str(one) for one in audience] if isinstance(audience, list) else [str(audience or "nobody")]
+    return f"a JWT of {foreign(str(claims.get('iss') or 'nobody'))} for {foreign(', '.join(audiences))}"

@@ -8,7 +8,7 @@ from credential_helper.broker import verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, CredentialHelperError
-from credential_helper.model import Secret, Session, Token, Tokens
+from credential_helper.model import Credential, Secret, Session, Token, Tokens
 from credential_helper.oauth import id_token
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
@@ -107,6 +107,11 @@ def give_back(provider: Provider, refresh_token: Secret | None, note: Note) -> N
 def claims_of(tokens: Tokens) -> dict[str, object]:
     """Return the ID token's claims, unverified: for a first look, never for a decision to trust."""
     return (id_token.claims_of(tokens.id_token.reveal()) or {}) if tokens.id_token is not None else {}
+
+
+def claims_in(credential: Credential) -> dict[str, object]:
+    """Return what a token that is answered says of itself, unverified; empty where it is no JWT."""
+    return id_token.claims_of(credential.token.reveal()) or {}
 
 
 def access_token_of(tokens: Tokens) -> Token:

@@ -21,7 +21,7 @@ from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.inputs import from_table
 from credential_helper.profiles.written import FileKind, Origin, Written, check_keys, nearest_word, typed
-from credential_helper.text import Note, foreign, silent
+from credential_helper.text import Note, foreign, harmless_word, silent
 from credential_helper.tools import LISTED, Tool
 
 TOP_LEVEL = ("default_profile", "password_storage", "profiles")
@@ -115,7 +115,13 @@ class Configuration:
             hint = _smallest_config(self._environ)
         guess = f"; did you mean {foreign(nearest)}?" if nearest else ""
         lead = f"{named_by}: " if named_by else ""
-        raise ConfigurationError(f'{lead}there is no profile "{foreign(name, 60)}"{guess}', hint=hint)
+        # A word that stands alone on a command line may be anything that was pasted there.
+        shown = (
+            "of that name"
+            if named_by == "PROFILE" and not (nearest or harmless_word(name))
+            else f'"{foreign(name, 60)}"'
+        )
+        raise ConfigurationError(f"{lead}there is no profile {shown}{guess}", hint=hint)
 
     def problems(self) -> list[ConfigurationError]:
         """Judge every profile, and what they say about each other; return all that is wrong."""

@@ -49,6 +49,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     switch: bool = False  # the flag has no value
     fixed: bool = False  # a flag may not change it in a profile of the file
 
+    @property
+    def common(self) -> bool:
+        """Say whether --help names it without being asked for every flag."""
+        return self.name in _COMMON
+
+
+_COMMON = ("profile", "issuer", "client_id", "flow", "audience", "scope", "token", "account")
+
 
 def _setting(name: str, parser: Callable[[Written], object], metavar: str, help: str, **more: Any) -> Setting:  # noqa: A002
     """Return a setting whose flag and variable are named after it, where nothing else is said."""
@@ -229,14 +237,17 @@ TABLE_KEYS = {
 }
 
 
-def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
+def add_flags(
+    parser: argparse.ArgumentParser, *, without: Sequence[str] = (), every: bool = True, remark: str | None = None
+) -> None:
     """Add every flag of the table; each dest is a setting's name, and a flag that is not given leaves no trace.
 
-    No ``type`` and no ``choices``: argparse's own errors echo values.
+    ``every``: help names them all, else only the common ones, below ``remark``. No ``type`` and no ``choices``:
+    argparse's own errors echo values.
     """
     import argparse
 
-    group = parser.add_argument_group("profile")
+    group = parser.add_argument_group("profile", remark)
     for setting in (PROFILE, *SETTINGS):
         if setting.flag and setting.name not in without:
             value: dict[str, Any] = {"action": "append" if setting.repeat else "store", "metavar": setting.metavar}
@@ -244,7 +255,7 @@ def add_flags(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -
                 setting.flag,
                 dest=setting.name,
                 default=argparse.SUPPRESS,
-                help=setting.help,
+                help=setting.help if every or setting.common else argparse.SUPPRESS,
                 **({"action": "store_true"} if setting.switch else value),
             )
 

@@ -37,6 +37,16 @@ class Caller:
         """Name the parent process: what was said once to it need not be said again."""
         return f"{self._parent}:{_started(self._parent)}"
 
+    @property
+    def name(self) -> str:
+        """Say which process started this one, as far as the system tells: its command's name and its number."""
+        try:
+            with open(f"/proc/{self._parent}/comm", "rb") as file:
+                name = file.read(64).decode(errors="replace").strip()
+        except OSError:
+            name = ""
+        return f"{name or 'process'} ({self._parent})"
+
     def waits(self) -> bool:
         """Say whether the answer is still wanted.
 

@@ -160,8 +160,10 @@ def usage(name: str) -> bytes:
 
 
 def unknown_action(name: str, action: str) -> bytes:
-    """Return what the reference implementation says to an action that it does not know."""
-    return f"{name}: unknown action: {foreign(action, 60)}\n".encode()
+    """Return what the reference implementation says to an action that it does not know; not what may be a secret."""
+    shown = foreign(action, 60)
+    named = f": {shown}" if re.fullmatch("[A-Za-z]{0,20}", shown) else ""
+    return f"{name}: unknown action{named}\n".encode()
 
 
 def version(name: str, package: str, number: str) -> bytes:

@@ -42,9 +42,9 @@ SENDS_AUTHTYPE_WITH_ALL = (2, 54)  # the first git whose large pushes carry what
 CAPABILITIES = b"version 0\ncapability authtype\ncapability state\n"
 
 _KEY = ("protocol", "host", "path", "username")  # what a stored password is found by
-_SECRETS = ("password", "credential")
+SECRETS = ("password", "credential")
 _WITH_IT = ("password_expiry_utc", "oauth_refresh_token")  # what git only carries from helper to helper
-_KEPT = (*_KEY, *_SECRETS, "authtype", *_WITH_IT)
+_KEPT = (*_KEY, *SECRETS, "authtype", *_WITH_IT)
 _NO = ("0", "false", "no", "off")
 _TRUE = ("1", "true", "yes", "on")  # git_config_bool
 _QUIT = (66, 69, 74, 75, 76, 77, 78)  # ours, and it cannot be served now: nobody else can, nor a password box
@@ -278,7 +278,7 @@ def pattern(message: Message, *, secrets: bool = False) -> dict[str, str]:
 
     With ``secrets``, for ``erase``, the password and the credential constrain too.
     """
-    names = (*_KEY, *_SECRETS) if secrets else _KEY
+    names = (*_KEY, *SECRETS) if secrets else _KEY
     return {name: message.fields[name] for name in names if name in message.fields}
 
 

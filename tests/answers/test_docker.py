@@ -182,9 +182,9 @@ def test_an_unknown_action_is_said_as_the_reference_says_it(house: House, word: 
     assert said == (1, f"docker-credential-helper: unknown action: {word.strip()}\n".encode(), "")
 
 
-@pytest.mark.parametrize("word", ["--help", "-h"])
-def test_help(house: House, word: str) -> None:
-    assert house(word) == (0, b"Usage: docker-credential-helper <store|get|erase|list|version>\n", "")
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("get", "--help"), ("-h", "list")])
+def test_help(house: House, words: tuple[str, ...]) -> None:
+    assert house(*words) == (0, b"Usage: docker-credential-helper <store|get|erase|list|version>\n", "")
 
 
 @pytest.mark.parametrize("word", ["version", "--version", "-v"])

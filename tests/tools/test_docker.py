@@ -343,7 +343,8 @@ def test_words_of_the_reference_implementation() -> None:
     assert docker.unknown_action("docker-credential-helper", "login") == (
         b"docker-credential-helper: unknown action: login\n"
     )
-    assert docker.unknown_action("n", "\x1b[31m\nx") == b"n: unknown action: [31m x\n"
+    assert docker.unknown_action("n", "\x1b[31m\nx") == b"n: unknown action\n"
+    assert docker.unknown_action("n", "--token=hunter2") == b"n: unknown action\n"
     assert docker.version("docker-credential-helper", "credential-helper", "1.2") == (
         b"docker-credential-helper (credential-helper) 1.2\n"
     )
