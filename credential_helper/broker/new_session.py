@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TypeGuard
 
 from credential_helper.broker import verification
 from credential_helper.broker.cached_session import CachedSession
@@ -41,7 +42,7 @@ def keep(
         kind=profile.session_kind,
         account=profile.account,
         audience=profile.audience,
-        access=access_token_of(tokens),
+        access=access_token_of(tokens, renewable=profile.unattended or tokens.refresh_token is not None),
         id=id_token_of(tokens),
         scope=tokens.scope or provider.scopes(),
         record=_record(old, f"{profile.name} {foreign(who, 80)}"),
@@ -114,13 +115,49 @@ def claims_in(credential: Credential) -> dict[str, object]:
     return id_token.claims_of(credential.token.reveal()) or {}
 
 
-def access_token_of(tokens: Tokens) -> Token:
-    """Return the access token; where the provider does not say how long it lives, its own ``exp`` does."""
-    if tokens.expires_in is not None:
-        expires_at: float | None = tokens.received_at + tokens.expires_in
-    else:
-        expires_at = id_token.numeric_date((id_token.claims_of(tokens.access_token.reveal()) or {}).get("exp"))
+_BELIEVED = 366 * 86400.0  # seconds; more is a mistake: milliseconds, a date, "for ever"
+_INSTEAD_OF_NONE = 300.0  # seconds that a token lives whose provider says that it does not
+_INSTEAD_OF_EVER = 3600.0
+
+
+def access_token_of(tokens: Tokens, *, renewable: bool = False) -> Token:
+    """Return the access token with what is known of its life; ``renewable``: the next one needs no person.
+
+    A lifetime that cannot be meant (none at all, or years) is not believed: the token's own is, else a short one, so
+    that there is neither one grant a call nor one token for ever. Where a person would have to sign in for the next
+    one, it lives until it is refused.
+    """
+    lifetime = _lifetime(tokens)
+    if lifetime is None and renewable:
+        said = tokens.expires_in if tokens.expires_in is not None else _own_dates(tokens.access_token)[1]
+        lifetime = None if said is None else _INSTEAD_OF_EVER if said > 0 else _INSTEAD_OF_NONE
+    expires_at = None if lifetime is None else tokens.received_at + lifetime
     return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
+
+
+def _lifetime(tokens: Tokens) -> float | None:
+    """Return the seconds that a token lives, by the provider and by itself; None: neither says so credibly.
+
+    Its ``exp`` is compared with its ``iat`` where that can be: both are by the provider's clock, and ours may be wrong.
+    """
+    said = tokens.expires_in
+    iat, exp = _own_dates(tokens.access_token)
+    left = None if exp is None else exp - tokens.received_at
+    own = None if exp is None or iat is None else exp - iat
+    if said is not None and said <= 0 and not _credible(left):
+        return None
+    # expires_in may be in milliseconds, and exp hours away by our clock.
+    return min((seconds for seconds in (said if _credible(said) else left, own) if _credible(seconds)), default=None)
+
+
+def _credible(lifetime: float | None) -> TypeGuard[float]:
+    return lifetime is not None and 0.0 < lifetime <= _BELIEVED
+
+
+def _own_dates(token: Secret) -> tuple[float | None, float | None]:
+    """Return ``iat`` and ``exp`` of a JWT, which nobody has verified."""
+    claims = id_token.claims_of(token.reveal()) or {}
+    return id_token.numeric_date(claims.get("iat")), id_token.numeric_date(claims.get("exp"))
 
 
 def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:
@@ -131,10 +168,11 @@ def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None
     if tokens.id_token is None:
         return None
     claims = claims_of(tokens)
+    exp = id_token.numeric_date(claims.get("exp"))
     return Token(
         value=tokens.id_token,
         received_at=tokens.received_at,
-        expires_at=id_token.numeric_date(claims.get("exp")),
+        expires_at=exp if exp is not None and exp <= tokens.received_at + _BELIEVED else None,
         unverified=True,
         nonce=renewed.nonce if renewed is not None and "nonce" in claims else tokens.nonce,
     )

@@ -133,7 +133,7 @@ def _keep_refusal(
 def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens) -> Session:
     return msgspec.structs.replace(
         old,
-        access=new_session.access_token_of(tokens),
+        access=new_session.access_token_of(tokens, renewable=True),
         id=new_session.id_token_of(tokens, renewed=old.id) or old.id,
         refused=None,
         id_not_renewed=tokens.id_token is None,

@@ -241,6 +241,24 @@ def test_a_machine_signs_in_by_itself_and_is_cached(world: World) -> None:
     assert world.token() == "access-2"
 
 
+@pytest.mark.parametrize("lifetime", [0, -1, "0", None, 315360000, 31536000000, "3600000000"])
+def test_a_machines_token_is_kept_whatever_its_lifetime_is_said_to_be(world: World, lifetime: object) -> None:
+    machine(world)
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False, expires_in=lifetime)))
+    for _ in range(3):
+        assert world.token() == "access-1"
+        world.clock.advance(60)
+    assert len(world.grants()) == 1
+
+
+def test_a_machine_with_the_scope_openid_is_nobody_who_signs_in(world: World) -> None:
+    machine(world)
+    world.profile = msgspec.structs.replace(world.profile, scope=("openid", "api"))
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False)))
+    assert world.token() == "access-1"
+    assert world.person.warnings == []
+
+
 def test_a_machines_wrong_secret_is_remembered_for_30_s(world: World) -> None:
     machine(world)
     world.provider.script(TOKEN, oauth_error("invalid_client", 401))
