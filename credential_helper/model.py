@@ -251,6 +251,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     user_code: str = ""  # printable ASCII, at most 64 characters
     verification_uri: str = ""  # https, or http on loopback; printable ASCII
     verification_uri_complete: str | None = None
+    redirect_uri: str = ""  # where a browser comes back to, on loopback and with its port
     interval: float  # seconds between the end of one poll and the start of the next
     next_poll: float  # not before
     made_at: float

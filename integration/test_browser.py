@@ -66,18 +66,29 @@ def get(url: str, method: str = "GET", **headers: str) -> requests.Response:
         return session.request(method, url, headers=headers, timeout=30, allow_redirects=False)
 
 
-def prompt(face: Face, wanted: Asked, *, asks: str = SELF, because: str = "", opened: bool = True) -> str:
+def prompt(
+    face: Face, wanted: Asked, *, asks: str = SELF, because: str = "", opened: bool = True, ssh: bool = False
+) -> str:
     """Return the browser flow's prompt as a regular expression: every line, nothing but lines."""
     lines = [
         re.escape(f"credential-helper: {asks} ({face.host})"),
         r"  for (\S+: )?openid profile email offline_access",
         *([f"  in a browser, because {because}"] if because else []),
         re.escape(f"  open  {wanted.url}"),
-        *([r"  \(a browser has been asked to show it\)"] if opened else []),
+        *([r"  \(a browser has been asked to show it\)"] if opened else _way_back(wanted, ssh=ssh)),
         r"  within \d+ minutes; Ctrl-C stops",
         r"  go on only if you started this",
     ]
     return "".join(line + "\n" for line in lines)
+
+
+def _way_back(wanted: Asked, *, ssh: bool) -> list[str]:
+    forward = rf"    ssh -L {wanted.port}:127\.0\.0\.1:{wanted.port} {re.escape(os.uname().nodename)}"
+    first = f"  it comes back to port {wanted.port} here"
+    return [
+        *([f"{first}; where the browser is, forward that with", forward] if ssh else [first]),
+        "  or paste the final address here, which is not shown",
+    ]
 
 
 def sign_in_with(chromium: Chromium, *, shots: Path | None = None) -> None:
@@ -873,6 +884,83 @@ def test_over_ssh_a_browser_that_somebody_named_is_opened(
     assert running.finish().code == 0
 
 
+@pytest.mark.parametrize("name", ["CODESPACES", "REMOTE_CONTAINERS", "VSCODE_IPC_HOOK_CLI"])
+def test_in_a_workspace_that_is_seen_from_elsewhere_a_code_is_asked_for(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs, name: str
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    home[name] = "true"
+    signs_in_with_a_code(oidc, run.start("token", "prod", terminal=True), f"{name} is set")
+    assert tabs.opened == []  # it would have come back to another machine's loopback
+
+
+def test_over_ssh_the_last_address_of_a_real_browser_elsewhere_is_pasted(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], chromium: Chromium
+) -> None:
+    """The browser's machine has no way to this one's loopback: it shows an error, and the address."""
+    oidc.configure(pages=True)
+    write_profiles(home, prod=by_browser(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    running = run.start("token", "prod", terminal=True)
+    wanted = Asked(running.wait_for(r"(?m)^  open  (\S+)\r?\n", where="terminal")[1])
+    running.wait_for("go on only if you started this", where="terminal")
+    assert not running.echoes
+    elsewhere = wanted.url.replace(f"127.0.0.1%3A{wanted.port}", "127.0.0.1%3A9")  # a port where nobody listens there
+    chromium.open(elsewhere)
+    sign_in_with(chromium)
+    wait_until(lambda: "code=" in chromium.url, "the browser's last address")
+    last = chromium.url
+    assert last.startswith("http://127.0.0.1:9/callback?")
+    running.type(b"https://elsewhere.example/?code=a&state=b\n")
+    running.wait_for("that address is of another sign-in", where="terminal")
+    running.type(b"\x1b[200~" + last.encode() + b"\x1b[201~\n")
+    done = running.finish()
+    assert "code=" not in done.terminal
+    assert "it comes back to port" in done.terminal
+    # It was sent for another redirect URI, so the provider refuses its code: what was pasted is redeemed as it is.
+    assert (done.code, done.stdout) == (77, b"")
+    assert "refused the authorization code" in done.terminal
+
+
+def test_over_ssh_a_pasted_address_signs_in(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    running = run.start("token", "prod", terminal=True)
+    wanted = Asked(running.wait_for(r"(?m)^  open  (\S+)\r?\n", where="terminal")[1])
+    running.wait_for("go on only if you started this", where="terminal")
+    callback = wanted.authorize()
+    running.type(callback.encode() + b"\n")
+    done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert re.fullmatch(prompt(oidc, wanted, opened=False, ssh=True) + CLOSING, done.terminal)
+    assert wanted.gone
+
+
+def test_over_ssh_the_port_can_be_forwarded_as_the_prompt_says(
+    run: Runner, oidc: OidcProvider, home: dict[str, str]
+) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    running = run.start("token", "prod", terminal=True)
+    wanted = Asked(running.wait_for(r"(?m)^  open  (\S+)\r?\n", where="terminal")[1])
+    running.wait_for(rf"ssh -L {wanted.port}:127\.0\.0\.1:{wanted.port} \S+", where="terminal")
+    assert SIGNED_IN in wanted.visit().text  # what comes through the tunnel comes from loopback
+    assert running.finish().code == 0
+
+
+def test_ctrl_c_below_the_prompt_gives_the_terminal_back(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
+    write_profiles(home, prod=by_browser(oidc))
+    home["SSH_CONNECTION"] = "192.0.2.1 50000 192.0.2.2 22"
+    running = run.start("token", "prod", terminal=True)
+    running.wait_for("go on only if you started this", where="terminal")
+    wait_until(lambda: not running.echoes, "the echo to be off")
+    running.type(b"half an addr")
+    running.signal(signal.SIGINT)
+    wait_until(lambda: running.echoes, "the echo to be on again")
+    assert running.finish().code == 130
+    no_leftovers(home)
+
+
 def test_without_a_display_the_device_flow_goes_on(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
     write_profiles(home, prod=automatic(oidc))
     signs_in_with_a_code(oidc, run.start("token", "prod", terminal=True), "there is no display")
@@ -930,7 +1018,8 @@ def test_a_fixed_port_that_is_in_use_is_an_error_of_the_explicit_flow(
         write_profiles(home, prod=by_browser(oidc, redirect_uri=f"http://127.0.0.1:{port}/callback"))
         done = run("token", "prod", terminal=True)
     assert (done.code, done.stdout) == (78, b"")
-    first, second = done.terminal.splitlines()
+    told, first, second = done.terminal.splitlines()
+    assert told == f"credential-helper: port {port} is in use; waiting 10 s for it"
     assert first.startswith("credential-helper: ")
     assert f"the port {port} of redirect_uri is in use by another program" in first
     assert second.startswith("hint: ")

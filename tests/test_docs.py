@@ -341,11 +341,31 @@ def test_the_prompt_with_a_code_is_the_one_that_people_see() -> None:
         verification_uri_complete="https://example.eu.auth0.com/activate?user_code=WDJB-MJHT",
         expires_at=900,
     )
-    [here] = blocks("console", page("signing-in"))
+    here, _ = blocks("console", page("signing-in"))
     assert shown in here
     there = shown.replace("kubectl", "git").replace("https://kubernetes.example.com:6443", "https://git.example.com")
     assert there in blocks("console", page("tools/git"))[0]
-    assert '"SSH_CONNECTION is set"' in SOURCE
+    assert '"SSH_CONNECTION"' in SOURCE
+
+
+def test_the_prompt_over_ssh_is_the_one_that_people_see() -> None:
+    _, here = blocks("console", page("signing-in"))
+    shown = model.Prompt(
+        flow="browser",
+        tool="credential-helper",
+        profile="prod",
+        issuer="https://example.eu.auth0.com/",
+        target=None,
+        scope=model.DEFAULT_SCOPES,
+        interval=5,
+        next_poll=5,
+        made_at=0,
+        verification_uri="https://example.eu.auth0.com/authorize?response_type=code&",
+        redirect_uri="http://127.0.0.1:41515/callback",
+        expires_at=authorization_code.DEADLINE,
+    )
+    lines = prompt_lines(shown, now=0, remote=True, paste=True, machine="build7")
+    assert "\n".join(lines) in here.replace("&…", "&")
 
 
 # --- providers

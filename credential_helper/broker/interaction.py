@@ -100,6 +100,14 @@ class SignIn:
         """Say whether a browser can be opened here, and what tells so: "there is a display"."""
         return self._person.browser()
 
+    def can_paste(self) -> bool:
+        """Say whether a person can paste the last address of a browser that is on another machine."""
+        return self._may_ask and self._person.can_paste()
+
+    def pasted(self) -> Secret | None:
+        """Return a line that was pasted below a browser's prompt since the last call; None: none was."""
+        return self._person.pasted() if self._may_ask else None
+
     def tell(self, sentence: str) -> None:
         """Say what is going on, where a person is asked here."""
         if self._may_ask:

@@ -29,6 +29,12 @@ class Person(Protocol):
     def type(self, label: str, *, hidden: bool, go_on: Callable[[], None]) -> Secret:
         """Read one line; ``go_on`` is called now and then, and may raise."""
 
+    def can_paste(self) -> bool:
+        """Say whether a person can paste the last address of a browser that is on another machine."""
+
+    def pasted(self) -> Secret | None:
+        """Return a line that was pasted below a browser's prompt since the last call; None: none was."""
+
     def tell(self, sentence: str) -> None:
         """Say what is going on, in one line."""
 

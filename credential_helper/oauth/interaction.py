@@ -38,6 +38,12 @@ class Interaction(Protocol):
     def type(self, label: str, *, hidden: bool) -> Secret:
         """Read one line from the person's terminal, without an echo where it is ``hidden``."""
 
+    def can_paste(self) -> bool:
+        """Say whether a person can paste the last address of a browser that is on another machine."""
+
+    def pasted(self) -> Secret | None:
+        """Return a line that was pasted below a browser's prompt since the last call; None: none was."""
+
     def tell(self, sentence: str) -> None:
         """Say what is going on, in one line."""
 

@@ -3,6 +3,8 @@
 Rules of this page:
 - $BROWSER counts wherever we are; the desktop's own browser only where there is a display and no SSH_CONNECTION, which
   says that the person sits elsewhere.
+- In a workspace that is looked at from another machine (Codespaces, a dev container) $BROWSER opens a page over there.
+  That will do for a page with a code; a browser that has to come back to our loopback would come to its own.
 - One browser is started per sign-in, and only for a web address.
 - It is started by its absolute path, without a shell, in a session of its own, with the address as one argument. Its
   output is discarded, and its environment holds none of our variables and no secret that a profile takes from one.
@@ -20,6 +22,23 @@ DESKTOP_BROWSERS: dict[str, list[list[str]]] = {
     "darwin": [["open"]],
     "win32": [["rundll32.exe", "url.dll,FileProtocolHandler"]],
 }
+
+# What says that the person looks at this machine from another one, where $BROWSER then opens pages: GitHub, VS Code's
+# dev containers, Gitpod, the cloud shells of Google and Azure, Coder. AWS's says it in AWS_EXECUTION_ENV.
+_WORKSPACES = (
+    "CODESPACES",
+    "REMOTE_CONTAINERS",
+    "GITPOD_WORKSPACE_ID",
+    "CLOUD_SHELL",
+    "ACC_CLOUD",
+    "CODER_WORKSPACE_NAME",
+)
+_HELPER = "/helpers/browser.sh"  # what a remote VS Code sets $BROWSER to; its terminals have VSCODE_IPC_HOOK_CLI, too
+
+
+def over_ssh(environ: Mapping[str, str]) -> str | None:
+    """Name the variable that says that the person sits at the other end of SSH (ssh(1)); None: nothing says so."""
+    return next((name for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY") if environ.get(name)), None)
 
 
 class Browser:
@@ -45,17 +64,37 @@ class Browser:
         self._opened = False
 
     def available(self) -> tuple[bool, str]:
-        """Say whether a browser can be seen and started here, and what tells so: "there is a display"."""
+        """Say whether a browser of this machine can be started here, and what tells so: "there is a display"."""
         if not self._allowed:
             return False, "--no-browser was given"
+        if (elsewhere := self._elsewhere()) is not None:
+            return False, elsewhere
         named = bool(self._environ.get("BROWSER"))
         if self._command("") is not None:
             return True, "BROWSER is set" if named else "there is a display"
         if named:
             return False, "no program that BROWSER names was found"
-        if "SSH_CONNECTION" in self._environ:
-            return False, "SSH_CONNECTION is set"
+        if (ssh := over_ssh(self._environ)) is not None:
+            return False, f"{ssh} is set"
         return False, "no program that opens one was found" if self._display() else "there is no display"
+
+    def _elsewhere(self) -> str | None:
+        """Say what tells that $BROWSER opens pages on another machine, None where nothing does."""
+        for name in _WORKSPACES:
+            if self._environ.get(name, "").lower() not in ("", "0", "false"):
+                return f"{name} is set"
+        if self._environ.get("AWS_EXECUTION_ENV") == "CloudShell":
+            return "this is AWS CloudShell"
+        if not self._wsl:  # its browser is Windows', which reaches our loopback by its own
+            if self._environ.get("VSCODE_IPC_HOOK_CLI"):
+                return "VSCODE_IPC_HOOK_CLI is set"
+            if self._environ.get("BROWSER", "").endswith(_HELPER):
+                return "BROWSER is a remote editor's"
+        return None
+
+    @property
+    def _wsl(self) -> bool:
+        return bool(self._environ.get("WSL_DISTRO_NAME"))
 
     def open(self, url: str) -> bool:
         """Ask a browser to show an address, once; False where none can be seen or started, or one was asked before."""
@@ -82,13 +121,18 @@ class Browser:
                 continue
             if words:
                 candidates.append([w.replace("%s", url) for w in words] if "%s" in command else [*words, url])
-        if self._display() and "SSH_CONNECTION" not in self._environ:
-            candidates += [[*words, url] for words in DESKTOP_BROWSERS.get(sys.platform, DESKTOP_BROWSERS["linux"])]
+        if over_ssh(self._environ) is None:
+            candidates += [[*words, url] for words in self._desktop()]
         for program, *arguments in candidates:
             path = self._find(program, self._environ)
             if path is not None:
                 return [path, *arguments]
         return None
+
+    def _desktop(self) -> list[list[str]]:
+        if self._wsl:  # with a display or without one: xdg-open may be there, and know of no browser
+            return [["wslview"], *([["xdg-open"]] if self._display() else [])]
+        return DESKTOP_BROWSERS.get(sys.platform, DESKTOP_BROWSERS["linux"]) if self._display() else []
 
     def _start(self, command: list[str]) -> bool:
         import subprocess

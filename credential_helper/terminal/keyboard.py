@@ -46,7 +46,7 @@ def read_line(fd: int, label: str, *, hidden: bool, go_on: Callable[[], None]) -
         return Secret(_checked(_from_console(shown, hidden=hidden, go_on=go_on)))
     if not os.isatty(fd):
         raise InteractionRequired("there is no terminal to type on")
-    return Secret(_checked(_Reading(fd, shown.encode(), hidden=hidden).line(go_on)))
+    return Secret(_checked(Reading(fd, shown.encode(), hidden=hidden).line(go_on)))
 
 
 def _checked(line: bytes) -> str:
@@ -82,8 +82,8 @@ def _leave_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (1, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-class _Reading:
-    """One line that is read, and the state of the terminal while it is."""
+class Reading:
+    """One line that is read, and the state of the terminal while it is; without a label it leaves no trace there."""
 
     def __init__(self, fd: int, label: bytes, *, hidden: bool) -> None:
         self._fd = fd
@@ -95,35 +95,49 @@ class _Reading:
         self._stands = False  # the label does, and the echo is as it should be
         self._over = False
         self._handlers: dict[signal.Signals, Any] = {}
+        self._mask: set[int | signal.Signals] | None = None
 
     def line(self, go_on: Callable[[], None]) -> bytes:
         """Read the line; without its end."""
-        if not self._takes_lines():
-            raise InteractionRequired("another program draws on the terminal")
-        # Both signals stop a background job for good. Blocked, a read fails instead, and the echo can be restored.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTIN, signal.SIGTTOU])
         done = False
         try:
-            self._watch_job_control()
+            self.begin()
             line = self._typed(go_on)
             done = True
         finally:
-            self._over = True
-            try:
-                self._leave(done=done)
-            finally:  # once more: a second Ctrl-C may have come in between
-                self._unmute()
-                for number, handler in self._handlers.items():
-                    signal.signal(number, handler)
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self.end(done=done)
         return line
+
+    def begin(self) -> None:
+        """Take the terminal; ``end`` must follow."""
+        if not self._takes_lines():
+            raise InteractionRequired("another program draws on the terminal")
+        # Both signals stop a background job for good. Blocked, a read fails instead, and the echo can be restored.
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTIN, signal.SIGTTOU])
+        self._watch_job_control()
+
+    def end(self, *, done: bool) -> None:
+        """Give the terminal back."""
+        self._over = True
+        try:
+            self._leave(done=done)
+        finally:  # once more: a second Ctrl-C may have come in between
+            self._unmute()
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            if self._mask is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def piece(self, seconds: float) -> bytes | None:
+        """Wait for at most so many seconds, and return what was typed: a line, or a part of it before a Ctrl-D."""
+        here = self._stands or self._put_up()
+        return self._read() if _ready(self._fd if here else None, seconds) else None
 
     def _typed(self, go_on: Callable[[], None]) -> bytes:
         heard = b""
         while not heard.endswith(b"\n"):
             go_on()
-            here = self._stands or self._put_up()
-            piece = self._read() if _ready(self._fd if here else None, PACE) else None
+            piece = self.piece(PACE)
             if piece == b"":  # Ctrl-D; behind other keys it only hands them over, a second one ends the line
                 if not heard:
                     raise InteractionRequired("nothing was typed")
@@ -217,7 +231,7 @@ class _Reading:
         if not done and self._hidden and in_foreground(self._fd):
             self._discard()
         self._unmute()
-        if self._begun and (self._hidden or not done) and in_foreground(self._fd):
+        if self._begun and self._label and (self._hidden or not done) and in_foreground(self._fd):
             self._write(b"\n")
 
     # --- job control

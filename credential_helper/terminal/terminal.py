@@ -10,16 +10,18 @@ Rules of this page:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
-from credential_helper.terminal.browser import Browser
+from credential_helper.terminal.browser import Browser, over_ssh
 from credential_helper.terminal.countdown import Countdown
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
 from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
+from credential_helper.terminal.pasted import Pasted, is_cut, secret_of
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lines, prompt_lines, qr_lines
 from credential_helper.text import foreign, host_of, printable_ascii
@@ -74,6 +76,8 @@ class Terminal:
         self._reason: str | None = None
         self._screen: Screen | None = None
         self._shown: str | None = None  # the name of the prompt that stands on our screen
+        self._keyboard: Screen | None = None
+        self._pasted: Pasted | None = None
         self._countdown = Countdown(clock=clock, redraws=tool_is_login and not self._plain)
         self._warned: set[str] = set()
 
@@ -130,6 +134,7 @@ class Terminal:
             return None
         self._countdown.erase()
         if not self._may_write(screen) or not screen.write(self._prompt_text(prompt, screen, ours=ours)):
+            self._end_paste()
             screen.release()
             return None
         self._shown = prompt.name
@@ -141,11 +146,66 @@ class Terminal:
     def _prompt_text(self, prompt: Prompt, screen: Screen, *, ours: bool) -> str:
         uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
         browser = ours and (self._tool_is_login or prompt.flow == "browser") and self.open_browser(uri)
-        remote = "SSH_CONNECTION" in self._environ
-        lines = prompt_lines(prompt, now=self._clock.now(), browser=browser, ours=ours, remote=remote)
+        remote = over_ssh(self._environ) is not None
+        # A browser that was opened here comes back by itself; any other one may be on another machine.
+        paste = bool(ours and prompt.redirect_uri and (remote or not browser)) and self._begin_paste()
+        machine = os.uname().nodename if hasattr(os, "uname") else ""
+        lines = prompt_lines(
+            prompt,
+            now=self._clock.now(),
+            browser=browser,
+            ours=ours,
+            remote=remote,
+            paste=paste,
+            machine=machine or "HOST",
+        )
         if not browser and prompt.verification_uri_complete:
             lines = self._with_qr(lines, uri, screen)
         return "\n".join(lines) + "\n"
+
+    def can_paste(self) -> bool:
+        """Say whether an address can be pasted where prompts go."""
+        keyboard = self._open_keyboard()
+        if keyboard is None:
+            return False
+        can = keyboard.ready()
+        self._close_keyboard()
+        return can
+
+    def _open_keyboard(self) -> Screen | None:
+        screen = self._find_screen()
+        try:
+            self._keyboard = keyboard_of(screen, encoding=self._encoding)
+        except InteractionRequired:
+            return None
+        return self._keyboard
+
+    def _close_keyboard(self) -> None:
+        if self._keyboard is not None and self._keyboard is not self._screen:
+            self._keyboard.close()
+        self._keyboard = None
+
+    def _begin_paste(self) -> bool:
+        keyboard = self._open_keyboard()
+        if keyboard is not None and keyboard.ready():
+            self._pasted = Pasted.on(keyboard.fd)
+        return self._pasted is not None
+
+    def pasted(self) -> Secret | None:
+        """Return a line that was pasted below a browser's prompt since the last call; None: none was."""
+        line = self._pasted.line() if self._pasted is not None else None
+        if line is None:
+            return None
+        if is_cut(line):
+            self.tell("that is longer than a line of this terminal, which cut it; paste only what begins with code=")
+            return None
+        return secret_of(line) or None
+
+    def _end_paste(self) -> None:
+        if self._pasted is not None:
+            self._pasted.end()
+        self._pasted = None
+        self._close_keyboard()
 
     def _with_qr(self, lines: list[str], uri: str, screen: Screen) -> list[str]:
         """Add a QR code where it can be read: not where lines must be plain, nor where it would scroll away."""
@@ -181,6 +241,7 @@ class Terminal:
         if manners.patience is not None and took > manners.patience:
             line += f" ({request.tool} may now print {manners.complaint}; the command goes on)"
         self._countdown.erase()
+        self._end_paste()
         if self._screen is not None and self._shown is not None:
             if self._may_write(self._screen):
                 self._screen.write(line + "\n")
@@ -191,6 +252,7 @@ class Terminal:
     def finish(self) -> None:
         """Leave the terminal to others: erase the time left, let go of the lock. May be called at any time."""
         self._countdown.stop()
+        self._end_paste()
         if self._screen is not None:
             self._screen.close()
         self._screen = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
 from credential_helper.text import escaped, foreign, host_of, moment, printable_ascii, time_left
+from credential_helper.urls import parse_url
 
 if TYPE_CHECKING:
     from credential_helper.model import Credential, Prompt
@@ -22,12 +23,20 @@ QR_BORDER = 2  # modules; ISO/IEC 18004 asks for 4, phones read 2, and a small t
 
 
 def prompt_lines(
-    prompt: Prompt, *, now: float, browser: bool = False, ours: bool = True, remote: bool = False
+    prompt: Prompt,
+    *,
+    now: float,
+    browser: bool = False,
+    ours: bool = True,
+    remote: bool = False,
+    paste: bool = False,
+    machine: str = "",
 ) -> list[str]:
     """Say who asks for what, where to go, which code belongs there, and for how long (RFC 8628 §3.3).
 
     ``browser``: one has been asked to show the address. ``ours``: this process signs in; else it waits for another.
-    ``remote``: the person sits elsewhere (SSH), where an address that leads back to this machine's loopback is no use.
+    ``remote``: the person sits elsewhere (SSH), where an address that leads back to this machine's loopback needs its
+    port; ``machine`` is this one's name. ``paste``: the address at which a browser ends can be pasted here.
     """
     issuer_host = printable_ascii(host_of(prompt.issuer))
     profile = f"{foreign(prompt.profile)} ({issuer_host})"
@@ -43,13 +52,25 @@ def prompt_lines(
     head = [f"{PROGRAM}: {asks}", *([f"  for {purpose}"] if purpose else []), *([because] if because else [])]
     if prompt.flow == "password":
         return head
-    return head + _where_to_go(prompt, issuer_host, now=now, browser=browser)
+    back = _way_back(prompt, machine if remote else "", paste=paste) if ours and prompt.redirect_uri else []
+    return head + _where_to_go(prompt, issuer_host, now=now, browser=browser, back=back)
 
 
 _WAYS = {"device": "with a code", "browser": "in a browser", "password": "with a password"}
 
 
-def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool) -> list[str]:
+def _way_back(prompt: Prompt, machine: str, *, paste: bool) -> list[str]:
+    """Say how a browser of another machine comes back to this one (RFC 8252 §7.3 knows none but this one's)."""
+    redirect = parse_url(prompt.redirect_uri)
+    here = redirect.host if redirect.host.startswith("[") else "127.0.0.1"
+    tunnel = f"ssh -L {redirect.port}:{here}:{redirect.port} {''.join(c for c in machine if c.isalnum() or c in '-._')}"
+    lines = [f"  it comes back to port {redirect.port} here"]
+    if machine:
+        lines = [f"{lines[0]}; where the browser is, forward that with", f"    {tunnel}"]
+    return [*lines, "  or paste the final address here, which is not shown"] if paste else lines if machine else []
+
+
+def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool, back: list[str]) -> list[str]:
     uri = printable_ascii(prompt.verification_uri_complete or prompt.verification_uri)
     host = printable_ascii(host_of(uri))
     check = "and check that it shows" if prompt.verification_uri_complete else "and enter"
@@ -58,6 +79,7 @@ def _where_to_go(prompt: Prompt, issuer_host: str, *, now: float, browser: bool)
     return [
         f"  open  {uri}",
         *(["  (a browser has been asked to show it)"] if browser else []),
+        *back,
         *([f"  that page is on {host}, not on {issuer_host}"] if host != issuer_host else []),
         code,
         "  go on only if you started this",

@@ -68,6 +68,12 @@ class FakePerson:
         assert prompt is not None
         self.on_waiting()
 
+    def can_paste(self) -> bool:
+        return False
+
+    def pasted(self) -> Secret | None:
+        return None
+
     def tell(self, sentence: str) -> None:
         self.told.append(sentence)
 

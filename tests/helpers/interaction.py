@@ -46,6 +46,12 @@ class FakeStage:
     def type(self, label: str, *, hidden: bool) -> Secret:
         raise NotImplementedError
 
+    def can_paste(self) -> bool:
+        return False
+
+    def pasted(self) -> Secret | None:
+        raise NotImplementedError
+
     def tell(self, sentence: str) -> None:
         raise NotImplementedError
 

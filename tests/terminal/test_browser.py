@@ -55,6 +55,29 @@ def no_find(program: str, _environ: Mapping[str, str]) -> str | None:
         ({"BROWSER": "browser"}, {}, "+BROWSER is set"),
         ({"BROWSER": "missing"}, {}, "no program that BROWSER names was found"),
         ({"BROWSER": "browser", "DISPLAY": ":0"}, {"browser": False}, "--no-browser was given"),
+        ({"DISPLAY": ":0", "SSH_TTY": "/dev/pts/1"}, {}, "SSH_TTY is set"),
+        ({"DISPLAY": ":0", "SSH_CLIENT": "1 2 3"}, {}, "SSH_CLIENT is set"),
+        ({"DISPLAY": ":0", "SSH_CONNECTION": ""}, {}, "+there is a display"),
+        # The browser would come back to another machine's loopback.
+        ({"BROWSER": "browser", "CODESPACES": "true"}, {}, "CODESPACES is set"),
+        ({"BROWSER": "browser", "REMOTE_CONTAINERS": "true", "DISPLAY": ":0"}, {}, "REMOTE_CONTAINERS is set"),
+        ({"BROWSER": "browser", "GITPOD_WORKSPACE_ID": "a-b"}, {}, "GITPOD_WORKSPACE_ID is set"),
+        ({"BROWSER": "browser", "CLOUD_SHELL": "true"}, {}, "CLOUD_SHELL is set"),
+        ({"BROWSER": "browser", "ACC_CLOUD": "PROD"}, {}, "ACC_CLOUD is set"),
+        ({"BROWSER": "browser", "AWS_EXECUTION_ENV": "CloudShell"}, {}, "this is AWS CloudShell"),
+        ({"BROWSER": "browser", "CODER_WORKSPACE_NAME": "dev"}, {}, "CODER_WORKSPACE_NAME is set"),
+        ({"BROWSER": "browser", "VSCODE_IPC_HOOK_CLI": "/tmp/v.sock"}, {}, "VSCODE_IPC_HOOK_CLI is set"),
+        ({"BROWSER": "/a/.vscode-server/bin/1f/bin/helpers/browser.sh"}, {}, "BROWSER is a remote editor's"),
+        ({"BROWSER": "browser", "SSH_CONNECTION": "1 2 3 4", "CODESPACES": "true"}, {}, "CODESPACES is set"),
+        # Windows' browser reaches WSL's loopback; a container of toolbox or distrobox has the machine's.
+        ({"BROWSER": "browser", "VSCODE_IPC_HOOK_CLI": "/v", "WSL_DISTRO_NAME": "Debian"}, {}, "+BROWSER is set"),
+        ({"BROWSER": "browser", "TOOLBOX_PATH": "/usr/bin/toolbox"}, {}, "+BROWSER is set"),
+        ({"DISPLAY": ":0", "container": "oci", "DISTROBOX_ENTER_PATH": "/d"}, {}, "+there is a display"),
+        (
+            {"DISPLAY": ":0", "CODESPACES": "false", "REMOTE_CONTAINERS": "0", "SNAP": "/snap"},
+            {},
+            "+there is a display",
+        ),
     ],
 )
 def test_whether_a_browser_can_be_opened_and_why(
@@ -65,6 +88,29 @@ def test_whether_a_browser_can_be_opened_and_why(
 
     told = terminal(screen, clock, environ, children_find=find, **options)
     assert told.browser() == (reason.startswith("+"), reason.removeprefix("+"))
+
+
+def test_wsl_asks_windows_for_its_browser(screen: Pty, clock: FakeClock) -> None:
+    """xdg-open may be there without any browser that it knows, and says nothing of that."""
+    for environ in ({"WSL_DISTRO_NAME": "Debian"}, {"WSL_DISTRO_NAME": "Debian", "DISPLAY": ":0"}):
+        looked_for: list[str] = []
+
+        def find(program: str, _environ: Mapping[str, str], looked_for: list[str] = looked_for) -> str:
+            looked_for.append(program)
+            return f"/usr/bin/{program}"
+
+        assert terminal(screen, clock, environ, children_find=find).browser() == (True, "there is a display")
+        assert looked_for == ["wslview"]
+    told = terminal(screen, clock, {"WSL_DISTRO_NAME": "Debian"}, children_find=lambda _p, _e: None)
+    assert told.browser() == (False, "there is no display")
+
+
+@pytest.mark.parametrize("name", ["CODESPACES", "REMOTE_CONTAINERS", "VSCODE_IPC_HOOK_CLI"])
+def test_a_browser_elsewhere_shows_the_page_of_a_code(screen: Pty, clock: FakeClock, tmp_path: Path, name: str) -> None:
+    browser = Recorder(tmp_path)
+    environ = PLAIN | {"BROWSER": "browser", "PATH": os.environ["PATH"], name: "true"}
+    assert terminal(screen, clock, environ, tool_is_login=True, children_find=browser.find).show(prompt(clock))
+    assert browser.arguments()[0] == URI
 
 
 def test_a_display_without_a_program_that_opens_a_browser(screen: Pty, clock: FakeClock) -> None:

@@ -11,7 +11,7 @@ from credential_helper.model import Identity
 from credential_helper.terminal.words import closing_line, prompt_lines
 from credential_helper.text import host_of
 from tests.helpers.clock import FakeClock
-from tests.helpers.terminal import credential, prompt
+from tests.helpers.terminal import credential, in_a_browser, prompt
 
 # --- the prompt -------------------------------------------------------------------------------------------------------
 
@@ -44,6 +44,59 @@ def test_a_path_cannot_fake_lines_of_the_prompt(clock: FakeClock, blank: str, co
     shown = [lines[1][start : start + columns] for start in range(0, len(lines[1]), columns)]
     assert not [row for row in shown if row.split()[:1] == ["open"] or "and enter " in row or "  " in row.strip()]
     assert len(lines[1]) <= len("  for ") + 300 + len(": openid profile email offline_access")
+
+
+BACK = "http://127.0.0.1:41515/callback"
+PASTE = "  or paste the final address here, which is not shown"
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "options", "lines"),
+    [
+        (
+            BACK,
+            {"remote": True, "paste": True, "machine": "build7"},
+            [
+                "  it comes back to port 41515 here; where the browser is, forward that with",
+                "    ssh -L 41515:127.0.0.1:41515 build7",
+                PASTE,
+            ],
+        ),
+        (
+            "http://[::1]:8252/",
+            {"remote": True, "machine": "a b;$(c)\x1b\u2800é.d-e_f"},
+            [
+                "  it comes back to port 8252 here; where the browser is, forward that with",
+                "    ssh -L 8252:[::1]:8252 abcé.d-e_f",
+            ],
+        ),
+        (
+            "http://localhost:9/callback",
+            {"remote": True, "machine": "build7"},
+            [
+                "  it comes back to port 9 here; where the browser is, forward that with",
+                "    ssh -L 9:127.0.0.1:9 build7",
+            ],
+        ),
+        (BACK, {"paste": True, "machine": "build7"}, ["  it comes back to port 41515 here", PASTE]),
+        (BACK, {"machine": "build7"}, []),
+        (BACK, {"browser": True}, ["  (a browser has been asked to show it)"]),
+        (BACK, {"browser": True, "remote": True, "machine": "h"}, ["  (a browser has been asked to show it)", ...]),
+        (BACK, {"ours": False}, []),
+        ("", {"remote": True, "paste": True, "machine": "build7"}, []),
+    ],
+)
+def test_a_browser_elsewhere_is_told_the_way_back(
+    clock: FakeClock, redirect_uri: str, options: dict[str, Any], lines: list[Any]
+) -> None:
+    said = prompt_lines(in_a_browser(clock, redirect_uri=redirect_uri), now=clock.now(), **options)
+    [start] = [number for number, line in enumerate(said) if line.startswith("  open  ")]
+    back = said[start + 1 : -2]
+    if lines and lines[-1] is ...:
+        assert (back[0], len(back)) == (lines[0], 3)
+    else:
+        assert back == lines
+    assert said[-2:] == ["  within 5 minutes; Ctrl-C stops", "  go on only if you started this"]
 
 
 def test_several_targets_stay_apart(clock: FakeClock) -> None:

@@ -2,7 +2,8 @@
 
 A grant is one module with ``sign_in(provider, interaction)`` and one row in ``flows.FLOWS``. ``flow = "auto"`` is the
 browser flow where a person has a browser and the provider an authorization endpoint, else the device flow; the prompt
-says which, and why.
+says which, and why. Of a provider without the device flow it is the browser flow, too, where the last address of a
+browser elsewhere can be pasted.
 """
 
 from __future__ import annotations
@@ -27,20 +28,22 @@ def sign_in(provider: Provider, interaction: Interaction) -> None:
     if flow != "auto":
         return _run(flow, provider, interaction)
     problem = _why_no_browser_flow(provider, interaction)
-    if problem is None:
+    elsewhere = problem is not None and not _offers_codes(provider) and _offers_a_browser(provider)
+    if elsewhere and not interaction.can_paste():
+        raise InteractionRequired(
+            f"{provider.host} signs a person in with a browser only, and here none can be used: {problem}",
+            hint="sign in on a terminal of this machine: there you can paste the last address of a browser elsewhere",
+        )
+    if problem is None or elsewhere:
         from credential_helper.oauth.grants.loopback import PortTaken
 
-        interaction.because = interaction.browser()[1]
+        interaction.because = problem or interaction.browser()[1]
         try:
             return _run("authorization-code", provider, interaction)
         except PortTaken as error:
+            if not _offers_codes(provider):
+                raise
             problem = error.sentence
-    if not _offers_codes(provider) and _offers_a_browser(provider):
-        raise InteractionRequired(
-            f"{provider.host} signs a person in with a browser only, and here none can be used: {problem}",
-            hint='sign in where a browser can be seen; through "ssh -L PORT:127.0.0.1:PORT" with --flow '
-            "authorization-code and --redirect-uri http://127.0.0.1:PORT/callback it may be elsewhere",
-        )
     interaction.because = problem
     return _run("device", provider, interaction)
 

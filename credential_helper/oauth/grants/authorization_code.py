@@ -9,6 +9,8 @@
   brought here by it, and waiting for a better answer would only help a mix-up (RFC 9700 §4.4). Of a provider that does
   not send ``iss`` nothing tells its answer from another's: there the defence would be a redirect URI of its own for
   each issuer (RFC 9700 §4.4.2.2), which the profile's ``redirect_uri`` allows.
+- Where the browser is on another machine, its last address may be pasted instead. It is judged as if the browser had
+  brought it; what is no callback of this sign-in is told, and the wait goes on.
 - A code is exchanged once, whatever becomes of that: a second time makes some providers revoke what the first brought
   (RFC 6749 §4.1.2).
 - The browser gets its page when everything is over, so that it tells the truth; and however this ends, nobody listens
@@ -65,6 +67,7 @@ def sign_in(provider: Provider, interaction: Interaction) -> None:
             interval=DEADLINE,
             flow="browser",
             verification_uri=_with_query(endpoint, _request(provider, once, listener.redirect_uri)),
+            redirect_uri=listener.redirect_uri,
         )
         interaction.ask(prompt)
         _wait(provider, interaction, listener, prompt)
@@ -173,6 +176,15 @@ def _wait(provider: Provider, interaction: Interaction, listener: Listener, prom
     end = clock.monotonic() + DEADLINE
     register = _where_to_register(_redirect_uri(provider), listener.redirect_uri)
     pause = msgspec.structs.replace(prompt, next_poll=prompt.made_at + REMINDER)
+
+    def until(seconds: float) -> bool:
+        """Look whether the browser's last address was pasted, and wait for the browser itself."""
+        address = interaction.pasted()
+        problem = listener.take(address.reveal()) if address is not None else None
+        if problem is not None:
+            interaction.tell(problem)
+        return listener.wait(seconds)
+
     while not listener.wait(0.0):
         if clock.now() >= prompt.expires_at or clock.monotonic() >= end:
             raise AuthorizationError(
@@ -183,7 +195,7 @@ def _wait(provider: Provider, interaction: Interaction, listener: Listener, prom
         if clock.now() >= pause.next_poll:
             interaction.warn("nothing has come back from the browser yet", hint=register)
             pause = prompt
-        interaction.pause(pause, until=listener.wait)
+        interaction.pause(pause, until=until)
 
 
 def _where_to_register(redirect_uri: str, sent: str) -> str:

@@ -96,6 +96,19 @@ class Listener:
                 break
         return bool(self.parameters)
 
+    def take(self, address: str) -> str | None:
+        """Take an address that a person has brought from a browser elsewhere; return why it is no valid callback.
+
+        Of an address that is too long for a terminal's line the query will do.
+        """
+        found = None if self.parameters else _pasted(address)
+        if isinstance(found, str):
+            return found
+        if found is not None and not _same(found.get("state", ""), self._state):
+            return "that address is of another sign-in: paste the one at which this one has ended"
+        self.parameters = self.parameters or found or {}
+        return None
+
     def finish(self, worked: bool) -> None:
         """Tell whoever brought the callback whether the sign-in worked, and listen no more; later calls do nothing."""
         if self._closed:
@@ -322,8 +335,6 @@ def callback(head: bytes, *, path: str, names: tuple[str, ...], state: str) -> d
     ``head`` is the request line and the headers, without the empty line that ends them; ``names`` are what the Host
     header may be. A parameter without a value counts as absent, an unknown one is ignored (RFC 6749 §3.1, §4.1.2).
     """
-    import hmac
-
     request_line, *headers = head.decode("latin-1").split("\r\n")
     method, _, rest = request_line.partition(" ")
     target, _, version = rest.partition(" ")
@@ -334,9 +345,30 @@ def callback(head: bytes, *, path: str, names: tuple[str, ...], state: str) -> d
     if len(hosts_asked) != 1 or hosts_asked[0].strip(" \t").lower() not in names:
         return None
     found = _parameters(query)
-    if found is None or not hmac.compare_digest(found.get("state", "").encode(), state.encode()):
+    if found is None or not _same(found.get("state", ""), state):
         return None
     return found if ("code" in found) != ("error" in found) else None
+
+
+def _same(one: str, other: str) -> bool:
+    import hmac
+
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
+
+
+def _pasted(address: str) -> dict[str, str] | str:
+    """Return the parameters of a pasted address, or of its query alone; a sentence where it has not what it must."""
+    _, mark, query = address.strip(" \"'<>").partition("#")[0].rpartition("?")
+    found = _parameters(query)
+    if found is None or ("code" in found and "error" in found):
+        return "that address has a parameter twice, or both code= and error=: paste it as the browser shows it"
+    if ("code" in found or "error" in found) and "state" in found:
+        return found
+    if "code" in found or "error" in found:
+        return "that address has no state= in it, so it is not whole: paste all of it, on one line"
+    if "state" in found and mark:
+        return "that is the address to open; paste the one at which the browser ends, with code= in it"
+    return "that is not the address at which the browser ends: it has code= and state= in it"
 
 
 def _parameters(query: str) -> dict[str, str] | None:

@@ -71,6 +71,7 @@ class BrowserStage:
         self.ends: list[Callable[[bool], None]] = []
         self.warned: list[tuple[float, str, str | None]] = []
         self.told: list[str] = []
+        self.pastes: list[Secret] = []
         self.pages: list[tuple[int, str]] = []
         self.while_waiting: Callable[[], None] = lambda: None
         self.before_redeeming: Callable[[], None] = lambda: None
@@ -85,6 +86,12 @@ class BrowserStage:
 
     def type(self, label: str, *, hidden: bool) -> Secret:
         raise AssertionError(f"{label} {hidden}")
+
+    def can_paste(self) -> bool:
+        raise AssertionError("who chose this flow has asked")
+
+    def pasted(self) -> Secret | None:
+        return self.pastes.pop(0) if self.pastes else None
 
     def tell(self, sentence: str) -> None:
         self.told.append(sentence)
@@ -395,6 +402,7 @@ def test_the_prompt_holds_what_a_person_and_another_process_need(
         target="https://kubernetes.example.com",
         scope=("openid", "profile", "email", "offline_access"),
         verification_uri=prompt.verification_uri,
+        redirect_uri=stage.parameters["redirect_uri"],
         interval=300.0,
         next_poll=now + 300,
         made_at=now,

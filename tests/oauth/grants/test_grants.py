@@ -107,7 +107,32 @@ def test_auto_says_what_is_missing_where_neither_will_do(hostile: HostileProvide
     hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize", device_authorization_endpoint=None)
     with pytest.raises(InteractionRequired, match=r"with a browser only.*there is no display") as caught:
         grants.sign_in(provider_at(hostile, clock, flow="auto"), Desk(clock, blind="there is no display"))
-    assert "--flow authorization-code" in (caught.value.hint or "")
+    assert "on a terminal of this machine" in (caught.value.hint or "")
+
+
+class Shell(Desk):
+    """A terminal, whose person has a browser elsewhere."""
+
+    def can_paste(self) -> bool:
+        return True
+
+
+def test_auto_is_the_browser_flow_of_another_machine_where_there_are_no_codes(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    hostile.serve_metadata(authorization_endpoint=hostile.url + "/authorize", device_authorization_endpoint=None)
+    stage = Shell(clock, blind="SSH_CONNECTION is set")
+    with pytest.raises(Asked):
+        grants.sign_in(provider_at(hostile, clock, flow="auto"), stage)
+    [prompt] = stage.asked
+    assert prompt.flow == "browser"
+    assert stage.because == "SSH_CONNECTION is set"
+
+
+def test_a_code_is_preferred_where_an_address_could_be_pasted(hostile: HostileProvider, clock: FakeClock) -> None:
+    stage = Shell(clock, blind="SSH_CONNECTION is set")
+    grants.sign_in(provider_at(hostile, clock, flow="auto"), stage)
+    assert [prompt.user_code for prompt in stage.asked] == ["WDJB-MJHT"]
 
 
 def test_a_person_signs_in_with_a_code(hostile: HostileProvider, clock: FakeClock) -> None:

@@ -72,6 +72,12 @@ class TypingStage:
         self.events.append(("hidden" if hidden else "shown", label))
         return Secret(self.typed.pop(0))
 
+    def can_paste(self) -> bool:
+        raise AssertionError
+
+    def pasted(self) -> Secret | None:
+        raise NotImplementedError
+
     def tell(self, sentence: str) -> None:
         raise AssertionError(sentence)
 
