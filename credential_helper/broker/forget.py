@@ -29,6 +29,11 @@ def same_account(session: Session, profile: Profile) -> bool:
     return (session.issuer.rstrip("/"), session.client_id, session.account, session.kind) == mine
 
 
+def same_person(one: Identity | None, other: Identity | None) -> bool:
+    """Say whether two sign-ins may be of one person; where one of them is not known, they may."""
+    return one is None or other is None or one.subject == other.subject
+
+
 def _alone(session_id: str, means: Means, meanwhile: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
     """Hold the session's lock; a person waits for it, so not for as long as a tool would."""
     return lock.alone(
@@ -73,6 +78,7 @@ class SignedOut(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a session at logout."""
 
     profile: str
+    audience: str | None
     kind: SessionKind
     host: str
     identity: Identity | None
@@ -125,6 +131,7 @@ def _revoke(session: Session, token: Secret | None, provider: Provider, now: flo
     access = session.access
     return SignedOut(
         profile=session.profile,
+        audience=session.audience,
         kind=session.kind,
         host=provider.host,
         identity=session.identity,

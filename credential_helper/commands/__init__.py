@@ -50,7 +50,7 @@ _ROWS = (
     ),
     Command(
         name="logout",
-        summary="erase what is kept here, and revoke it at the provider",
+        summary="end a profile's sign-in, here and at the provider",
         arguments=(
             _profiles("*", "profiles to sign out of"),
             _switch("--all", "every session in the state directory"),

@@ -12,8 +12,8 @@ from credential_helper.app import App
 from credential_helper.broker.forget import same_account
 from credential_helper.commands import logout
 from credential_helper.errors import UsageError
-from credential_helper.model import Profile, Secret, Session, Token, session_id
-from integration.servers.hostile_provider import HostileProvider, answer, html
+from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
+from integration.servers.hostile_provider import Behaviour, HostileProvider, answer, empty, html
 from tests.helpers.clock import FakeClock
 
 PROFILE = Profile(
@@ -98,19 +98,118 @@ def world(environ: dict[str, str], clock: FakeClock) -> Any:
         yield World(environ, clock, provider)
 
 
-def test_a_logout_ends_every_session_of_the_account_and_no_other(
-    world: World, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_logout_ends_the_profile_s_own_sessions_and_no_other(world: World, capfd: pytest.CaptureFixture[str]) -> None:
     mine = [world.add(), world.add(audience="https://a.example.com"), world.add(audience="https://b.example.com")]
-    others = [world.add(account="bob@example.com"), world.add(client_id="another")]
+    others = [
+        world.add(account="bob@example.com"),
+        world.add(client_id="another"),
+        world.add(audience="https://git.example.com", profile="git"),
+        world.add(audience="https://ad-hoc.example.com", profile="127.0.0.1:1/0123abcd"),
+    ]
     assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert world.left() == sorted(others)
     assert sorted(world.revoked()) == sorted(f"refresh-of-{one[:8]}" for one in mine)
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.count("signed out of prod\n") == 3
+    assert err.count("signed out of prod\n") == 1
+    assert err.count("signed out of prod for https://") == 2
     assert err.count("the refresh token is revoked; the access token is accepted until ") == 3
     assert "refresh-of" not in err
+
+
+ADA, BOB = Identity(subject="1", name="ada@example.com"), Identity(subject="2", name="bob@example.com")
+
+
+def test_another_person_stays_signed_in_and_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    mine = [world.add(identity=ADA), world.add(identity=ADA, audience="https://a.example.com")]
+    unknown = world.add(audience="https://b.example.com")
+    bob = world.add(identity=BOB, audience="https://c.example.com")
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
+    assert world.left() == [bob]
+    assert len(world.revoked()) == len([*mine, unknown])
+    assert "bob@example.com stays signed in to prod for https://c.example.com\n" in capfd.readouterr().err
+    assert logout.run({"profiles": ["prod"], "audience": "https://c.example.com"}, world.app) == 0
+    assert world.left() == []
+    assert "signed out of prod (bob@example.com)\n" in capfd.readouterr().err
+
+
+def test_a_profile_with_an_account_and_one_without_end_apart(world: World) -> None:
+    world.configure(
+        f"""\
+        profiles.prod = {{ issuer = "{world.provider.issuer}", client_id = "client" }}
+        profiles.admin = {{ issuer = "{world.provider.issuer}", client_id = "client", account = "bob@example.com" }}
+        """
+    )
+    ada, bob = world.add(identity=ADA), world.add(identity=BOB, account="bob@example.com", profile="admin")
+    assert logout.run({"profiles": ["admin"]}, world.app) == 0
+    assert world.left() == [ada]
+    assert logout.run({"profiles": ["admin"]}, world.app) == 0
+    assert world.left() == [ada]
+    bob = world.add(identity=BOB, account="bob@example.com", profile="admin")
+    assert logout.run({"profiles": ["prod"]}, world.app) == 0
+    assert world.left() == [bob]
+
+
+def test_a_profile_that_has_the_same_sign_in_is_named(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    same = f'{{ issuer = "{world.provider.issuer}", client_id = "client" }}'
+    world.configure(f"profiles.prod = {same}\nprofiles.kube = {same}\nprofiles.git = {same}\n")
+    world.add()
+    assert logout.run({"profiles": ["kube"]}, world.app) == 0
+    assert world.left() == []
+    err = capfd.readouterr().err
+    assert err.startswith("signed out of kube\nprod, git had the same sign-in, which has ended for them, too\n")
+    world.add()
+    assert logout.run({"profiles": ["kube", "prod"]}, world.app) == 0
+    assert "nobody" not in capfd.readouterr().err
+
+
+def test_an_ad_hoc_profile_ends_what_was_signed_in_without_a_file(world: World) -> None:
+    named, other = world.add(), world.add(audience="https://a.example.com", profile="127.0.0.1:1/0123abcd")
+    given: dict[str, object] = {"issuer": world.provider.issuer, "client_id": "client"}
+    assert logout.run({**given, "audience": "https://c.example.com"}, world.app) == 0
+    assert sorted(world.left()) == sorted([named, other])
+    assert logout.run({**given, "account": "nobody@example.com"}, world.app) == 0
+    assert sorted(world.left()) == sorted([named, other])
+    world.app.sessions().erase(named)
+    assert logout.run(given, world.app) == 0
+    assert world.left() == []
+
+
+def test_a_given_audience_is_the_one_session_that_ends(world: World) -> None:
+    base, mine = world.add(), world.add(audience="https://a.example.com")
+    assert logout.run({"profiles": ["prod"], "audience": "https://a.example.com"}, world.app) == 0
+    assert mine not in world.left()
+    assert world.left() == [base]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        empty(401),
+        empty(403),
+        html(404),
+        answer({"error": "invalid_client"}, 401),
+        answer({"error": "invalid_request"}, 400),
+        answer("no", 400),
+    ],
+)
+def test_a_revocation_that_is_refused_is_no_missing_network(
+    world: World, refused: Behaviour, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.add()
+    world.provider.script("/revoke", refused)
+    assert logout.run({"profiles": ["prod"]}, world.app) == 77
+    assert world.left() == []
+    err = capfd.readouterr().err
+    assert "the refresh token stays good at 127.0.0.1:" in err
+    assert "credential-helper: prod: the refresh token was erased here but not revoked: 127.0.0.1:" in err
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 69), (503, 69), (408, 69), (429, 75)])
+def test_a_revocation_that_nobody_heard_is_none_that_is_refused(world: World, status: int, code: int) -> None:
+    world.add()
+    world.provider.script("/revoke", empty(status))
+    assert logout.run({"profiles": ["prod"]}, world.app) == code
 
 
 def test_everything_ends_with_all(world: World, capfd: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +232,15 @@ def test_all_ends_what_no_profile_knows_any_more(world: World) -> None:
     assert logout.run({"all": True}, world.app) == 0
     assert world.left() == []
     assert len(world.revoked()) == 1
+
+
+def test_all_ends_everything_whatever_the_config_file_says(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.add()
+    world.configure("profiles = ")
+    assert logout.run({"all": True}, world.app) == 0
+    assert world.left() == []
+    assert len(world.revoked()) == 1
+    assert "warning: " in capfd.readouterr().err
 
 
 def test_all_and_a_profile_contradict_each_other(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from credential_helper.errors import AuthorizationError
+from credential_helper.errors import AuthorizationError, TokenResponseError, TransportError
 from credential_helper.oauth.endpoints import form
 
 if TYPE_CHECKING:
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from credential_helper.oauth.discovery.metadata import Metadata
     from credential_helper.oauth.provider import Provider
 
+_PASSING = (408, 425, 429)  # nobody has looked at the request: it may go through later
+
 
 def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
     """Revoke a token; a token that the provider does not know any more counts as revoked (RFC 7009 §2.2).
 
     False: it cannot be revoked here, for lack of an endpoint or of support for this kind of token (§2.2.1). Raises
-    AuthorizationError, RateLimited, TransportError (503: the token still lives) and ConfigurationError.
+    AuthorizationError (any other 4xx, too), RateLimited, TransportError (503: the token still lives) and
+    ConfigurationError.
     """
     if not _endpoint(provider.metadata()):
         return False
@@ -35,6 +38,10 @@ def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
 
     try:
         form.at_current_address(provider, _endpoint, ask)
+    except (TransportError, TokenResponseError) as error:
+        if error.status is not None and 400 <= error.status < 500 and error.status not in _PASSING:
+            raise AuthorizationError(error.sentence, hint=error.hint) from None  # it was heard, and refused
+        raise
     except AuthorizationError as error:
         if error.error != "unsupported_token_type":
             raise
