@@ -19,6 +19,7 @@ import msgspec
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import PrivateKey, Secret
+from credential_helper.system import files
 from credential_helper.text import foreign
 
 # The kind of key that an algorithm needs; the first of a kind is its default.
@@ -211,12 +212,11 @@ def _certificate(path: str, key: Any, settings: PrivateKey) -> bytes:
     place = f"private_key's certificate {foreign(path)}"
     text, why = "", ""
     try:
-        with open(path, "rb") as file:
-            text = file.read(_CERTIFICATE_LIMIT).decode("ascii", "replace")
-    except OSError as error:
-        why = (error.strerror or "unknown error").lower()
+        text = files.read_bytes(path, _CERTIFICATE_LIMIT)[0].decode("ascii", "replace")
+    except (OSError, ValueError) as error:
+        why = files.reason(error)
     if why:
-        raise _unusable(settings, f"{place} cannot be read: {why}", _CERTIFY)
+        raise _unusable(settings, f"{place} {why}", _CERTIFY)
     body = next((found[2] for found in _BLOCK.finditer(text) if found[1] == "CERTIFICATE"), None)
     der = _decoded(body) if body is not None else None
     if not der:

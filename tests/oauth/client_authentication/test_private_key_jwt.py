@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -184,6 +186,14 @@ def test_a_certificate_that_will_not_do_is_told_with_what_to_do(
     said, advice = refused(hostile, clock, key, certificate=path).split("\n")
     assert said == f": private_key's certificate {path} {sentence}"
     assert "openssl req -x509 -new -key key.pem" in advice
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
+def test_a_certificate_is_a_regular_file(hostile: HostileProvider, clock: FakeClock, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path / "fifo", "a FIFO"), (tmp_path, "a folder"), ("/dev/zero", "a device or a socket")):
+        said = refused(hostile, clock, pem(p256()), certificate=path)
+        assert f"certificate {path} is not a regular file ({kind})" in said
 
 
 # --- keys that will do ------------------------------------------------------------------------------------------------
