@@ -110,6 +110,7 @@ class App:
             note=self.note,
             read_secret=lambda source: self._read_secret(source, profile),
             deadline=deadline,
+            environ=self.environ,
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:

@@ -93,6 +93,7 @@ REVEALS = {
     "oauth/grants/refresh_token": "the refresh token goes into a request",
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
+    "transport/proxies": "who we are to a proxy",
     "tools/docker": "the answer",
     "tools/wire": "the answer",
     "commands/secret": "a key is told from a client secret",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -70,8 +70,12 @@ class Means:
         note: Note,
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """``deadline``: the seconds that the tool waits for us, where that is less than we would take."""
+        """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
+
+        ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
+        """
         self.sessions = sessions
         self.person = person
         self.interrupts = interrupts
@@ -80,6 +84,8 @@ class Means:
         self.note = note
         self.read_secret = read_secret
         self.deadline = deadline
+        self.environ = environ
+        self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
 
     def provider(self, profile: Profile) -> Provider:
@@ -91,7 +97,7 @@ class Means:
             self._providers[profile] = Provider(
                 profile,
                 transport=self._transport(profile),
-                documents=DiskDocuments(self.sessions.state),
+                documents=self._documents,
                 clock=self.clock,
                 client_secret=self._reader(profile.client_secret),
                 private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
@@ -102,7 +108,14 @@ class Means:
 
     def _transport(self, profile: Profile) -> Transport:
         seconds = DEADLINE if self.deadline is None else min(self.deadline, DEADLINE)
-        return Transport(clock=self.clock, ca_file=profile.ca_file, note=self.note, deadline=seconds)
+        return Transport(
+            clock=self.clock,
+            environ=self.environ,
+            documents=self._documents,
+            ca_file=profile.ca_file,
+            note=self.note,
+            deadline=seconds,
+        )
 
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)

@@ -2,13 +2,10 @@
 
 Rules. TLS is verified, always, and there is no switch. No redirect is followed: a 307 would hand the body, and the
 secret in it, to another host. .netrc is not read: it would replace our Authorization. A proxy is used where the
-environment names one, never for loopback. Nothing is sent twice. An exchange, from the lookup of the name to the last
-byte, ends after 30 s; a body has at most 1 MiB. Every exchange has a connection of its own: a kept one may be closed
-by the server just while we send (node does after 5 s, the usual poll interval), and a POST is not repeated.
-
-Which certificates count: the operating system's, and the profile's ``ca_file`` beside them. REQUESTS_CA_BUNDLE and
-CURL_CA_BUNDLE mean nothing here. SSL_CERT_FILE and SSL_CERT_DIR are OpenSSL's own way to say where the system's roots
-are: on Linux they take the place of those roots, as they do for kubectl and git, and ``ca_file`` is still added.
+environment names one (proxies.py), never for loopback. Nothing is sent twice. An exchange, from the lookup of the name
+to the last byte, ends after 30 s in which this process ran; a body has at most 1 MiB. Every exchange has a connection
+of its own: a kept one may be closed by the server just while we send (node does after 5 s, the usual poll interval),
+and a POST is not repeated. Which certificates count is said in certificates.py.
 
 Knows nothing of OAuth. No exception here holds a body, a header or a URL's query.
 """
@@ -16,24 +13,25 @@ Knows nothing of OAuth. No exception here holds a body, a header or a URL's quer
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from credential_helper.errors import ConfigurationError, TransportError
+from credential_helper.errors import TransportError
 from credential_helper.model import Secret
 from credential_helper.system.clock import Clock
-from credential_helper.text import Note, foreign, silent
+from credential_helper.text import Note, silent
 from credential_helper.transport.addresses import parse
 from credential_helper.transport.answer import FORM, Answer
-from credential_helper.transport.connection import Exchange
-from credential_helper.transport.failures import redirected, strerror, trouble
+from credential_helper.transport.certificates import Roots, read_roots
+from credential_helper.transport.connection import Exchange, Way
+from credential_helper.transport.dialling import Addresses, Documents
+from credential_helper.transport.failures import redirected, trouble
+from credential_helper.transport.proxies import proxy_for
+from credential_helper.urls import Url
 
-if TYPE_CHECKING:
-    import truststore
-
-
-CONNECT = 10.0  # seconds, for each address of a host
+CONNECT = 10.0  # seconds, for a connection
 DEADLINE = 30.0  # seconds, for a whole exchange
+
+_SLICE = 0.5  # seconds
 
 
 # --- the transport ----------------------------------------------------------------------------------------------------
@@ -42,14 +40,17 @@ DEADLINE = 30.0  # seconds, for a whole exchange
 class Transport:
     """Makes one exchange at a time; see the head of this file.
 
-    ``connect`` and ``deadline`` are seconds. Every exchange raises TransportError, and ConfigurationError when ca_file
-    cannot be used.
+    ``environ`` names proxies and where the system's certificates are; ``documents`` keep which address of a host
+    answered; ``connect`` and ``deadline`` are seconds. Every exchange raises TransportError, and ConfigurationError
+    when ca_file cannot be used.
     """
 
     def __init__(
         self,
         *,
         clock: Clock,
+        environ: Mapping[str, str] | None = None,
+        documents: Documents | None = None,
         ca_file: str | None = None,
         note: Note = silent,
         connect: float = CONNECT,
@@ -57,11 +58,13 @@ class Transport:
     ) -> None:
         self.skew: float | None = None  # seconds that the last server that told the time is ahead of our clock
         self._clock = clock
+        self._environ = environ or {}
+        self._addresses = Addresses(documents, clock)
         self._ca_file = ca_file
         self._note = note
         self._connect = connect
         self._deadline = deadline
-        self._trusted: truststore.SSLContext | None = None
+        self._trusted: Roots | None = None
 
     def get(self, url: str) -> Answer:
         """Fetch a public document."""
@@ -86,21 +89,18 @@ class Transport:
             raise TransportError(f"an address {error}, nothing was sent") from None
         if url.scheme != "https" and not url.loopback:
             raise TransportError(f"nothing is sent to {url.authority} without TLS")
+        way = self._way(url)
         _import_requests()
-        timeouts = (self._connect, self._deadline)
-        exchange = Exchange(method, address, url, body, headers, self._roots(), timeouts, self._clock)
+        exchange = Exchange(method, address, url, body, headers, way, self._clock)
         started = time.monotonic()
         exchange.start()
         try:
-            # In slices, because Windows hands Ctrl-C over only between two waits.
-            while not exchange.done.wait(min(0.5, self._deadline)):
-                if time.monotonic() - started >= self._deadline:
-                    break
+            self._wait(exchange)
         finally:
             exchange.end()
         answer = exchange.answer
         if answer is None:
-            raise trouble(exchange)
+            raise trouble(exchange, self._roots().hint)
         shown = address.partition("?")[0]
         self._note(f"{method} {shown} answered {answer.status} in {time.monotonic() - started:.2f} s")
         if answer.date is not None:
@@ -109,23 +109,32 @@ class Transport:
             raise redirected(answer, shown)
         return answer
 
-    def _roots(self) -> truststore.SSLContext:
+    def _way(self, url: Url) -> Way:
+        return Way(
+            context=self._roots().context,
+            proxy=None if url.loopback else proxy_for(url, self._environ),
+            addresses=self._addresses,
+            connect=self._connect,
+            deadline=self._deadline,
+        )
+
+    def _wait(self, exchange: Exchange) -> None:
+        """Wait for the end of an exchange, or until this process has run for as long as it may take.
+
+        In slices, because Windows hands Ctrl-C over only between two waits, and because a process may be stopped in
+        between (Ctrl-Z, a debugger): what the server sent meanwhile waits in the socket, and a token may be in it.
+        """
+        left = self._deadline
+        while left > 0:
+            before, slice_ = time.monotonic(), min(_SLICE, left)
+            if exchange.done.wait(slice_):
+                return
+            left -= min(time.monotonic() - before, slice_ + _SLICE)
+
+    def _roots(self) -> Roots:
         """Return the TLS settings of every connection, made once."""
-        import ssl
-
-        import truststore
-
         if self._trusted is None:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if self._ca_file is not None:
-                path = foreign(self._ca_file)
-                try:
-                    context.load_verify_locations(cafile=self._ca_file)
-                except ssl.SSLError:
-                    raise ConfigurationError(f"ca_file {path} holds no certificate in PEM form") from None
-                except OSError as error:
-                    raise ConfigurationError(f"ca_file {path} cannot be read: {strerror(error)}") from None
-            self._trusted = context
+            self._trusted = read_roots(self._ca_file, self._environ, self._note)
         return self._trusted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -13,6 +13,9 @@ from credential_helper.errors import TransportError
 from credential_helper.system.clock import Clock
 from credential_helper.text import foreign
 from credential_helper.transport.answer import Answer
+from credential_helper.transport.dialling import Addresses, dial
+from credential_helper.transport.proxies import Proxy
+from credential_helper.transport.socks import open_tunnel
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +28,22 @@ if TYPE_CHECKING:
 BODY_LIMIT = 1 << 20  # bytes
 
 
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """How a host is reached."""
+
+    context: truststore.SSLContext
+    proxy: Proxy | None
+    addresses: Addresses
+    connect: float  # seconds for a connection, for a proxy's answer and for a TLS handshake
+    deadline: float  # seconds for all of it
+
+
 class Exchange(threading.Thread):
     """One exchange, which the one who waits for it can end, whatever it is waiting for.
 
-    A read timeout counts from the last byte, so a server that trickles never meets it; the lookup of a name has none.
-    So the exchange has a thread, and ending it shuts its sockets down: the server learns of it, and what had not been
-    sent by then never is.
+    A read timeout counts from the last byte, so a server that trickles never meets it, and it counts on while this
+    process is stopped; the lookup of a name has none. So the exchange has a thread and reads without one, and ending it
+    shuts its sockets down: the server learns of it, and what had not been sent by then never is.
 
     NOTE: shut down is a duplicate of each TCP socket. SSLSocket.shutdown() drops its TLS layer first, and the thread's
     next send would put the request on the wire in clear.
@@ -43,19 +56,16 @@ class Exchange(threading.Thread):
         url: urls.Url,
         body: bytes | None,
         headers: dict[str, str],
-        context: truststore.SSLContext,
-        timeouts: tuple[float, float],
+        way: Way,
         clock: Clock,
     ) -> None:
         super().__init__(name=f"exchange with {url.authority}", daemon=True)
         self.host = url.authority
-        self.context = context
-        self.timeouts = timeouts  # to connect, and for all of it
+        self.way = way
         self.done = threading.Event()
         self.answer: Answer | None = None
         self.error: BaseException | None = None
-        self.proxy: str | None = None  # host:port of the proxy that is used
-        self.connected = False
+        self.step: Literal["connect", "proxy", "handshake", "answer"] = "connect"  # what is waited for
         self.refused: Refused | None = None
         self._request = (method, address, url, body, headers)
         self._clock = clock
@@ -63,14 +73,37 @@ class Exchange(threading.Thread):
         self._held: list[socket.socket] = []
         self._over = False
 
-    def hold(self, connected: socket.socket) -> socket.socket:
+    @property
+    def at_proxy(self) -> bool:
+        """Say whether the way has not yet led past the proxy."""
+        return self.way.proxy is not None and self.step in ("connect", "proxy")
+
+    def dial(self, host: str, port: int) -> socket.socket:
+        """Return a connection to a host, through the proxy where that speaks SOCKS. Raises OSError."""
+        way, socks = self.way, None
+        if way.proxy is not None and way.proxy.socks:
+            socks = way.proxy
+        peer = (host.strip("[]"), port) if socks is None else (socks.host, socks.port)
+        connected = self._hold(dial(*peer, seconds=way.connect, addresses=way.addresses))
+        connected.settimeout(way.connect)
+        if socks is not None:
+            try:
+                open_tunnel(connected, host.strip("[]"), port, socks.login)
+            except BaseException:
+                connected.close()
+                raise
+            self.step = "handshake"
+        return connected
+
+    def _hold(self, connected: socket.socket) -> socket.socket:
         """Take note of a connected socket before a byte is sent on it; refuse it when the exchange is over."""
         with self._lock:
             if self._over:
                 connected.close()
                 raise TimeoutError
             self._held.append(connected.dup())
-            self.connected = True
+            https = self._request[2].scheme == "https"
+            self.step = "proxy" if self.way.proxy is not None else "handshake" if https else "answer"
         return connected
 
     def end(self) -> None:
@@ -101,23 +134,22 @@ class Exchange(threading.Thread):
 
     def _make(self) -> Answer:
         import requests
-        from requests.utils import resolve_proxies
 
-        method, address, url, body, headers = self._request
+        method, address, _, body, headers = self._request
         always = {
             "User-Agent": f"credential-helper/{__version__}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # a small body cannot unpack into a large one
             "Connection": "close",
         }
+        proxy = self.way.proxy
+        proxies = {"https": proxy.url} if proxy is not None and not proxy.socks else {}
         with _session(self) as session:
             request = session.prepare_request(requests.Request(method, address, headers=always | headers, data=body))
-            proxies = {} if url.loopback else resolve_proxies(request, {})
-            if proxies:
-                self.proxy = _without_password(next(iter(proxies.values())))
             # NOTE: send(), not request(), which lets REQUESTS_CA_BUNDLE replace verify=True.
+            timeouts = (self.way.connect, None)
             with session.send(
-                request, stream=True, allow_redirects=False, verify=True, proxies=proxies, timeout=self.timeouts
+                request, stream=True, allow_redirects=False, verify=True, proxies=proxies, timeout=timeouts
             ) as response:
                 return self._read(response)
 
@@ -141,7 +173,7 @@ def _session(exchange: Exchange) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
 
-    context, pools = exchange.context, _pools(exchange)
+    context, pools, proxied = exchange.way.context, _pools(exchange), exchange.way.proxy
 
     class Adapter(HTTPAdapter):
         """Hands our TLS settings to direct connections, to those through a proxy, and to the one with a TLS proxy."""
@@ -154,6 +186,11 @@ def _session(exchange: Exchange) -> requests.Session:
             manager = super().proxy_manager_for(proxy, **options, ssl_context=context, proxy_ssl_context=context)
             manager.pool_classes_by_scheme = pools
             return manager
+
+        def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - its signature
+            """Add who we are; requests would take it from the proxy's address, in latin-1."""
+            authorization = None if proxied is None else proxied.authorization
+            return {} if authorization is None else {"Proxy-Authorization": authorization}
 
         def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002 - its signature
             """Add nothing: requests would add certifi's roots to ours."""
@@ -207,20 +244,25 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
 
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return exchange.hold(super()._new_conn())
+            return exchange.dial(self._dns_host, self.port)
 
     class Tls(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return exchange.hold(super()._new_conn())
+            return exchange.dial(self._dns_host, self.port)
+
+        def _tunnel(self) -> None:
+            super()._tunnel()
+            exchange.step = "handshake"
 
     class Verified(Tls):
         def connect(self) -> None:
             try:
                 super().connect()
             except ssl.SSLCertVerificationError as error:
-                of_proxy = self.proxy is not None and not self.has_connected_to_proxy
+                of_proxy = exchange.at_proxy
                 exchange.refused = Refused(error.verify_code, _issuer_of(self, Tls, of_proxy), of_proxy)
                 raise
+            exchange.step = "answer"
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -263,8 +305,3 @@ def _issuer_name(certificate: bytes) -> str | None:
             if name := foreign(str(attribute.value), 100):
                 return name
     return None
-
-
-def _without_password(proxy: str) -> str:
-    """Return host and port of a proxy; its user name and password are nobody's business."""
-    return foreign(proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0], 100)

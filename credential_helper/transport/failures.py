@@ -10,67 +10,75 @@ from credential_helper.errors import TransportError
 from credential_helper.text import foreign
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.connection import Exchange, Refused, causes
+from credential_helper.transport.proxies import Proxy
+from credential_helper.transport.socks import SocksError
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
 
 
-def trouble(exchange: Exchange) -> TransportError:
-    """Return the sentence for an exchange without an answer.
+def trouble(exchange: Exchange, remedy: str) -> TransportError:
+    """Return the sentence for an exchange without an answer; ``remedy``: what to do if a certificate is not trusted.
 
     Nothing of what requests and urllib3 say is repeated but the system's own words: they quote addresses and headers.
     """
+    if isinstance(exchange.error, TransportError):
+        return TransportError(exchange.error.sentence)
+    if exchange.refused is not None:
+        return _untrusted(exchange.refused, exchange, remedy)
+    chain = [] if exchange.error is None else causes(exchange.error)
+    proxy = exchange.way.proxy
+    if proxy is not None and exchange.at_proxy:
+        return _proxy_trouble(exchange, proxy, chain)
+    return _host_trouble(exchange, chain)
+
+
+def _is_among(chain: list[BaseException], *classes: type[BaseException]) -> bool:
+    return any(isinstance(link, classes) for link in chain)
+
+
+def _host_trouble(exchange: Exchange, chain: list[BaseException]) -> TransportError:
+    import socket
     import ssl
 
     from urllib3 import exceptions as urllib3
 
-    host, (connect, deadline) = exchange.host, exchange.timeouts
+    host, connect, deadline = exchange.host, exchange.way.connect, exchange.way.deadline
+    through = "" if exchange.way.proxy is None else f" through the proxy {exchange.way.proxy.authority}"
     if exchange.error is None:
-        what = "did not finish its answer" if exchange.connected else "could not be reached"
-        return TransportError(f"{host} {what} within {deadline:g} s")
-    if isinstance(exchange.error, TransportError):
-        return TransportError(exchange.error.sentence)
-    if exchange.refused is not None:
-        return _untrusted(exchange.refused, f"the proxy {exchange.proxy}" if exchange.refused.of_proxy else host)
-    chain = causes(exchange.error)
-
-    def caused_by(*classes: type[BaseException]) -> bool:
-        return any(isinstance(link, classes) for link in chain)
-
-    if exchange.proxy is not None and (reason := _proxy_trouble(chain)):
-        return TransportError(
-            f"{host} cannot be reached through the proxy {exchange.proxy}: {reason}",
-            hint="the proxy is the one that HTTPS_PROXY or the system names; hosts in NO_PROXY are reached without it",
-        )
-    if caused_by(urllib3.NameResolutionError):
+        what = "could not be reached" if exchange.step == "connect" else "did not finish its answer"
+        return TransportError(f"{host} {what}{through} within {deadline:g} s")
+    if _is_among(chain, socket.gaierror):
         return TransportError(f"{_lookup(chain)} ({host})", stale_address=True)
-    if caused_by(urllib3.NewConnectionError):
-        if caused_by(ConnectionRefusedError):
+    if exchange.step == "connect" and _is_among(chain, OSError):
+        if _is_among(chain, ConnectionRefusedError):
             return TransportError(f"{host} refused the connection")
+        if _is_among(chain, TimeoutError):
+            return TransportError(f"{host} could not be reached within {connect:g} s")
         return TransportError(f"{host} cannot be reached: {_system_words(chain)}")
-    if caused_by(urllib3.ConnectTimeoutError):
-        return TransportError(f"{host} could not be reached within {connect:g} s")
-    if caused_by(urllib3.TimeoutError, TimeoutError):
-        return TransportError(f"{host} did not finish its answer within {deadline:g} s")
-    if caused_by(urllib3.SSLError, ssl.SSLError):
-        return TransportError(f"no TLS with {host}: {_tls_words(chain)}", stale_address=True)
-    if caused_by(urllib3.HTTPError, OSError):
+    if _is_among(chain, urllib3.TimeoutError, TimeoutError):
+        within = f"within {connect:g} s" if exchange.step == "handshake" else f"within {deadline:g} s"
+        what = "its TLS handshake" if exchange.step == "handshake" else "its answer"
+        return TransportError(f"{host} did not finish {what}{through} {within}")
+    if _is_among(chain, urllib3.SSLError, ssl.SSLError):
+        return TransportError(f"no TLS with {host}{through}: {_tls_words(chain)}", stale_address=True)
+    if _is_among(chain, urllib3.HTTPError, OSError):
         return TransportError(f"{host} broke the connection off before its answer was complete")
     return TransportError(f"the exchange with {host} failed ({type(exchange.error).__name__})")
 
 
-def _untrusted(refused: Refused, host: str) -> TransportError:
-    """Return the sentence for a certificate that was refused."""
-    certificate = f"the certificate of {host}" + (f", issued by {refused.issuer!r}," if refused.issuer else "")
+def _untrusted(refused: Refused, exchange: Exchange, remedy: str) -> TransportError:
+    """Return the sentence for a certificate that was refused; a proxy that opens TLS shows one of its own."""
+    whose, proxy = exchange.host, exchange.way.proxy
+    if proxy is not None:
+        of, by = f"the proxy {proxy.authority}", f"{whose} that comes through the proxy {proxy.authority}"
+        whose = of if refused.of_proxy else by
+    certificate = f"the certificate of {whose}" + (f", issued by {refused.issuer!r}," if refused.issuer else "")
     if refused.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
         return TransportError(f"{certificate} is for another host", stale_address=True)
     if refused.verify_code in (_EXPIRED, _NOT_YET_VALID):
         word = "has expired" if refused.verify_code == _EXPIRED else "is not valid yet"
         return TransportError(f"{certificate} {word}", hint="is this machine's clock right?", stale_address=True)
-    return TransportError(
-        f"{certificate} is not trusted on this machine",
-        hint="if that issuer is your organisation's own, name its certificate's file as ca_file in the profile",
-        stale_address=True,
-    )
+    return TransportError(f"{certificate} is not trusted on this machine", hint=remedy, stale_address=True)
 
 
 def redirected(answer: Answer, shown: str) -> TransportError:
@@ -88,25 +96,50 @@ def redirected(answer: Answer, shown: str) -> TransportError:
     )
 
 
-def _proxy_trouble(chain: list[BaseException]) -> str | None:
-    """Return what stopped us at the proxy, None when the trouble is beyond it."""
-    from requests.exceptions import InvalidProxyURL, InvalidSchema
-    from urllib3 import exceptions as urllib3
+_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words before the status line of a proxy
 
-    if any(isinstance(link, InvalidSchema) for link in chain):
-        return "it is a SOCKS proxy, and the package PySocks is not installed"
-    if any(isinstance(link, InvalidProxyURL | urllib3.LocationValueError) for link in chain):
-        return "that is no address of a proxy"
-    if not any(isinstance(link, urllib3.ProxyError) for link in chain):
-        return None
-    if any(isinstance(link, urllib3.NameResolutionError) for link in chain):
+
+def _proxy_trouble(exchange: Exchange, proxy: Proxy, chain: list[BaseException]) -> TransportError:
+    """Return the sentence for what stopped us at the proxy."""
+    refusal = next((str(link) for link in chain if str(link).startswith(_TUNNEL_FAILED)), "")
+    said = foreign(refusal.removeprefix(_TUNNEL_FAILED), 100)
+    hint = f"the proxy is the one that {proxy.variable} names; hosts in NO_PROXY are reached without it"
+    if said.startswith("407"):
+        place = f"{proxy.variable}={proxy.scheme}://USER:PASSWORD@{proxy.authority}"
+        wanted = "other ones, or another way to sign in" if proxy.login else "a user name and a password"
+        hint = f"it wants {wanted}: {place}, %-escaped"
+    return TransportError(
+        f"{exchange.host} cannot be reached through the proxy {proxy.authority}: "
+        + (f"it said {said}" if said else _proxy_words(exchange, chain)),
+        hint=hint,
+    )
+
+
+def _proxy_words(exchange: Exchange, chain: list[BaseException]) -> str:
+    import socket
+    import ssl
+    from http.client import BadStatusLine, RemoteDisconnected
+
+    way = exchange.way
+    if not chain:  # the deadline
+        return (
+            f"it {'could not be reached' if exchange.step == 'connect' else 'did not answer'} within {way.deadline:g} s"
+        )
+    if socks := next((link for link in chain if isinstance(link, SocksError)), None):
+        return str(socks)
+    if _is_among(chain, socket.gaierror):
         return _lookup(chain)
-    if any(isinstance(link, ConnectionRefusedError) for link in chain):
+    if _is_among(chain, ConnectionRefusedError):
         return "it refused the connection"
-    for link in chain:
-        said = str(link)
-        if isinstance(link, OSError) and said.startswith("Tunnel connection failed: "):
-            return f"it said {foreign(said.removeprefix('Tunnel connection failed: '), 100)}"
+    if _is_among(chain, TimeoutError):
+        what = "could not be reached" if exchange.step == "connect" else "did not answer"
+        return f"it {what} within {way.connect:g} s"
+    if _is_among(chain, ssl.SSLError):
+        return f"no TLS with it: {_tls_words(chain)}"
+    if _is_among(chain, RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        return "it broke the connection off"
+    if _is_among(chain, BadStatusLine):
+        return "its answer is not HTTP"
     return _system_words(chain)
 
 

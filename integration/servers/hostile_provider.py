@@ -26,7 +26,8 @@ behaviour is a function of one ``Exchange``; the ones here are
 
 ``HostileProvider(tls="good")`` serves https for 127.0.0.1, localhost and provider.test under a CA of its own
 (``provider.ca_file``, "Hostile Test CA"; ``provider.certificate`` is the server's file); the other kinds are "expired",
-"other-host" and "self-signed". ``now`` gives the Date header, in seconds since the epoch.
+"other-host", "self-signed" and "intermediate" (issued by "Hostile Test Issuer", whose certificate the server sends too
+and ``provider.intermediate_file`` holds). ``now`` gives the Date header, in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 Behaviour = Callable[["Exchange"], None]
-TLS = Literal["good", "expired", "other-host", "self-signed"]
+TLS = Literal["good", "expired", "other-host", "self-signed", "intermediate"]
 
 PACE = 0.02  # seconds between two trickled bytes, and between two looks at a silent connection
 
@@ -286,33 +287,34 @@ def signing_key(alg: str = "RS256", kid: str | None = "k1", size: int = 2048) ->
 
 
 @functools.cache
-def _authority() -> tuple[Any, Any]:
-    """Return the private key and certificate of the CA; one for the whole process."""
+def _authority(common_name: str, above: str | None = None) -> tuple[Any, Any]:
+    """Return the private key and certificate of a CA, its own or issued by another; one for the whole process."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Hostile Test CA")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    signer, issuer = (key, name) if above is None else ((other := _authority(above))[0], other[1].subject)
     today = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
-        .issuer_name(name)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(today - datetime.timedelta(days=1000))
         .not_valid_after(today + datetime.timedelta(days=1000))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .sign(signer, hashes.SHA256())
     )
     return key, certificate
 
 
 def write_certificates(folder: Path, kind: TLS) -> tuple[Path, Path]:
-    """Write ca.pem and server.pem (key and certificate); return their paths."""
+    """Write ca.pem, intermediate.pem and server.pem (key and certificates); return the first and the last."""
     import ipaddress
 
     from cryptography import x509
@@ -320,7 +322,9 @@ def write_certificates(folder: Path, kind: TLS) -> tuple[Path, Path]:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
-    ca_key, ca_certificate = _authority()
+    root = _authority("Hostile Test CA")
+    between = _authority("Hostile Test Issuer", "Hostile Test CA")
+    ca_key, ca_certificate = between if kind == "intermediate" else root
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hostile provider")])
     today = datetime.datetime.now(datetime.UTC)
@@ -345,9 +349,11 @@ def write_certificates(folder: Path, kind: TLS) -> tuple[Path, Path]:
     )
     pem = serialization.Encoding.PEM
     ca_file, server_file = folder / "ca.pem", folder / "server.pem"
-    ca_file.write_bytes(ca_certificate.public_bytes(pem))
+    ca_file.write_bytes(root[1].public_bytes(pem))
+    (folder / "intermediate.pem").write_bytes(between[1].public_bytes(pem))
+    sent = [certificate, *([ca_certificate] if kind == "intermediate" else [])]
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    server_file.write_bytes(private + certificate.public_bytes(pem))
+    server_file.write_bytes(private + b"".join(one.public_bytes(pem) for one in sent))
     return ca_file, server_file
 
 
@@ -370,6 +376,7 @@ class HostileProvider:
             self._folder = Path(tempfile.mkdtemp(prefix="hostile-provider-"))
             ca_file, server_file = write_certificates(self._folder, tls)
             self.ca_file = str(ca_file)
+            self.intermediate_file = str(self._folder / "intermediate.pem")
             self.certificate = str(server_file)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(server_file)

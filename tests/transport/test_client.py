@@ -6,6 +6,7 @@ import gzip
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -44,7 +45,9 @@ from integration.servers.hostile_provider import (
     trickle_head,
     tunnel,
 )
+from integration.servers.proxy import Asked, RecordingProxy
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import CHECKOUT
 
 SECRET = "s3cr3t-refresh-token"
 FIELDS = [("grant_type", "refresh_token"), ("refresh_token", SECRET)]
@@ -73,7 +76,7 @@ def provider() -> Iterator[HostileProvider]:
 
 @pytest.fixture
 def transport(clock: FakeClock) -> Transport:
-    return Transport(clock=clock)
+    return Transport(environ=os.environ, clock=clock)
 
 
 def failure(transport: Transport, url: str) -> TransportError:
@@ -145,7 +148,7 @@ def test_every_status_but_a_redirect_is_an_answer(provider: HostileProvider, tra
 def test_the_note_of_an_exchange_holds_no_query(provider: HostileProvider, clock: FakeClock) -> None:
     lines: list[str] = []
     provider.script("/x", answer({}))
-    Transport(clock=clock, note=lines.append).get(f"{provider.url}/x?user_code=ABCD")
+    Transport(environ=os.environ, clock=clock, note=lines.append).get(f"{provider.url}/x?user_code=ABCD")
     (line,) = lines
     assert line.startswith(f"GET {provider.url}/x answered 200 in ")
     assert "ABCD" not in line
@@ -238,7 +241,7 @@ def test_loopback_never_goes_through_a_proxy_with_tls(clock: FakeClock, monkeypa
     with HostileProvider() as proxy, HostileProvider(tls="good") as secure:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         secure.script("/token", answer({}))
-        Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS)
+        Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS)
         assert proxy.requests == []
 
 
@@ -250,7 +253,9 @@ def test_https_goes_through_the_proxy_and_ca_file_holds_behind_it(
         proxy.script("provider.test:443", tunnel(secure.port))
         secure.script("/token", answer({"through": "proxy"}))
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("://", "://ada:pass-word@"))
-        got = Transport(clock=clock, ca_file=secure.ca_file).post("https://provider.test/token", FIELDS)
+        got = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file).post(
+            "https://provider.test/token", FIELDS
+        )
         assert got.json_object("token answer") == {"through": "proxy"}
         (connect,) = proxy.requests
         assert (connect.method, connect.path) == ("CONNECT", "provider.test:443")
@@ -264,9 +269,10 @@ def test_an_untrusted_certificate_behind_a_proxy_is_named_too(
     with HostileProvider(tls="good") as secure, HostileProvider() as proxy:
         proxy.script("provider.test:443", tunnel(secure.port))
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        error = failure(Transport(clock=clock), "https://provider.test/token")
+        error = failure(Transport(environ=os.environ, clock=clock), "https://provider.test/token")
         assert error.sentence == (
-            "the certificate of provider.test, issued by 'Hostile Test CA', is not trusted on this machine"
+            f"the certificate of provider.test that comes through the proxy {proxy.host}, issued by 'Hostile Test CA', "
+            "is not trusted on this machine"
         )
         assert secure.requests == []
 
@@ -276,7 +282,7 @@ def test_an_untrusted_certificate_of_the_proxy_is_said_to_be_the_proxys(
 ) -> None:
     with HostileProvider(tls="self-signed") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        error = failure(Transport(clock=clock), "https://provider.test/token")
+        error = failure(Transport(environ=os.environ, clock=clock), "https://provider.test/token")
         assert f"the certificate of the proxy {proxy.host}, issued by 'hostile provider', is not" in error.sentence
         assert proxy.requests == []
 
@@ -300,8 +306,27 @@ def test_a_proxy_that_says_no_is_named_without_its_password(
     assert error.sentence == (
         f"provider.test cannot be reached through the proxy {proxy.host}: it said 407 Proxy Authentication Required"
     )
-    assert error.hint is not None
-    assert "HTTPS_PROXY" in error.hint
+    assert error.hint == (
+        f"it wants other ones, or another way to sign in: HTTPS_PROXY=http://USER:PASSWORD@{proxy.host}, %-escaped"
+    )
+
+
+def test_a_proxy_that_wants_to_know_who_we_are(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy(login=("ada", "right")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+    assert error.sentence.endswith(f"{proxy.host}: it said 407 Proxy Authentication Required")
+    assert error.hint == (
+        f"it wants a user name and a password: HTTPS_PROXY=http://USER:PASSWORD@{proxy.host}, %-escaped"
+    )
+
+
+def test_a_proxy_that_forbids_a_host(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv("https_proxy", f"http://{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+    assert error.sentence == f"provider.test cannot be reached through the proxy {proxy.host}: it said 403 Forbidden"
+    assert error.hint == "the proxy is the one that https_proxy names; hosts in NO_PROXY are reached without it"
 
 
 def test_a_proxy_that_is_not_there(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,14 +341,145 @@ def test_a_proxy_that_is_not_there(transport: Transport, monkeypatch: pytest.Mon
     assert not error.stale_address
 
 
-@pytest.mark.parametrize(
-    ("proxy", "said"), [("socks5://127.0.0.1:1080", "SOCKS"), ("http://", "no address"), ("http://[bad", "no address")]
-)
-def test_a_proxy_that_cannot_be_used(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str
+def test_a_variable_that_names_no_proxy(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:pass-word@[bad")
+    error = failure(transport, "https://provider.test/token")
+    assert error.sentence.startswith("provider.test cannot be reached: HTTPS_PROXY names no proxy (its host has ")
+    assert "pass-word" not in f"{error.sentence}{error.hint}"
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "socks5", "SOCKS5H"])
+def test_a_socks_proxy_gets_the_name_and_the_certificate_is_the_hosts(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    assert said in failure(transport, "https://provider.test/token").sentence
+    with HostileProvider(tls="good") as secure, RecordingProxy(to=secure.port) as proxy:
+        secure.script("/token", answer({"through": "proxy"}))
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{proxy.host}")
+        transport = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file)
+        got = transport.post("https://provider.test:8443/token", FIELDS)
+        assert got.json_object("token answer") == {"through": "proxy"}
+        assert proxy.asked == [Asked("socks", "provider.test", 8443, None)]
+        error = failure(transport, "https://other.test/token")
+        assert error.sentence == (
+            f"the certificate of other.test that comes through the proxy {proxy.host}, issued by 'Hostile Test CA', "
+            "is for another host"
+        )
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "http"])
+def test_who_we_are_to_a_proxy_is_unescaped(clock: FakeClock, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    who = ("ada@corp", "pä:ss/wörd €")
+    with HostileProvider(tls="good") as secure, RecordingProxy(to=secure.port, login=who) as proxy:
+        secure.script("/token", answer({}))
+        escaped = "ada%40corp:p%C3%A4%3Ass%2Fw%C3%B6rd%20%E2%82%AC"
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{escaped}@{proxy.host}")
+        Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file).post("https://provider.test/token", FIELDS)
+        assert [asked.login for asked in proxy.asked] == [who]
+
+
+def test_a_socks_proxy_that_does_not_open_is_named(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    through = "provider.test cannot be reached through the proxy"
+    with RecordingProxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5h://{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+        assert error.sentence == f"{through} {proxy.host}: its rules do not allow it"
+    with RecordingProxy(login=("ada", "right")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5h://{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+        assert error.sentence == f"{through} {proxy.host}: it wants a user name and a password"
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5h://ada:pass-word@{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
+        assert error.sentence == f"{through} {proxy.host}: it refuses the user name and password"
+        assert "pass-word" not in f"{error!r} {error.hint}"
+    with HostileProvider() as web:
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5h://{web.host}")
+        said = failure(
+            Transport(environ=os.environ, clock=transport._clock, connect=0.5), "https://provider.test/token"
+        )
+        assert said.sentence.startswith(f"{through} {web.host}: it ")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        (html(503), "it said 503 Because"),
+        (html(200), None),  # a captive portal says yes to everything, and then speaks no TLS
+        (raw(b"SSH-2.0-OpenSSH_9.7\r\n"), "its answer is not HTTP"),
+        (raw(b""), "it broke the connection off"),
+        (reset(), "it broke the connection off"),
+        (raw(b"HTTP/1.1 403 \x1b[2JForbidden\r\n\r\n"), "it said 403 [2JForbidden"),
+    ],
+)
+def test_what_a_proxy_answers_instead(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, said: str | None
+) -> None:
+    with HostileProvider() as proxy:
+        proxy.script("provider.test:443", behaviour)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        sentence = failure(transport, "https://provider.test/token").sentence
+    if said is None:
+        assert sentence.startswith(f"no TLS with provider.test through the proxy {proxy.host}: ")
+    else:
+        assert sentence == f"provider.test cannot be reached through the proxy {proxy.host}: {said}"
+
+
+def test_a_proxy_that_does_not_answer_is_who_was_waited_for(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    through = "provider.test cannot be reached through the proxy"
+    with HostileProvider() as proxy:
+        proxy.script("provider.test:443", silence())
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        slow = Transport(environ=os.environ, clock=clock, connect=0.2)
+        assert failure(slow, "https://provider.test/token").sentence == (
+            f"{through} {proxy.host}: it did not answer within 0.2 s"
+        )
+        short = Transport(environ=os.environ, clock=clock, deadline=0.2)
+        assert failure(short, "https://provider.test/token").sentence == (
+            f"{through} {proxy.host}: it did not answer within 0.2 s"
+        )
+
+
+def test_a_host_that_is_silent_behind_a_proxy_is_who_was_waited_for(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HostileProvider(tls="good") as secure, RecordingProxy(to=secure.port) as proxy:
+        secure.script("/token", silence())
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
+        slow = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file, deadline=0.6)
+        assert failure(slow, "https://provider.test/token").sentence == (
+            f"provider.test did not finish its answer through the proxy {proxy.host} within 0.6 s"
+        )
+
+
+def test_a_host_that_speaks_no_tls_behind_a_proxy(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HostileProvider() as plain, RecordingProxy(to=plain.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"socks5h://{proxy.host}")
+        sentence = failure(transport, "https://provider.test/token").sentence
+        assert sentence.startswith(f"no TLS with provider.test through the proxy {proxy.host}: ")
+        assert plain.requests == []
+
+
+def test_an_ipv6_address_goes_through_a_proxy(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordingProxy() as proxy:
+        for scheme in ("http", "socks5h"):
+            monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{proxy.host}/path")
+            failure(transport, "https://[2001:db8::1]:8443/token")
+        assert [(asked.by, asked.host, asked.port) for asked in proxy.asked] == [
+            ("connect", "2001:db8::1", 8443),
+            ("socks", "2001:db8::1", 8443),
+        ]
+
+
+def test_a_proxys_password_is_in_no_traceback(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor in the threads' names, nor in what is reported by whoever prints the exchange."""
+    with RecordingProxy(login=("ada", "right")) as proxy:
+        lines: list[str] = []
+        for scheme in ("http", "socks5h"):
+            monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://ada:pass-word@{proxy.host}")
+            with pytest.raises(TransportError) as caught:
+                Transport(environ=os.environ, clock=clock, note=lines.append).get("https://provider.test/x")
+            told = "".join(traceback.format_exception(caught.value)) + str(caught.value.hint) + "".join(lines)
+            assert "pass-word" not in told
+            assert proxy.host in told
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
@@ -332,7 +488,7 @@ def test_a_proxy_that_cannot_be_used(
 def test_ca_file_is_trusted(clock: FakeClock) -> None:
     with HostileProvider(tls="good") as secure:
         secure.script("/x", answer({"a": 1}))
-        transport = Transport(clock=clock, ca_file=secure.ca_file)
+        transport = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file)
         assert transport.get(f"{secure.url}/x").json_object("thing") == {"a": 1}
         assert transport.get(f"{secure.url}/x").status == 200
 
@@ -356,7 +512,7 @@ def test_a_self_signed_certificate_is_refused(transport: Transport) -> None:
 
 def test_a_certificate_for_another_host_is_refused(clock: FakeClock) -> None:
     with HostileProvider(tls="other-host") as secure:
-        error = failure(Transport(clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
+        error = failure(Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
         assert secure.requests == []
     assert error.sentence.endswith("issued by 'Hostile Test CA', is for another host")
     assert error.stale_address
@@ -364,7 +520,7 @@ def test_a_certificate_for_another_host_is_refused(clock: FakeClock) -> None:
 
 def test_an_expired_certificate_is_refused(clock: FakeClock) -> None:
     with HostileProvider(tls="expired") as secure:
-        error = failure(Transport(clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
+        error = failure(Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file), f"{secure.url}/token")
     assert error.sentence.endswith("has expired")
     assert error.hint == "is this machine's clock right?"
 
@@ -376,9 +532,14 @@ def test_bundles_of_requests_and_curl_mean_nothing(
     with HostileProvider(tls="good") as secure:
         secure.script("/token", answer({}))
         monkeypatch.setenv(variable, secure.ca_file)
-        assert "not trusted" in failure(Transport(clock=clock), f"{secure.url}/token").sentence
+        assert "not trusted" in failure(Transport(environ=os.environ, clock=clock), f"{secure.url}/token").sentence
         monkeypatch.setenv(variable, "/nowhere.pem")
-        assert Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS).status == 200
+        assert (
+            Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file)
+            .post(f"{secure.url}/token", FIELDS)
+            .status
+            == 200
+        )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="OpenSSL's variables name the system's roots on Linux only")
@@ -389,23 +550,28 @@ def test_ssl_cert_file_replaces_the_systems_roots_and_ca_file_is_added(
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
         secure.script("/token", answer({}))
         monkeypatch.setenv("SSL_CERT_FILE", secure.ca_file)
-        transport = Transport(clock=clock)
+        transport = Transport(environ=os.environ, clock=clock)
         assert transport.post(f"{secure.url}/token", FIELDS).status == 200
         # One root, and not certifi's beside it: requests adds those to a context that it is given.
-        roots: dict[str, int] = transport._roots()._ctx.cert_store_stats()
+        roots: dict[str, int] = transport._roots().context._ctx.cert_store_stats()
         assert roots["x509_ca"] == 1
         monkeypatch.setenv("SSL_CERT_FILE", other.certificate)
-        assert "not trusted" in failure(Transport(clock=clock), f"{secure.url}/token").sentence
-        assert Transport(clock=clock, ca_file=secure.ca_file).post(f"{secure.url}/token", FIELDS).status == 200
+        assert "not trusted" in failure(Transport(environ=os.environ, clock=clock), f"{secure.url}/token").sentence
+        assert (
+            Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file)
+            .post(f"{secure.url}/token", FIELDS)
+            .status
+            == 200
+        )
 
 
 def test_a_ca_file_that_cannot_be_used_is_a_matter_of_configuration(clock: FakeClock, tmp_path: Path) -> None:
     missing, wrong = tmp_path / "missing.pem", tmp_path / "wrong.pem"
     wrong.write_text("no certificate")
     with pytest.raises(ConfigurationError, match=r"ca_file .*missing.pem cannot be read: no such file"):
-        Transport(clock=clock, ca_file=str(missing)).get("https://provider.test/")
+        Transport(environ=os.environ, clock=clock, ca_file=str(missing)).get("https://provider.test/")
     with pytest.raises(ConfigurationError, match=r"ca_file .*wrong.pem holds no certificate"):
-        Transport(clock=clock, ca_file=str(wrong)).get("https://provider.test/")
+        Transport(environ=os.environ, clock=clock, ca_file=str(wrong)).get("https://provider.test/")
 
 
 def test_a_server_without_tls_is_not_spoken_to(provider: HostileProvider, transport: Transport) -> None:
@@ -423,7 +589,7 @@ def loaded() -> None:
     """Load what the first exchange with TLS loads: that takes as long as the deadlines here."""
     with HostileProvider(tls="good") as provider:
         provider.script("/token", answer({}))
-        Transport(clock=FakeClock(), ca_file=provider.ca_file).post(f"{provider.url}/token", FIELDS)
+        Transport(environ=os.environ, clock=FakeClock(), ca_file=provider.ca_file).post(f"{provider.url}/token", FIELDS)
 
 
 @pytest.mark.usefixtures("loaded")
@@ -434,7 +600,7 @@ def test_the_whole_exchange_has_a_deadline(clock: FakeClock, behaviour: Behaviou
         slow.script("/token", behaviour)
         started = time.monotonic()
         ca_file = slow.ca_file if tls else None
-        error = failure(Transport(clock=clock, ca_file=ca_file, deadline=0.6), f"{slow.url}/token")
+        error = failure(Transport(environ=os.environ, clock=clock, ca_file=ca_file, deadline=0.6), f"{slow.url}/token")
         assert 0.6 <= time.monotonic() - started < 1.8
         assert error.sentence == f"{slow.host} did not finish its answer within 0.6 s"
         assert slow.requests[0].left.wait(2), "the server was not told"
@@ -446,7 +612,7 @@ def test_a_proxy_that_trickles_meets_the_deadline_too(clock: FakeClock, monkeypa
         proxy.script("provider.test:443", trickle_head(b"HTTP/1.1 "))
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         started = time.monotonic()
-        failure(Transport(clock=clock, deadline=0.3), "https://provider.test/token")
+        failure(Transport(environ=os.environ, clock=clock, deadline=0.3), "https://provider.test/token")
         assert time.monotonic() - started < 1.5
         assert proxy.requests[0].left.wait(2)
 
@@ -455,7 +621,7 @@ def test_a_proxy_that_trickles_meets_the_deadline_too(clock: FakeClock, monkeypa
 def test_after_the_deadline_nothing_more_is_sent(clock: FakeClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes the connection, never answers the handshake
         port = server.getsockname()[1]
-        failure(Transport(clock=clock, deadline=0.3), f"https://127.0.0.1:{port}/token")
+        failure(Transport(environ=os.environ, clock=clock, deadline=0.3), f"https://127.0.0.1:{port}/token")
         connection, _ = server.accept()
         with connection:
             connection.settimeout(5)
@@ -471,7 +637,7 @@ def test_after_a_deadline_the_next_exchange_is_like_the_first(clock: FakeClock) 
     """An exchange that was given up in the middle of a handshake holds nothing that another needs."""
     with HostileProvider(tls="good") as secure, socket.create_server(("127.0.0.1", 0)) as mute:
         secure.script("/token", answer({}))
-        transport = Transport(clock=clock, ca_file=secure.ca_file, deadline=0.5)
+        transport = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file, deadline=0.5)
         failure(transport, f"https://127.0.0.1:{mute.getsockname()[1]}/token")
         assert transport.post(f"{secure.url}/token", FIELDS).status == 200
 
@@ -490,11 +656,43 @@ def test_a_host_that_does_not_take_the_connection(clock: FakeClock) -> None:
                 waiting.connect_ex(address)
                 queue.append(waiting)
             time.sleep(0.05)
-            error = failure(Transport(clock=clock, connect=0.2), f"http://127.0.0.1:{address[1]}/token")
+            error = failure(
+                Transport(environ=os.environ, clock=clock, connect=0.2), f"http://127.0.0.1:{address[1]}/token"
+            )
         finally:
             for waiting in queue:
                 waiting.close()
     assert error.sentence == f"127.0.0.1:{address[1]} could not be reached within 0.2 s"
+
+
+POST = """
+import sys; sys.path.insert(0, sys.argv[1])
+from credential_helper.system.clock import SystemClock
+from credential_helper.transport.client import Transport
+print(Transport(clock=SystemClock(), deadline=1.8).post(sys.argv[2], [("a", "b")]).body.decode())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is stopped there")
+def test_what_came_while_the_process_was_stopped_counts(provider: HostileProvider) -> None:
+    """Ctrl-Z between a POST and its answer, for longer than the deadline: a new refresh token may be in it."""
+    stopped = threading.Event()
+
+    def stop_and_answer(exchange: Exchange) -> None:
+        process.send_signal(signal.SIGSTOP)
+        exchange.respond(200, {}, b"the new token")
+        stopped.set()
+
+    provider.script("/token", stop_and_answer)
+    command = [sys.executable, "-I", "-c", POST, str(CHECKOUT), f"{provider.url}/token"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert stopped.wait(30)
+            threading.Event().wait(2.0)  # the deadline passes
+            process.send_signal(signal.SIGCONT)
+            assert process.communicate(timeout=30)[0] == "the new token\n"
+        finally:
+            process.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot send itself Ctrl-C there")
@@ -597,7 +795,7 @@ def test_an_authorization_that_is_no_header_is_not_repeated(provider: HostilePro
 
 
 def test_skew_is_how_far_the_servers_clock_is_ahead(clock: FakeClock) -> None:
-    transport = Transport(clock=clock)
+    transport = Transport(environ=os.environ, clock=clock)
     assert transport.skew is None
     with HostileProvider(now=lambda: clock.now() + 840) as ahead:
         transport.get(f"{ahead.url}/x")
@@ -622,7 +820,7 @@ def test_skew_is_how_far_the_servers_clock_is_ahead(clock: FakeClock) -> None:
     ],
 )
 def test_an_answer_that_a_cache_kept_does_not_tell_the_time(clock: FakeClock, age: str | None, told: bool) -> None:
-    transport = Transport(clock=clock)
+    transport = Transport(environ=os.environ, clock=clock)
     lines = ["HTTP/1.1 200 OK", "Content-Length: 0", f"Date: {formatdate(clock.now() - 3000, usegmt=True)}"]
     lines += [] if age is None else [f"Age: {age}"]
     with HostileProvider(now=clock.now) as cache:
