@@ -12,7 +12,8 @@
     ├── TokenResponseError           76  an answer that is not OAuth
     ├── AuthorizationError           77  the provider, or a check of ours, said no
     │   ├── ClockError               77  this machine's clock is wrong: the same answer may pass later
-    │   └── UnpublishedKey           77  the provider publishes nothing that explains a signature: it may, later
+    │   └── Unproven                 77  an ID token proves nothing, and nothing in it is against the rest of its answer
+    │       └── UnpublishedKey       77  the provider publishes nothing that explains a signature: it may, later
     └── ConfigurationError           78  a config file, a variable or a flag is invalid
 
 A sentence is lower case, without a full stop, and never holds a secret. A hint is what to do or to type next.
@@ -70,12 +71,9 @@ class TransportError(CredentialHelperError):
 
     exit_code = 69
 
-    def __init__(
-        self, sentence: str, *, hint: str | None = None, stale_address: bool = False, status: int | None = None
-    ) -> None:
+    def __init__(self, sentence: str, *, hint: str | None = None, stale_address: bool = False) -> None:
         super().__init__(sentence, hint=hint)
         self.stale_address = stale_address  # 404, unknown host, TLS: kept metadata may be what is wrong
-        self.status = status  # of the answer, where one came
 
 
 class StoreError(CredentialHelperError):
@@ -135,7 +133,17 @@ class ClockError(AuthorizationError):
         super().__init__(sentence, error="clock", hint=hint)
 
 
-class UnpublishedKey(AuthorizationError):
+class Unproven(AuthorizationError):
+    """The ID token does not prove who signed in; nothing in it says that it is another request's, client's or issuer's.
+
+    Whoever needs none may have the access token that came with it.
+    """
+
+    def __init__(self, sentence: str, *, error: str = "unproven", hint: str | None = None) -> None:
+        super().__init__(sentence, error=error, hint=hint)
+
+
+class UnpublishedKey(Unproven):
     """The ID token's key or algorithm is not among what the provider publishes now: nothing else is wrong with it."""
 
     def __init__(self, sentence: str, *, hint: str | None = None) -> None:

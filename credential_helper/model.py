@@ -224,7 +224,7 @@ def session_id(profile: Profile) -> str:
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     """A successful answer of the token endpoint (RFC 6749 §5.1, OIDC Core §3.1.3.3), already checked for shape."""
 
-    access_token: Secret
+    access_token: Secret | None  # None: there is none that a tool could carry, see ``lacking``
     token_type: str  # as the provider wrote it; compared without case
     received_at: float
     expires_in: float | None = None
@@ -232,6 +232,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
     id_token: Secret | None = None
     scope: tuple[str, ...] | None = None  # None: as requested (RFC 6749 §5.1)
     nonce: str | None = None  # what the ID token must answer (OIDC Core §3.1.2.1); None: none was sent
+    lacking: tuple[str, str | None] | None = None  # sentence and hint: why there is no access token
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):

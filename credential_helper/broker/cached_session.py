@@ -14,6 +14,7 @@ from credential_helper.errors import (
     InteractionRequired,
     RateLimited,
     StoreError,
+    TokenResponseError,
     TransportError,
 )
 from credential_helper.model import Credential, Secret, Session, session_id
@@ -102,6 +103,8 @@ class CachedSession:
         """Wrap the token that the tool gets. Raises AuthorizationError where the provider sent none of that kind."""
         kind = self._errand.kind
         token = freshness.token_of(session, kind)
+        if token is None and kind == "access":
+            raise TokenResponseError(f"{self._provider.host} sent no access token")
         if token is None:
             raise AuthorizationError(
                 f"{self._provider.host} sent no ID token",

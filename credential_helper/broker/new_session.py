@@ -8,9 +8,10 @@ from typing import TypeGuard
 from credential_helper.broker import verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, CredentialHelperError
+from credential_helper.errors import AuthorizationError, CredentialHelperError, TokenResponseError
 from credential_helper.model import Credential, Secret, Session, Token, Tokens
-from credential_helper.oauth import id_token
+from credential_helper.oauth.claims import claims_of as unverified
+from credential_helper.oauth.claims import numeric_date
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
 from credential_helper.stores.private_files import Reservation
@@ -26,13 +27,21 @@ def keep(
     tokens: Tokens,
     reservation: Reservation | None,
 ) -> Stored:
-    """Save what a sign-in brought in place of the ``old`` session. Raises AuthorizationError where it is refused."""
+    """Save what a sign-in brought in place of the ``old`` session.
+
+    Raises AuthorizationError where it is refused, TokenResponseError where it lacks the token that the tool is to get.
+    """
     profile, provider = errand.profile, means.provider(errand.profile)
     claims = claims_of(tokens)
     account = verification.account_of(profile)
     if account is not None and claims and not verification.is_account(account, claims, str(claims.get("sub"))):
         give_back(provider, tokens.refresh_token, means.note)
         raise verification.wrong_account(profile, _who(claims) or "somebody else")
+    try:
+        require_access_token(errand, tokens)
+    except TokenResponseError:
+        give_back(provider, tokens.refresh_token, means.note)
+        raise
     known = _is_known(errand, means, tokens)
     who = profile.account or _who(claims) or profile.client_id
     new = Session(
@@ -54,6 +63,16 @@ def keep(
         means.person.warn(f"{provider.host} sent no ID token: who signed in is not known")
     _tell_scope(provider, tokens.scope)
     return stored
+
+
+def require_access_token(errand: Errand, tokens: Tokens) -> None:
+    """Raise TokenResponseError where an answer lacks the access token that the tool is to get."""
+    if errand.kind == "access" and tokens.lacking is not None:
+        sentence, hint = tokens.lacking
+        raise TokenResponseError(sentence, hint=hint or _ID_TOKEN)
+
+
+_ID_TOKEN = 'token = "id" gives the tools its ID token; an access token may need the scope or the audience of an API'
 
 
 def _is_known(errand: Errand, means: Means, tokens: Tokens) -> bool:
@@ -107,12 +126,12 @@ def give_back(provider: Provider, refresh_token: Secret | None, note: Note) -> N
 
 def claims_of(tokens: Tokens) -> dict[str, object]:
     """Return the ID token's claims, unverified: for a first look, never for a decision to trust."""
-    return (id_token.claims_of(tokens.id_token.reveal()) or {}) if tokens.id_token is not None else {}
+    return (unverified(tokens.id_token.reveal()) or {}) if tokens.id_token is not None else {}
 
 
 def claims_in(credential: Credential) -> dict[str, object]:
     """Return what a token that is answered says of itself, unverified; empty where it is no JWT."""
-    return id_token.claims_of(credential.token.reveal()) or {}
+    return unverified(credential.token.reveal()) or {}
 
 
 _BELIEVED = 366 * 86400.0  # seconds; more is a mistake: milliseconds, a date, "for ever"
@@ -120,14 +139,17 @@ _INSTEAD_OF_NONE = 300.0  # seconds that a token lives whose provider says that 
 _INSTEAD_OF_EVER = 3600.0
 
 
-def access_token_of(tokens: Tokens, *, renewable: bool = False) -> Token:
-    """Return the access token with what is known of its life; ``renewable``: the next one needs no person.
+def access_token_of(tokens: Tokens, *, renewable: bool = False) -> Token | None:
+    """Return the access token, if one came, with what is known of its life.
 
+    ``renewable``: the next one needs no person.
     A lifetime that cannot be meant (none at all, or years) is not believed: the token's own is, else a short one, so
     that there is neither one grant a call nor one token for ever. Where a person would have to sign in for the next
     one, it lives until it is refused.
     """
-    lifetime = _lifetime(tokens)
+    if tokens.access_token is None:
+        return None
+    lifetime = _lifetime(tokens, tokens.access_token)
     if lifetime is None and renewable:
         said = tokens.expires_in if tokens.expires_in is not None else _own_dates(tokens.access_token)[1]
         lifetime = None if said is None else _INSTEAD_OF_EVER if said > 0 else _INSTEAD_OF_NONE
@@ -135,13 +157,13 @@ def access_token_of(tokens: Tokens, *, renewable: bool = False) -> Token:
     return Token(value=tokens.access_token, received_at=tokens.received_at, expires_at=expires_at)
 
 
-def _lifetime(tokens: Tokens) -> float | None:
+def _lifetime(tokens: Tokens, access_token: Secret) -> float | None:
     """Return the seconds that a token lives, by the provider and by itself; None: neither says so credibly.
 
     Its ``exp`` is compared with its ``iat`` where that can be: both are by the provider's clock, and ours may be wrong.
     """
     said = tokens.expires_in
-    iat, exp = _own_dates(tokens.access_token)
+    iat, exp = _own_dates(access_token)
     left = None if exp is None else exp - tokens.received_at
     own = None if exp is None or iat is None else exp - iat
     if said is not None and said <= 0 and not _credible(left):
@@ -156,8 +178,8 @@ def _credible(lifetime: float | None) -> TypeGuard[float]:
 
 def _own_dates(token: Secret) -> tuple[float | None, float | None]:
     """Return ``iat`` and ``exp`` of a JWT, which nobody has verified."""
-    claims = id_token.claims_of(token.reveal()) or {}
-    return id_token.numeric_date(claims.get("iat")), id_token.numeric_date(claims.get("exp"))
+    claims = unverified(token.reveal()) or {}
+    return numeric_date(claims.get("iat")), numeric_date(claims.get("exp"))
 
 
 def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:
@@ -168,7 +190,7 @@ def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None
     if tokens.id_token is None:
         return None
     claims = claims_of(tokens)
-    exp = id_token.numeric_date(claims.get("exp"))
+    exp = numeric_date(claims.get("exp"))
     return Token(
         value=tokens.id_token,
         received_at=tokens.received_at,

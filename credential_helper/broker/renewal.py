@@ -91,6 +91,7 @@ def _spend(
     if verification.is_another(old.identity, new_session.claims_of(tokens)):
         verification.wipe(session, stored.session)
         raise verification.another_subject(errand, means)
+    new_session.require_access_token(errand, tokens)
     if stored.session.unverified and tokens.id_token is None:
         return None  # who signed in was never verified, and there is nothing left to verify
     return stored

@@ -4,6 +4,9 @@ An answer is saved at once with the mark ``unverified``; here its ID token is ch
 cannot be made now leaves the mark, and so does one whose key is not published yet; any other that fails wipes the
 tokens.
 
+An ID token that proves nothing is no reason to refuse an access token that came with it, where nobody has to know who
+signed in: then that is not known, and the token keeps a mark of its own, as one that a refresh brought does.
+
 A sign-in must name the profile's account. What a refresh brings must name who signed in, by iss and sub; it need not
 say more of them (OIDC Core §12.2), and what it does not say stays as it was.
 """
@@ -16,7 +19,7 @@ import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, ClockError, UnpublishedKey
+from credential_helper.errors import AuthorizationError, ClockError, Unproven, UnpublishedKey
 from credential_helper.flows import FLOWS
 from credential_helper.model import Identity, Profile, Session
 from credential_helper.oauth import id_token
@@ -69,7 +72,13 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
         _require_same_person(errand, means, kept, identity)
     except ClockError:
         raise  # the mark stays: the check is repeated when the clock is right
-    except UnpublishedKey as error:
+    except Unproven as error:
+        if not _needs_identity(errand):
+            return _unknown_person(errand, session, means, kept, error)
+        if not isinstance(error, UnpublishedKey):
+            error.hint = _WAYS_OUT[errand.kind]
+            wipe(session, kept)
+            raise
         error.hint = f"its key may be published in a moment; if it is not, {errand.login}"
         raise  # the mark stays: the check is repeated
     except AuthorizationError:
@@ -83,6 +92,29 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
             id=msgspec.structs.replace(kept.id, unverified=False),
         )
     )
+
+
+_SIGNED = "have the provider sign this client's ID tokens with RS256, ES256 or EdDSA (id_token_signed_response_alg)"
+_WAYS_OUT = {
+    "id": f'{_SIGNED}, or set token = "access"',
+    "access": f"{_SIGNED}; without account, and without a claim as a user name, nobody needs to know who signed in",
+}
+
+
+def _needs_identity(errand: Errand) -> bool:
+    """Say whether the ID token is for more than the record: it is answered, it must name the account or a user name."""
+    templates = (entry.username for _, entries in errand.profile.listed for entry in entries)
+    return errand.kind == "id" or account_of(errand.profile) is not None or any("{" in name for name in templates)
+
+
+def _unknown_person(errand: Errand, session: CachedSession, means: Means, kept: Session, error: Unproven) -> Stored:
+    """Go on without knowing who signed in; of a machine nobody asks."""
+    sentence = f"{error.sentence}: who signed in is not known"
+    if errand.profile.session_kind == "person":
+        means.person.warn(sentence)
+    else:
+        means.note(sentence)
+    return session.save(msgspec.structs.replace(kept, unverified=False))
 
 
 def wipe(session: CachedSession, kept: Session) -> None:

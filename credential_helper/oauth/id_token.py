@@ -1,25 +1,23 @@
 """The ID token: who signed in (OpenID Connect Core 1.0 §2, §3.1.3.7, §12.2).
 
-``claims_of`` looks into a token without believing it. ``validate`` believes: signed by a key of the provider's with an
-algorithm of our list and of the provider's, made by the issuer, for this client, now. PyJWT checks the signature, aud
-and that nothing required is missing; iss, which for some providers depends on the tenant, azp, nonce and the times,
-which PyJWT takes from the machine, are checked here.
+``claims.py`` looks into a token without believing it. ``validate`` believes: signed by a key of the provider's with an
+algorithm of ours (algorithms.py) and of the provider's, made by the issuer, for this client, now. PyJWT checks the
+signature, aud and that nothing required is missing; iss, which for some providers depends on the tenant, azp, nonce and
+the times, which PyJWT takes from the machine, are checked here.
 
 No token is refused by keys or metadata that are older than itself: where those do not explain it, they are renewed, as
 far as the rules in discovery/keys.py let it. A check that fails is an AuthorizationError; one that cannot be made now
 is a TransportError. A key or an algorithm that is not published even now is an UnpublishedKey: it may yet be, where
 what is published comes through a cache.
+
+A token that proves nothing (no signature that can be checked, a claim that is missing or broken) is Unproven, unless
+it says of itself that it is not this answer's: another issuer, another client, another request.
 """
 
 from __future__ import annotations
 
-import binascii
-import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from credential_helper.errors import (
     AuthorizationError,
@@ -27,68 +25,18 @@ from credential_helper.errors import (
     RateLimited,
     TokenResponseError,
     TransportError,
+    Unproven,
     UnpublishedKey,
 )
 from credential_helper.model import Identity, Secret
+from credential_helper.oauth import algorithms
+from credential_helper.oauth.claims import BASE64URL, claims_of, json_object, numeric_date
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
 LEEWAY = 60.0  # seconds that two clocks may differ
-
-# Never none, never HS*: a client secret, or a public key taken for one, is not a signature (RFC 8725 §2.1).
-# The key that belongs to each: its type, and its curve where the algorithm has one (RFC 7518 §3.1, RFC 8037 §3.1).
-_ALGORITHMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "RS256": ("RSA", ()),
-    "RS384": ("RSA", ()),
-    "RS512": ("RSA", ()),
-    "PS256": ("RSA", ()),
-    "PS384": ("RSA", ()),
-    "PS512": ("RSA", ()),
-    "ES256": ("EC", ("P-256",)),
-    "ES384": ("EC", ("P-384",)),
-    "ES512": ("EC", ("P-521",)),
-    "EdDSA": ("OKP", ("Ed25519", "Ed448")),
-}
-
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
-
-
-# --- without believing it ---------------------------------------------------------------------------------------------
-
-
-def claims_of(token: str) -> dict[str, object] | None:
-    """Return the claims of a JWT, unverified; None for anything but three segments around a JSON object.
-
-    An opaque token may well begin like a JWT: Auth0's has five segments (RFC 7516).
-    """
-    segments = token.split(".")
-    return _json_object(segments[1]) if len(segments) == 3 else None
-
-
-def _json_object(segment: str) -> dict[str, object] | None:
-    if not _BASE64URL.fullmatch(segment):
-        return None
-    padded = segment.replace("-", "+").replace("_", "/") + "=" * (-len(segment) % 4)
-    try:
-        value = msgspec.json.decode(binascii.a2b_base64(padded))
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def numeric_date(value: object) -> float | None:
-    """Return a NumericDate in seconds since the epoch (RFC 7519 §2); None for what is none, or beyond a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-# --- believing it -----------------------------------------------------------------------------------------------------
 
 
 def validate(
@@ -107,22 +55,42 @@ def validate(
     it, so the provider is asked for its keys at once. Raises AuthorizationError when a check fails, TransportError when
     the provider's keys cannot be had now.
     """
-    host, token = provider.host, id_token.reveal()
     now = provider.clock.now()
     try:
-        claims = _explained(provider, token, now if came is None else came, new=new)
-        _judge(provider, claims, nonce)
-        _judge_times(provider, claims, now if at is None else at)
-    except _Failed as failed:
-        kind = UnpublishedKey if isinstance(failed, _Unpublished) else AuthorizationError
-        raise kind(f"the ID token of {host} {failed}") from None
+        return _identity(
+            _checked(
+                provider,
+                id_token.reveal(),
+                nonce=nonce,
+                at=now if at is None else at,
+                came=now if came is None else came,
+                new=new,
+            )
+        )
     except (TokenResponseError, RateLimited) as error:
-        raise TransportError(f"the ID token of {host} cannot be checked now: {error.sentence}") from None
-    return _identity(claims)
+        raise TransportError(f"the ID token of {provider.host} cannot be checked now: {error.sentence}") from None
+
+
+def _checked(provider: Provider, token: str, *, nonce: str | None, at: float, came: float, new: bool) -> dict[str, Any]:
+    try:
+        claims = _explained(provider, token, came, new=new)
+        _judge(provider, claims, nonce)
+        _judge_times(provider, claims, at)
+    except _Failed as failed:
+        raise _refusal(provider, token, failed, nonce) from None
+    return claims
 
 
 class _Failed(Exception):
     """A check failed; the text goes on from "the ID token of HOST …"."""
+
+    kind: type[AuthorizationError] = AuthorizationError  # to be raised for it
+
+
+class _Unproven(_Failed):
+    """The token proves nothing; that it is another's answer is not said."""
+
+    kind = Unproven
 
 
 class _Unexplained(_Failed):
@@ -131,6 +99,15 @@ class _Unexplained(_Failed):
 
 class _Unpublished(_Unexplained):
     """No published key is the one that signed, or its algorithm is not among the published ones."""
+
+    kind = UnpublishedKey
+
+
+def _refusal(provider: Provider, token: str, failed: _Failed, nonce: str | None) -> AuthorizationError:
+    """Return what to raise: of a token that proves nothing, what it says against itself counts all the same."""
+    if issubclass(failed.kind, Unproven):
+        failed = _contradiction(provider, claims_of(token) or {}, nonce) or failed
+    return failed.kind(f"the ID token of {provider.host} {failed}")
 
 
 def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dict[str, Any]:
@@ -154,15 +131,15 @@ def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dic
 def _header(token: str) -> tuple[str, str | None]:
     """Return the algorithm and the key's id, both as the token claims them (RFC 7515 §4.1)."""
     segments = token.split(".")
-    header = _json_object(segments[0])
+    header = json_object(segments[0])
     # NOTE: json, which PyJWT reads with, lets NaN and half a surrogate pair pass; what is kept must be real JSON.
-    if header is None or claims_of(token) is None or not _BASE64URL.fullmatch(segments[2]):
-        raise _Failed("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
+    if header is None or claims_of(token) is None or not BASE64URL.fullmatch(segments[2]):
+        raise _Unproven("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
     alg, kid = header.get("alg"), header.get("kid")
-    if not isinstance(alg, str) or alg not in _ALGORITHMS:
-        raise _Failed(f"is signed with {foreign(str(alg), 20)}, which proves nothing")
+    if not isinstance(alg, str) or alg not in algorithms.ALGORITHMS:
+        raise _Unproven(algorithms.no_signature(alg))
     if kid is not None and not isinstance(kid, str):
-        raise _Failed("names its key with something that is no string")
+        raise _Unproven("names its key with something that is no string")
     return alg, kid
 
 
@@ -172,8 +149,7 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
 
     import jwt  # 75 ms
 
-    supported = provider.metadata().id_token_signing_alg_values_supported
-    if supported is not None and alg not in supported:
+    if not algorithms.is_listed(alg, provider.metadata().id_token_signing_alg_values_supported):
         raise _Unpublished(f"is signed with {alg}, which is not among the algorithms in the provider's metadata")
     keys = _fitting(key_set, alg, kid)
     failed: _Failed = _Unexplained("has a signature that its key does not explain")
@@ -183,7 +159,7 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
                 warnings.simplefilter("ignore")  # a short key is worth a word, but not one on stderr
                 claims: dict[str, Any] = jwt.decode(
                     token,
-                    jwt.PyJWK(key, algorithm=alg),
+                    _public_key(key, alg),
                     algorithms=[alg],
                     audience=provider.profile.client_id,
                     options={
@@ -198,8 +174,8 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
             continue
         except Exception as error:
             if isinstance(error, jwt.InvalidTokenError):  # the signature is right, or the token cannot be read at all
-                raise _Failed(_reason(error)) from None
-            failed = _Unexplained(_reason(error))
+                raise _reason(error) from None
+            failed = _Unexplained(str(_reason(error)))
         else:
             if provider.is_key_for(key, claims["iss"], claims.get("tid")):
                 return _of_issuer(provider, claims)
@@ -207,11 +183,26 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
     raise failed
 
 
+def _public_key(key: dict[str, Any], alg: str) -> Any:
+    """Return PyJWT's key, which verifies with this algorithm and with no other."""
+    import jwt
+
+    if alg not in algorithms.EDDSA:
+        return jwt.PyJWK(key, algorithm=alg)
+    found = jwt.PyJWK(key, algorithm="EdDSA")
+    found.algorithm_name = alg  # PyJWT 2.15 does not know RFC 9864's names; it compares this one with the header's
+    return found
+
+
 def _of_issuer(provider: Provider, claims: dict[str, Any]) -> dict[str, Any]:
     """Return the claims if iss is the provider's (§3.1.3.7, point 2), by the metadata that are in use."""
     if not provider.is_issuer(claims["iss"], claims.get("tid")):
-        raise _Unexplained(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
+        raise _another_issuer(claims)
     return claims
+
+
+def _another_issuer(claims: Mapping[str, object]) -> _Unexplained:
+    return _Unexplained(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
 
 
 def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict[str, Any]]:
@@ -224,14 +215,14 @@ def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict
     named = [key for key in published if kid is None or key.get("kid") == kid]
     if not named:
         raise _Unpublished("is signed with a key that the provider does not publish")
-    kty, curves = _ALGORITHMS[alg]
+    kty, curves = algorithms.ALGORITHMS[alg]
     fitting = [
         key
         for key in named
         if key.get("kty") == kty
         and (not curves or key.get("crv") in curves)
-        and key.get("use", "sig") == "sig"
-        and key.get("alg", alg) == alg
+        and key.get("use") in (None, "sig")
+        and (key.get("alg") in (None, alg) or {key.get("alg"), alg} <= algorithms.EDDSA)
         and _may_verify(key.get("key_ops"))
     ]
     if kid is None and len(fitting) != 1:
@@ -245,30 +236,46 @@ def _may_verify(key_ops: object) -> bool:
     return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> _Failed:
     """Return what PyJWT found, in our words; its own may hold claims."""
     import jwt
 
     if isinstance(error, jwt.MissingRequiredClaimError):
-        return f"lacks {error.claim}"
+        return _Unproven(f"lacks {error.claim}")
     if isinstance(error, jwt.InvalidAudienceError):
-        return "is for another client (aud)"
+        return _Failed("is for another client (aud)")
     if isinstance(error, jwt.InvalidKeyError | jwt.PyJWKError):
-        return "is signed with a key that is published in a form that cannot be used"
-    return f"cannot be used ({type(error).__name__})"
+        return _Unproven("is signed with a key that is published in a form that cannot be used")
+    return _Unproven(f"cannot be used ({type(error).__name__})")
 
 
 def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> None:
-    """Check what PyJWT does not: sub, azp (§3.1.3.7, points 4 and 5) and nonce (point 11)."""
+    """Check what PyJWT does not: azp, nonce and sub (§3.1.3.7)."""
+    contradiction = _contradiction(provider, claims, nonce)
+    if contradiction is not None:
+        raise contradiction
+    if nonce is not None and claims.get("nonce") is None:
+        raise _Unproven("does not say which request it answers (nonce)")
     if not claims["sub"]:
-        raise _Failed("names nobody (sub is empty)")
-    azp, aud = claims.get("azp"), claims["aud"]
-    if azp is None and isinstance(aud, list) and len(set(aud)) > 1:
-        raise _Failed("is for several clients and does not say for which (azp)")
-    if azp is not None and azp != provider.profile.client_id:
-        raise _Failed("was issued to another client (azp)")
-    if nonce is not None and claims.get("nonce") != nonce:
-        raise _Failed("answers another request (nonce)")
+        raise _Unproven("names nobody (sub is empty)")
+
+
+def _contradiction(provider: Provider, claims: Mapping[str, object], nonce: str | None) -> _Failed | None:
+    """Return what in claims says that the token is not for us (§3.1.3.7, points 2, 3, 5 and 11).
+
+    Several audiences need no azp (as of errata set 2: azp is for extensions, and checked where it is there).
+    """
+    client_id = provider.profile.client_id
+    aud = claims.get("aud", client_id)
+    if "iss" in claims and not provider.is_issuer(claims["iss"], claims.get("tid")):
+        return _another_issuer(claims)
+    if aud != client_id and not (isinstance(aud, list) and client_id in aud):
+        return _Failed("is for another client (aud)")
+    if claims.get("azp", client_id) not in (None, client_id):
+        return _Failed("was issued to another client (azp)")
+    if nonce is not None and claims.get("nonce") not in (None, nonce):
+        return _Failed("answers another request (nonce)")
+    return None
 
 
 def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None:
@@ -283,7 +290,7 @@ def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None
             f"this machine's clock is {span(abs(skew))} {way} {provider.host}",
             hint="set the clock, then try again",
         )
-    raise _Failed(problem)
+    raise _Unproven(problem)
 
 
 def _time_problem(claims: dict[str, Any], now: float) -> str | None:

@@ -6,7 +6,6 @@ No exception here repeats an address: there may be a password in it.
 from __future__ import annotations
 
 from credential_helper import urls
-from credential_helper.errors import TokenResponseError
 
 
 def is_loopback(host: str) -> bool:
@@ -48,14 +47,3 @@ def address_problem(address: str, issuer: str) -> str | None:
     if not own.loopback:
         return f"is not https (http://{own.authority})"
     return None if url.origin == own.origin else f"is not on the issuer's own {own.origin} ({url.origin})"
-
-
-def require_address(url: str, *, issuer: str, what: str) -> str:
-    """Return ``url`` if it may be used beside ``issuer``; ``what`` names it in the sentence: "its token_endpoint".
-
-    Raises TokenResponseError.
-    """
-    problem = address_problem(url, issuer)
-    if problem is not None:
-        raise TokenResponseError(f"{what} {problem}")
-    return url

@@ -257,7 +257,7 @@ class SigningKey:
         """Return the public JWK; a change to None leaves the member out."""
         import jwt
 
-        algorithm = jwt.get_algorithm_by_name(self.alg)
+        algorithm = jwt.get_algorithm_by_name("EdDSA" if self.alg.startswith("Ed") else self.alg)
         public: dict[str, object] = json.loads(algorithm.to_jwk(self.private.public_key(), as_dict=False))
         public.pop("key_ops", None)
         members = {**public, "kid": self.kid, "alg": self.alg, "use": "sig", **changes}
@@ -270,18 +270,26 @@ class SigningKey:
         members = {name: value for name, value in {"kid": self.kid, **header}.items() if value is not None}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about short keys, which are wanted here
-            return jwt.PyJWS().encode(json.dumps(claims).encode(), self.private, self.alg, headers=members)
+            jws = jwt.PyJWS()
+            for name in ("Ed25519", "Ed448"):  # RFC 9864; PyJWT has the older name
+                jws.register_algorithm(name, jwt.get_algorithm_by_name("EdDSA"))
+            return jws.encode(json.dumps(claims).encode(), self.private, self.alg, headers=members)
 
 
 @functools.cache
 def signing_key(alg: str = "RS256", kid: str | None = "k1", size: int = 2048) -> SigningKey:
-    """Return a key for RS*, PS*, ES* or EdDSA; the same arguments give the same key, another kid gives another key."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    """Return a key for RS*, PS*, ES*, EdDSA (Ed25519, as is its newer name) or Ed448.
+
+    The same arguments give the same key, another kid gives another key.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     if alg[:2] in ("RS", "PS"):
         return SigningKey(alg, kid, rsa.generate_private_key(public_exponent=65537, key_size=size))
-    if alg == "EdDSA":
+    if alg in ("EdDSA", "Ed25519"):
         return SigningKey(alg, kid, ed25519.Ed25519PrivateKey.generate())
+    if alg == "Ed448":
+        return SigningKey(alg, kid, ed448.Ed448PrivateKey.generate())
     curves: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
     return SigningKey(alg, kid, ec.generate_private_key(curves[alg]))
 

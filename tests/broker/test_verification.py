@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper.errors import AuthorizationError, TransportError, UnpublishedKey
-from credential_helper.model import Identity
+from credential_helper.errors import AuthorizationError, TokenResponseError, TransportError, UnpublishedKey
+from credential_helper.model import Identity, Listed
+from credential_helper.providers import DEVICE_CODE
 from integration.servers.hostile_provider import HostileProvider, SigningKey, answer, html, reset, signing_key
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
 from tests.helpers.clock import FakeClock
@@ -107,8 +109,8 @@ def test_a_key_that_is_not_published_yet_wipes_nothing_and_is_answered_when_it_i
 
 
 def test_a_sign_in_whose_key_is_never_published_gives_way_to_a_new_one(world: World) -> None:
-    """Its access token is not answered, and when it is of no use any more a person is asked."""
-    world.profile = msgspec.structs.replace(world.profile, token="access")
+    """It has to name the account, so its access token is not answered; when it is of no use any more, ask a person."""
+    world.profile = msgspec.structs.replace(world.profile, token="access", account="ada@example.com")
     published, world.key = world.key, signing_key("RS256", "k2", 3072)
     world.approves()
     with pytest.raises(UnpublishedKey):
@@ -260,3 +262,115 @@ def test_a_sign_in_must_name_the_account(world: World) -> None:
     with pytest.raises(AuthorizationError, match="signed in as ada, but profile prod is for ada@example"):
         world.obtain()
     assert world.stored() is None
+
+
+# --- what proves nothing, where nobody has to know who signed in ---
+
+
+def unproven(world: World) -> dict[str, str]:
+    signed = world.id_token()
+    _, payload, signature = signed.split(".")
+    hs256 = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
+    return {
+        "a shared secret": f"{hs256}.{payload}.{signature}",
+        "an unknown key": world.id_token(signing_key("RS256", "k7", 3072)),
+        "no JWT": "opaque",
+        "encrypted": "a.b.c.d.e",
+        "no subject": world.id_token(sub=None),
+        "an old one": world.id_token(exp=1, iat=0),
+    }
+
+
+UNPROVEN = ["a shared secret", "an unknown key", "no JWT", "encrypted", "no subject", "an old one"]
+
+
+@pytest.mark.parametrize("what", UNPROVEN)
+def test_an_id_token_that_proves_nothing_does_not_cost_the_access_token(world: World, what: str) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    world.approves(id_token=unproven(world)[what])
+    found = world.obtain()
+    assert found.credential.token.reveal() == "access-1"
+    assert found.credential.identity is None
+    (warning,) = world.person.warnings
+    assert warning.endswith(": who signed in is not known | None")
+    assert world.token() == "access-1"  # nothing is asked, and nothing said, again
+    assert len(world.person.warnings) == 1
+    assert world.grants() == [DEVICE_CODE]
+
+
+@pytest.mark.parametrize("what", UNPROVEN)
+@pytest.mark.parametrize(
+    "needs",
+    [
+        {"account": "ada@example.com"},
+        {"token": "id"},
+        {"listed": (("git", (Listed(url="https://git.example.com", username="{email}"),)),)},
+    ],
+)
+def test_where_it_is_needed_an_id_token_that_proves_nothing_is_refused_with_the_way_out(
+    world: World, what: str, needs: dict[str, Any]
+) -> None:
+    world.profile = msgspec.structs.replace(world.profile, **{"token": "access", **needs})
+    world.approves(id_token=unproven(world)[what])
+    with pytest.raises(AuthorizationError) as caught:
+        world.obtain()
+    assert caught.value.hint
+    assert not world.person.warnings
+
+
+def test_a_key_that_is_published_later_makes_the_id_token_good(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    old, world.key = world.key, signing_key("RS256", "k2", 3072)
+    world.approves()
+    assert world.token() == "access-1"
+    world.clock.advance(301)
+    publishes(world, world.key)
+    assert world.obtain(token="id").credential.identity is not None
+    assert world.grants() == [DEVICE_CODE]
+    assert old.kid == "k1"
+
+
+@pytest.mark.parametrize("changes", [{"aud": "other"}, {"iss": "https://evil.example"}, {"azp": "other"}])
+def test_another_s_id_token_costs_the_access_token(world: World, changes: dict[str, Any]) -> None:
+    """Then whose answer this is is in doubt."""
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    world.approves(id_token=world.id_token(**changes))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    assert world.session.access is None
+
+
+# --- an answer without the access token that nobody needs ---
+
+
+@pytest.mark.parametrize(
+    "access", [{"access_token": None}, {"access_token": ""}, {"access_token": "a b"}, {"token_type": "DPoP"}]
+)
+def test_without_an_access_token_there_is_the_id_token(world: World, access: dict[str, object]) -> None:
+    """Azure AD B2C sends none where no API's scope is asked for."""
+    world.approves(**access)
+    found = world.obtain()
+    assert found.credential.kind == "id"
+    assert world.session.access is None
+    world.clock.advance(3600)
+    renews(world, **access)
+    assert world.obtain().credential.received_at == world.clock.now()
+    assert list(world.keyring.records.values()) == ["refresh-2"]
+
+
+@pytest.mark.parametrize("access", [{"access_token": None}, {"access_token": "a b"}, {"token_type": "N_A"}])
+def test_an_answer_without_the_access_token_that_is_needed_is_saved_and_refused(
+    world: World, access: dict[str, object]
+) -> None:
+    """The refresh token that was sent for it is spent."""
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    world.signed_in()
+    world.clock.advance(3600)
+    renews(world, **access)
+    with pytest.raises(TokenResponseError) as caught:
+        world.obtain()
+    assert 'token = "id"' in (caught.value.hint or "")
+    assert list(world.keyring.records.values()) == ["refresh-2"]
+    renews(world)
+    world.clock.advance(31)
+    assert world.token() == "access-3"

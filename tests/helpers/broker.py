@@ -122,7 +122,7 @@ class World:
     # --- what the provider says ---
 
     def tokens(
-        self, *, expires_in: object = 3600, id_token: bool = True, refresh: bool = True, **more: object
+        self, *, expires_in: object = 3600, id_token: bool | str = True, refresh: bool = True, **more: object
     ) -> dict[str, object]:
         self.issued += 1
         body: dict[str, object] = {
@@ -131,7 +131,7 @@ class World:
             "expires_in": expires_in,
         }
         if id_token:
-            body["id_token"] = self.id_token()
+            body["id_token"] = id_token if isinstance(id_token, str) else self.id_token()
         if refresh:
             body["refresh_token"] = f"refresh-{self.issued}"
         return {**body, **more}

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from credential_helper import __version__
-from credential_helper.errors import ConfigurationError, CredentialHelperError, TokenResponseError, TransportError
+from credential_helper.errors import ConfigurationError, TokenResponseError, TransportError
 from credential_helper.model import Secret
-from credential_helper.transport.addresses import address_problem, is_loopback, require_address
+from credential_helper.transport.addresses import address_problem, is_loopback
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.client import Transport
 from integration.servers.hostile_provider import (
@@ -949,7 +949,7 @@ LOCAL = "http://127.0.0.1:8080"
     ],
 )
 def test_addresses_that_may_be_used(url: str, issuer: str) -> None:
-    assert require_address(url, issuer=issuer, what="its token_endpoint") == url
+    assert address_problem(url, issuer) is None
 
 
 @pytest.mark.parametrize(
@@ -981,10 +981,7 @@ def test_addresses_that_may_be_used(url: str, issuer: str) -> None:
     ],
 )
 def test_addresses_that_may_not_be_used(url: str, issuer: str) -> None:
-    with pytest.raises(TokenResponseError) as caught:
-        require_address(url, issuer=issuer, what="its token_endpoint")
-    assert caught.value.sentence.startswith("its token_endpoint ")
-    assert "pass-word" not in caught.value.sentence
-    assert caught.value.sentence.isprintable()
-    assert isinstance(caught.value, CredentialHelperError)
-    assert address_problem(url, issuer) is not None
+    problem = address_problem(url, issuer)
+    assert problem is not None
+    assert "pass-word" not in problem
+    assert problem.isprintable()

@@ -90,7 +90,7 @@ class Keys:
         return True
 
     def _address(self, *, fresh: bool = False) -> str:
-        jwks_uri = self._discovery.metadata(fresh=fresh).jwks_uri
+        jwks_uri = self._discovery.metadata(fresh=fresh).address("jwks_uri")
         if jwks_uri is None:
             raise TokenResponseError(
                 f"{self._discovery.host} publishes no keys (no jwks_uri in its metadata)",

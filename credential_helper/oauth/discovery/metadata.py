@@ -10,7 +10,8 @@ the document's, and those of the row in providers.py stand in for what it lacks.
 
 Addresses. Beside an https issuer, https only. An http issuer, or an http endpoint in the profile, has to be loopback,
 and then every endpoint must be on that same origin. A host that is not the issuer's is allowed, and reported under
---verbose.
+--verbose. In a document, an address that may not be used counts as absent until a request needs it, and only then is
+refused (``Metadata.address``); the token endpoint is needed by each.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import msgspec
 from credential_helper.errors import ConfigurationError, CredentialHelperError, TokenResponseError, TransportError
 from credential_helper.flows import FLOWS
 from credential_helper.oauth.discovery.cache import KEPT, Cache
-from credential_helper.transport.addresses import address_problem, authority_of, require_address
+from credential_helper.transport.addresses import address_problem, authority_of
 
 if TYPE_CHECKING:
     from credential_helper.model import Profile
@@ -45,10 +46,23 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     id_token_signing_alg_values_supported: tuple[str, ...] | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
+    unusable: dict[str, str] = {}  # what is wrong with an address that counts as absent, by its member
+
+    def address(self, member: str) -> str | None:
+        """Return the address that a request needs, None where there is none.
+
+        Raises TokenResponseError for one that may not be used.
+        """
+        if member in self.unusable:
+            raise TokenResponseError(
+                self.unusable[member], hint=f"if the provider has a good one, name it: endpoints.{ADDRESSES[member]}"
+            )
+        found: str | None = getattr(self, member)
+        return found
 
 
 # The members that are addresses, and the profile's name for an endpoint of that kind.
-_ADDRESSES = {
+ADDRESSES = {
     "token_endpoint": "token",
     "authorization_endpoint": "authorization",
     "device_authorization_endpoint": "device_authorization",
@@ -57,7 +71,7 @@ _ADDRESSES = {
 }
 _LISTS = ("scopes_supported", "id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported")
 _ISS_PARAMETER = "authorization_response_iss_parameter_supported"
-_MEMBERS = ("issuer", *_ADDRESSES, *_LISTS, _ISS_PARAMETER)
+_MEMBERS = ("issuer", *ADDRESSES, *_LISTS, _ISS_PARAMETER)
 
 
 class Discovery:
@@ -194,18 +208,23 @@ class Discovery:
 
         Raises TokenResponseError.
         """
-        told: dict[str, object] = {"issuer": self._issuer.adopt(document.get("issuer"))}
-        for member, name in _ADDRESSES.items():
+        unusable: dict[str, str] = {}
+        told: dict[str, object] = {"issuer": self._issuer.adopt(document.get("issuer")), "unusable": unusable}
+        for member, name in ADDRESSES.items():
             url = self._endpoints.get(name) or document.get(member) or self._otherwise(name)
-            what = f"the {member} in the metadata of {self.host}"
-            if isinstance(url, str):
-                told[member] = require_address(url, issuer=self._origin, what=what)
-                if authority_of(url) != self.host:
-                    self._note(f"the {member} of {self.host} is on {authority_of(url)}")
-            elif url is not None:
-                raise TokenResponseError(f"{what} is not a string")
+            if url is None:
+                continue
+            problem = address_problem(url, self._origin) if isinstance(url, str) else "is not a string"
+            if problem is None:
+                told[member] = url
+                if authority_of(str(url)) != self.host:
+                    self._note(f"the {member} of {self.host} is on {authority_of(str(url))}")
+            else:
+                unusable[member] = f"the {member} in the metadata of {self.host} {problem}"
+                self._note(f"{unusable[member]}: it counts as absent")
         if "token_endpoint" not in told:
-            raise TokenResponseError(f"the metadata of {self.host} names no token_endpoint")
+            none = f"the metadata of {self.host} names no token_endpoint"
+            raise TokenResponseError(unusable.get("token_endpoint", none))
         for member in _LISTS:
             value = document.get(member) or None  # an empty list says nothing: RFC 8414 §2 forbids it
             if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -246,7 +246,7 @@ def verdict(
         return _too_many(provider, reply)
     if reply.code in _OUTAGES:
         hint = sentence_and_hint(provider, reply.code, grant_type, reply.method)[1]
-        return TransportError(f"{host} cannot answer now{reply.details}", hint=hint, status=status)
+        return TransportError(f"{host} cannot answer now{reply.details}", hint=hint)
     if reply.code is not None:
         return _refusal(provider, reply, reply.code, grant_type, refused)
     if success and not reply.strange and (reply.body is not None or not content):
@@ -254,14 +254,10 @@ def verdict(
     if status >= 500 or status in (408, 425):  # request timeout, too early: nobody has looked at the request
         wait = retry_after(provider, reply)
         later = f"; it asks to come back in {span(wait)}" if wait else ""
-        return TransportError(
-            f"{host} answered {status} {reply.phrase}".rstrip() + reply.details + later, status=status
-        )
+        return TransportError(f"{host} answered {status} {reply.phrase}".rstrip() + reply.details + later)
     if status == 404:
         path = foreign(urlsplit(reply.address).path)
-        return TransportError(
-            f"{host} answered 404: nothing is at {path}{reply.details}", stale_address=True, status=status
-        )
+        return TransportError(f"{host} answered 404: nothing is at {path}{reply.details}", stale_address=True)
     hint = None
     if status == 401 and reply.confidential:
         hint = client_authentication.hint(provider, reply.method) or _METHOD

@@ -19,8 +19,8 @@ def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
     """Revoke a token; a token that the provider does not know any more counts as revoked (RFC 7009 §2.2).
 
     False: it cannot be revoked here, for lack of an endpoint or of support for this kind of token (§2.2.1). Raises
-    AuthorizationError (any other 4xx, too), RateLimited, TransportError (503: the token still lives) and
-    ConfigurationError.
+    AuthorizationError (any other 4xx, too), RateLimited, TransportError (503: the token still lives),
+    ConfigurationError, and TokenResponseError for an endpoint that may not be used.
     """
     if not _endpoint(provider.metadata()):
         return False
@@ -51,4 +51,4 @@ def revoke(provider: Provider, token: Secret, token_type_hint: str) -> bool:
 
 
 def _endpoint(metadata: Metadata) -> str:
-    return metadata.revocation_endpoint or ""
+    return metadata.address("revocation_endpoint") or ""

@@ -1,6 +1,7 @@
 """A successful answer of the token endpoint (RFC 6749 §5.1).
 
-``access_token`` is strict and ``token_type`` must be one that a tool can carry; any other member that does not fit is
+Where the access token is not one that a tool can carry (it is absent, broken, or of a type such as DPoP), there may be
+an ID token all the same, and ``Tokens.lacking`` says why there is nothing else. Any other member that does not fit is
 dropped and said under --verbose (§5.1: unknown ones are ignored).
 """
 
@@ -11,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import TokenResponseError
-from credential_helper.model import Secret, Tokens
+from credential_helper.model import Tokens
 from credential_helper.oauth.endpoints.reply import Reply, bearer_token, number
+from credential_helper.oauth.endpoints.wording import NO_DPOP
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
@@ -24,13 +26,11 @@ _Member = TypeVar("_Member")
 
 
 def tokens_of(provider: Provider, reply: Reply) -> Tokens:
-    """Check the shape of a token answer (RFC 6749 §5.1)."""
+    """Check the shape of a token answer (RFC 6749 §5.1).
+
+    Raises TokenResponseError for one without a token that a tool could get.
+    """
     body, host = reply.body or {}, reply.answer.host
-    access_token = body.get("access_token")
-    if not isinstance(access_token, str) or not access_token:
-        raise TokenResponseError(f"{host} answered without an access token{reply.details}")
-    if bearer_token(access_token) is None:
-        raise TokenResponseError(f"{host} sent an access token with white space or control characters in it")
 
     def member(name: str, read: Callable[[object], _Member | None]) -> _Member | None:
         value = body.get(name)
@@ -39,30 +39,40 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
             provider.note(f"{host} sent a {name} that does not fit: dropped")
         return found
 
+    token_type = member("token_type", _text) or "Bearer"
+    lacking = _lacking(host, body.get("access_token"), reply.details) or _no_bearer(host, token_type)
     tokens = Tokens(
-        access_token=Secret(access_token),
-        token_type=_bearer(host, member("token_type", _text) or "Bearer"),
+        access_token=None if lacking else bearer_token(body.get("access_token")),
+        token_type=token_type,
         received_at=reply.answer.received_at,
         expires_in=member("expires_in", _lifetime),
         refresh_token=member("refresh_token", bearer_token),
         id_token=member("id_token", bearer_token),
         scope=member("scope", partial(_scope, commas=provider.known.comma_scopes)),
+        lacking=lacking,
     )
+    if lacking is not None and tokens.id_token is None:
+        raise TokenResponseError(lacking[0], hint=lacking[1])
     if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
         provider.note(f"{host} granted the scope {' '.join(tokens.scope)!r}, not {' '.join(provider.scopes())!r}")
     return tokens
 
 
-def _bearer(host: str, token_type: str) -> str:
+def _lacking(host: str, access_token: object, details: str) -> tuple[str, str | None] | None:
+    if not isinstance(access_token, str) or not access_token:
+        return f"{host} answered without an access token{details}", None
+    if bearer_token(access_token) is None:
+        return f"{host} sent an access token with white space or control characters in it", None
+    return None
+
+
+def _no_bearer(host: str, token_type: str) -> tuple[str, str | None] | None:
     """Let pass the only type that kubectl, git and docker can carry; types are compared without case (§5.1)."""
     if token_type.casefold() == "bearer":
-        return token_type
+        return None
     if token_type.casefold() == "dpop":
-        raise TokenResponseError(
-            f"{host} sent a token that is bound to a key (DPoP), which no tool can carry",
-            hint="switch off DPoP (sender-constrained tokens) for this client",
-        )
-    raise TokenResponseError(f"{host} sent a token of the type {foreign(token_type, 40)!r}, which no tool can carry")
+        return f"{host} sent a token that is bound to a key (DPoP), which no tool can carry", NO_DPOP
+    return f"{host} sent a token of the type {foreign(token_type, 40)!r}, which no tool can carry", None
 
 
 def _text(value: object) -> str | None:

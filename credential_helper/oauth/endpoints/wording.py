@@ -23,6 +23,8 @@ _SWITCHES = {
     PASSWORD_REALM: "Password",
 }
 
+NO_DPOP = "switch off DPoP (sender-constrained tokens) for this client"
+
 _CREDENTIALS = ("refused the user name or password", "check account and password")
 _DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
 _BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
@@ -86,8 +88,8 @@ _WORDS = {
     ("", "interaction_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "login_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
-    ("", "use_dpop_nonce"): ("", "switch off DPoP (sender-constrained tokens) for this client"),
-    ("", "invalid_dpop_proof"): ("", "switch off DPoP (sender-constrained tokens) for this client"),
+    ("", "use_dpop_nonce"): ("", NO_DPOP),
+    ("", "invalid_dpop_proof"): ("", NO_DPOP),
 }
 
 

@@ -154,12 +154,13 @@ def _redirect_uri(provider: Provider) -> str:
 
 
 def _endpoint(metadata: Metadata) -> str:
-    if metadata.authorization_endpoint is None:
+    endpoint = metadata.address("authorization_endpoint")
+    if endpoint is None:
         raise ConfigurationError(
             "the provider offers no sign-in with a browser (no authorization_endpoint in its metadata)",
             hint="set endpoints.authorization if it has one, or choose another flow",
         )
-    return metadata.authorization_endpoint
+    return endpoint
 
 
 def _with_query(endpoint: str, fields: Collection[tuple[str, str]]) -> str:

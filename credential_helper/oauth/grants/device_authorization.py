@@ -82,12 +82,13 @@ def request(provider: Provider, *, tool: str, target: str | None) -> Prompt:
 
 
 def _endpoint(metadata: Metadata) -> str:
-    if metadata.device_authorization_endpoint is None:
+    endpoint = metadata.address("device_authorization_endpoint")
+    if endpoint is None:
         raise ConfigurationError(
             "the provider offers no sign-in with a code (no device_authorization_endpoint in its metadata)",
             hint="set endpoints.device_authorization if it has one, or choose another flow",
         )
-    return metadata.device_authorization_endpoint
+    return endpoint
 
 
 def _prompt(provider: Provider, body: dict[str, object], *, tool: str, target: str | None) -> Prompt:
@@ -204,11 +205,9 @@ class _Expired(TransportError):
 
 def _state(failure: RateLimited | TransportError) -> str:
     """Say in three words what a provider does instead of telling whether the person has decided."""
-    if isinstance(failure, RateLimited):
-        return "answers 429"
     if failure.status is None:
         return "does not answer"
-    return f"answers {failure.status}"
+    return f"answers {failure.status}" if failure.status >= 400 else "cannot answer"
 
 
 class _Wait:

@@ -61,7 +61,7 @@ def test_a_document_of_another_version_counts_as_absent(world: World) -> None:
     [
         {"token_endpoint": "https://evil.example/"},
         {"issuer": "https://evil.example/"},
-        {"jwks_uri": 7},
+        {"token_endpoint": 7},
         {"issuer": None},
     ],
 )

@@ -119,17 +119,50 @@ def test_no_network_and_nothing_kept(clock: FakeClock) -> None:
 # --- what a document may say ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "member", ["token_endpoint", "device_authorization_endpoint", "revocation_endpoint", "jwks_uri"]
-)
-@pytest.mark.parametrize(
+NOT_ON_THE_ISSUERS_ORIGIN = pytest.mark.parametrize(
     "value", ["https://example.com/token", "http://127.0.0.1:1/token", "http://example.com/", "javascript:1", 7, ["x"]]
 )
-def test_an_http_issuer_has_every_endpoint_on_its_own_origin(world: World, member: str, value: object) -> None:
-    world.hostile.serve_metadata(**{member: value})
-    with pytest.raises(TokenResponseError, match=f"the {member} in the metadata of {world.hostile.host} "):
+
+
+@NOT_ON_THE_ISSUERS_ORIGIN
+def test_an_http_issuer_has_its_token_endpoint_on_its_own_origin(world: World, value: object) -> None:
+    world.hostile.serve_metadata(token_endpoint=value)
+    with pytest.raises(TokenResponseError, match=f"the token_endpoint in the metadata of {world.hostile.host} "):
         world.process().metadata()
     assert world.disk.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("member", "setting"),
+    [
+        ("authorization_endpoint", "authorization"),
+        ("device_authorization_endpoint", "device_authorization"),
+        ("revocation_endpoint", "revocation"),
+        ("jwks_uri", "jwks"),
+    ],
+)
+@NOT_ON_THE_ISSUERS_ORIGIN
+def test_another_endpoint_elsewhere_counts_as_absent_until_it_is_needed(
+    world: World, member: str, setting: str, value: object
+) -> None:
+    world.hostile.serve_metadata(**{member: value})
+    for _ in ("asked", "kept"):
+        metadata = world.process().metadata()
+        assert metadata.token_endpoint == f"{world.hostile.url}/token"
+        assert getattr(metadata, member) is None
+        assert world.said("it counts as absent")
+        with pytest.raises(
+            TokenResponseError, match=f"the {member} in the metadata of {world.hostile.host} "
+        ) as caught:
+            metadata.address(member)
+        assert f"endpoints.{setting}" in (caught.value.hint or "")
+    assert world.asked() == 1
+
+
+def test_an_endpoint_of_the_profile_stands_for_one_that_may_not_be_used(world: World) -> None:
+    world.hostile.serve_metadata(revocation_endpoint="http://example.com/revoke")
+    mine = f"{world.hostile.url}/mine"
+    assert world.process(endpoints=Endpoints(revocation=mine)).metadata().address("revocation_endpoint") == mine
 
 
 @pytest.mark.parametrize("value", [None, ""])

@@ -541,7 +541,7 @@ def test_an_assertion_has_the_right_time_behind_a_cache(clock: FakeClock, age: s
             ),
         )
         hostile.script("/token", judge)
-        assert refresh(client_at(hostile, clock, scope=("read",))).access_token.reveal() == "at-1"
+        assert refresh(client_at(hostile, clock, scope=("read",))).access_token == Secret("at-1")
         assert len(hostile.to("/token")) == (1 if age else 2)
 
 
@@ -627,7 +627,7 @@ def test_tokens_may_come_as_a_form(hostile: HostileProvider, provider: Provider)
         "/token", answer("access_token=gho_16C7%2Fe&expires_in=28800&scope=a+b&token_type=bearer", 200, FORM)
     )
     tokens = refresh(provider)
-    assert tokens.access_token.reveal() == "gho_16C7/e"
+    assert tokens.access_token == Secret("gho_16C7/e")
     assert tokens.expires_in == 28800
     assert tokens.scope == ("a", "b")
     assert tokens.token_type == "bearer"
@@ -962,7 +962,7 @@ def test_any_answer_gives_tokens_or_one_of_our_errors(status: int, body: dict[st
     provider = Provider(profile, transport=Canned(clock=clock), documents=Memory(), clock=clock)
     outcome = outcome_of(provider)
     if isinstance(outcome, Tokens):
-        assert outcome.access_token.reveal().isascii()
+        assert outcome.access_token is None or outcome.access_token.reveal().isascii()
         assert status < 300
     else:
         assert type(outcome) is not CredentialHelperError

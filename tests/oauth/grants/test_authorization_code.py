@@ -510,7 +510,7 @@ def test_the_code_is_exchanged_for_tokens(hostile: HostileProvider, provider: Pr
         ("client_id", "cli"),
     ]
     (tokens,) = stage.tokens
-    assert tokens.access_token.reveal() == "at-1"
+    assert tokens.access_token == Secret("at-1")
     assert tokens.refresh_token == Secret("rt-1")
     assert tokens.nonce == stage.parameters["nonce"]
 

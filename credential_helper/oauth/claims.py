@@ -1,0 +1,42 @@
+"""What a JWT says (RFC 7519), read without believing it; id_token.py believes."""
+
+from __future__ import annotations
+
+import binascii
+import math
+import re
+
+import msgspec
+
+BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def claims_of(token: str) -> dict[str, object] | None:
+    """Return the claims of a JWT, unverified; None for anything but three segments around a JSON object.
+
+    An opaque token may well begin like a JWT: Auth0's has five segments (RFC 7516).
+    """
+    segments = token.split(".")
+    return json_object(segments[1]) if len(segments) == 3 else None
+
+
+def json_object(segment: str) -> dict[str, object] | None:
+    """Return the JSON object in a segment of a JWT (RFC 7515 §2, base64url without padding); None for anything else."""
+    if not BASE64URL.fullmatch(segment):
+        return None
+    padded = segment.replace("-", "+").replace("_", "/") + "=" * (-len(segment) % 4)
+    try:
+        value = msgspec.json.decode(binascii.a2b_base64(padded))
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def numeric_date(value: object) -> float | None:
+    """Return a NumericDate in seconds since the epoch (RFC 7519 §2); None for what is none, or beyond a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
