@@ -301,13 +301,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(self.value.reveal().encode()).hexdigest()
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider said when it would not renew a session; only a sign-in can help."""
-
-    at: float
-    sentence: str  # "example.com refused the refresh token (invalid_grant)"
-
-
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of one sign-in; a session's id says for whom and for what, see ``session_id``."""
 
@@ -326,8 +319,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     in_keyring: bool = False  # the refresh token lives there
     revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
     unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
-    refused: Refused | None = None  # the last renewal, where it was refused: the next sign-in ends that
+    refused: tuple[float, str] | None = (
+        None  # (when, what it said): the provider would not renew it, and none has since
+    )
     id_not_renewed: bool = False  # this provider's refresh brings no ID token
+    sends_scope: bool = False  # it brings one where the scope is sent along
     forced_at: float | None = None  # when a refused token last made us renew
 
     @property

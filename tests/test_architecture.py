@@ -82,6 +82,7 @@ HEAVY = {
 # Where a secret is unwrapped, each with its reason.
 REVEALS = {
     "broker/new_session": "an ID token's claims are looked at",
+    "broker/verification": "a kept token's claims are looked at",
     "answers/docker": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
     "oauth/grants/authorization_code": "code and verifier go into a request",

@@ -109,7 +109,7 @@ class CachedSession:
             raise AuthorizationError(
                 f"{self._provider.host} sent no ID token",
                 error="no_id_token",
-                hint='ask for the scope "openid", or set token = "access"',
+                hint='let this client have the scope "openid" at the provider, or set token = "access"',
             )
         credential = Credential(
             profile=self._errand.profile.name,

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from credential_helper.broker import freshness, new_session, verification
+from credential_helper.broker import new_session, no_id_token, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
 from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,
-    InteractionRequired,
     StoreError,
     TokenResponseError,
 )
-from credential_helper.model import Refused, Secret, Session, Tokens
+from credential_helper.model import Session, Tokens
 from credential_helper.oauth.grants import refresh_token
-from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
 
 _PAUSE = 30.0  # seconds between two tries with a refresh token that was refused
@@ -31,6 +29,69 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
     old = session.stored.session if session.stored is not None else None
     if old is None or not old.refreshable or errand.mode == "sign-in" or _just_refused(errand, means, old):
         return None
+    try:
+        stored = _spend(errand, session, means, attempt, scope=old.scope if old.sends_scope else ())
+    except CredentialHelperError as error:
+        if not _is_refusal(error):
+            raise
+        attempt.refusal = error
+        _keep_refusal(errand, session, means, error)
+        return None
+    if stored is None:
+        return None
+    stored = verification.settle(errand, session, means, stored)
+    if no_id_token.is_lacking(errand, means, stored.session):
+        asked = "openid" in old.scope
+        found = _with_scope(errand, session, means, old.scope) if asked and not old.sends_scope else None
+        stored = session.stored or stored
+        found = found or no_id_token.stand_in(errand, session, means, stored)
+        if found is None:
+            attempt.refusal = no_id_token.refusal(errand, means, stored, asked_for=asked)
+            return None
+        stored = found
+    return session.answer(stored.session, stamp=stored.stamp or None)
+
+
+def _with_scope(errand: Errand, session: CachedSession, means: Means, scope: tuple[str, ...]) -> Stored | None:
+    """Renew once more, and ask for what was granted by name: some providers send an ID token then; None: not this one.
+
+    Whatever is refused here was only a question.
+    """
+    means.note('no ID token came: asking for the scope "openid"')
+    try:
+        stored = _spend(errand, session, means, Attempt(), scope=scope)
+    except CredentialHelperError as error:
+        if not _is_refusal(error):
+            raise
+        means.note(error.sentence)
+        return None
+    if stored is None or not stored.session.sends_scope:
+        return None
+    return verification.settle(errand, session, means, stored)
+
+
+def _just_refused(errand: Errand, means: Means, old: Session) -> bool:
+    """Say whether the same request was refused a moment ago, and nobody insists."""
+    since = means.clock.now() - old.refused[0] if old.refused is not None else _PAUSE
+    return errand.mode == "any" and 0 <= since < _PAUSE
+
+
+def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: Attempt) -> None:
+    """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
+    if session.still_valid(old):
+        raise error
+    attempt.refusal = error
+
+
+def _spend(
+    errand: Errand, session: CachedSession, means: Means, attempt: Attempt, *, scope: tuple[str, ...]
+) -> Stored | None:
+    """Send the refresh token and save what comes, with signals held; None: it cannot be sent, and only a sign-in helps.
+
+    Raises as ``renew`` does; where the provider refuses, nothing has changed.
+    """
+    assert session.stored is not None
+    old = session.stored.session
     try:
         token = means.sessions.refresh_token(old)
     except StoreError as error:  # a locked keyring
@@ -47,47 +108,15 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
         reservation.discard()
         means.note("the keyring holds no refresh token any more")
         return None
-    stored = _spend(errand, session, means, attempt, token, reservation)
-    return None if stored is None else _verified(errand, session, means, attempt, stored)
-
-
-def _just_refused(errand: Errand, means: Means, old: Session) -> bool:
-    """Say whether the same request was refused a moment ago, and nobody insists."""
-    since = means.clock.now() - old.refused.at if old.refused is not None else _PAUSE
-    return errand.mode == "any" and 0 <= since < _PAUSE
-
-
-def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: Attempt) -> None:
-    """Raise where a token is still valid, for that to be answered; else only a sign-in can help."""
-    if session.still_valid(old):
-        raise error
-    attempt.refusal = error
-
-
-def _spend(
-    errand: Errand,
-    session: CachedSession,
-    means: Means,
-    attempt: Attempt,
-    token: Secret,
-    reservation: Reservation,
-) -> Stored | None:
-    """Send the refresh token and save what comes, with signals held; None: it is refused."""
-    assert session.stored is not None
-    old = session.stored.session
     with reservation, means.interrupts.held():
         try:
-            tokens = refresh_token.refresh(means.provider(errand.profile), token)
+            tokens = refresh_token.refresh(means.provider(errand.profile), token, scope=scope)
         except CredentialHelperError as error:
             if error.refresh_token is not None:  # the old one is spent, whatever is wrong with the rest
                 session.save(old, error.refresh_token, reservation)
-                raise
-            if not _is_refusal(error):
-                raise
-            attempt.refusal = error
-            _keep_refusal(errand, session, means, old, error)
-            return None
-        stored = session.save(_renewed(errand, means, old, tokens), tokens.refresh_token, reservation)
+            raise
+        renewed = _renewed(errand, means, old, tokens, with_scope=bool(scope))
+        stored = session.save(renewed, tokens.refresh_token, reservation)
     if verification.is_another(old.identity, new_session.claims_of(tokens)):
         verification.wipe(session, stored.session)
         raise verification.another_subject(errand, means)
@@ -101,9 +130,12 @@ def _is_refusal(error: CredentialHelperError) -> bool:
     """Say whether the provider would not renew this session, so that a sign-in may help.
 
     Providers say so in many ways: any 4xx, and an OAuth error on a 200 (GitHub). Those that are not about the refresh
-    token are left out: where nothing was looked at, or the client could not sign in either.
+    token are left out: where nothing was looked at, or the client could not sign in either. An answer that brings a
+    refresh token is none.
     """
-    status = error.status or 0
+    status = error.status
+    if status is None or error.refresh_token is not None:
+        return False
     if isinstance(error, AuthorizationError):
         return status < 500 and status != 429 and error.error not in _OF_THE_CLIENT
     return isinstance(error, TokenResponseError) and 400 <= status < 500 and status not in _OF_THE_WAY
@@ -113,44 +145,30 @@ _OF_THE_CLIENT = ("invalid_client", "invalid_dpop_proof", "use_dpop_nonce")
 _OF_THE_WAY = (404, 405, 407, 408, 413, 421, 425, 426, 429, 431, 451)
 
 
-def _keep_refusal(
-    errand: Errand, session: CachedSession, means: Means, old: Session, error: CredentialHelperError
-) -> None:
+def _keep_refusal(errand: Errand, session: CachedSession, means: Means, error: CredentialHelperError) -> None:
     """Note that the renewal was refused, and drop a refresh token that is no good any more.
 
     Another one stays until a sign-in brings the next: what was refused may be mended at the provider.
     """
-    refused = Refused(at=means.clock.now(), sentence=error.sentence)
-    changes: dict[str, object] = {"refused": refused}
+    assert session.stored is not None
+    changes: dict[str, object] = {"refused": (means.clock.now(), error.sentence)}
     if isinstance(error, AuthorizationError) and error.error == "invalid_grant":
         # The lock is ours and the file was read under it, so this is the token that was sent.
         changes |= {"refresh_token": None, "in_keyring": False}
-    session.save(msgspec.structs.replace(old, **changes))
+    session.save(msgspec.structs.replace(session.stored.session, **changes))
     means.note(error.sentence)
     if not (isinstance(error, AuthorizationError) and error.error == "unauthorized_client" and error.hint):
         error.hint = errand.login
 
 
-def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens) -> Session:
+def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens, *, with_scope: bool) -> Session:
     return msgspec.structs.replace(
         old,
         access=new_session.access_token_of(tokens, renewable=True),
         id=new_session.id_token_of(tokens, renewed=old.id) or old.id,
         refused=None,
         id_not_renewed=tokens.id_token is None,
+        sends_scope=with_scope and tokens.id_token is not None,
         scope=tokens.scope or old.scope,
         forced_at=means.clock.now() if errand.request.refused is not None else old.forced_at,
     )
-
-
-def _verified(
-    errand: Errand, session: CachedSession, means: Means, attempt: Attempt, stored: Stored
-) -> Obtained | None:
-    stored = verification.settle(errand, session, means, stored)
-    if errand.kind == "id" and not freshness.valid(stored.session, "id", errand.request, means.clock.now()):
-        host = means.provider(errand.profile).host
-        attempt.refusal = InteractionRequired(
-            f'{host} renews no ID tokens, so token = "id" needs a new sign-in', hint=errand.login
-        )
-        return None
-    return session.answer(stored.session, stamp=stored.stamp or None)

@@ -20,6 +20,12 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request))
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
         raise _nobody_to_ask(errand, means, session.stored)
+    if not unattended and isinstance(
+        attempt.refusal, InteractionRequired
+    ):  # not the provider's word, so the prompt alone would puzzle
+        means.person.warn(
+            attempt.refusal.sentence, hint='token = "access" needs none, where the server takes that token'
+        )
     old = session.stored.session if session.stored is not None else None
     provider = means.provider(errand.profile)
 
@@ -63,7 +69,7 @@ def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None) -> Inter
         )
     refused = stored.session.refused if stored is not None else None
     if refused is not None:
-        when = moment(refused.at, means.clock.now())
-        return InteractionRequired(f"{refused.sentence} at {when}: a new sign-in is needed", hint=errand.login)
+        when = moment(refused[0], means.clock.now())
+        return InteractionRequired(f"{refused[1]} at {when}: a new sign-in is needed", hint=errand.login)
     why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)

@@ -21,8 +21,9 @@ from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, ClockError, Unproven, UnpublishedKey
 from credential_helper.flows import FLOWS
-from credential_helper.model import Identity, Profile, Session
+from credential_helper.model import Identity, Profile, Session, Token
 from credential_helper.oauth import id_token
+from credential_helper.oauth.claims import claims_of
 from credential_helper.stores.sessions import Stored
 from credential_helper.text import foreign
 
@@ -123,6 +124,11 @@ def wipe(session: CachedSession, kept: Session) -> None:
 
 
 # --- who it is ---
+
+
+def unverified(token: Token) -> dict[str, object]:
+    """Return what a kept token says of itself: for a first look, never for a decision to trust."""
+    return claims_of(token.value.reveal()) or {}
 
 
 def account_of(profile: Profile) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from credential_helper.errors import (
@@ -13,6 +14,7 @@ from credential_helper.errors import (
     CredentialHelperError,
     InteractionRequired,
     TokenResponseError,
+    TransportError,
 )
 from integration.servers.hostile_provider import HostileProvider, answer, html, oauth_error, raw, reset
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
@@ -234,10 +236,7 @@ def test_after_a_refusal_each_command_tells_the_same_story(world: World, code: s
     world.provider.script(TOKEN, oauth_error(code, 400, "inactive"))
     with pytest.raises(AuthorizationError) as first:
         world.obtain("renew", tool="credential-helper")
-    refused = world.session.refused
-    assert refused is not None
-    assert refused.sentence == first.value.sentence
-    assert refused.at == world.clock.now()
+    assert world.session.refused == (world.clock.now(), first.value.sentence)
     assert world.token() == "access-1"  # it is good until its end, and is answered as long
     world.person.there = False
     world.clock.advance(3000)
@@ -251,3 +250,139 @@ def test_after_a_refusal_each_command_tells_the_same_story(world: World, code: s
     world.person.there = True
     assert world.token() == "access-2"
     assert world.session.refused is None
+
+
+# --- a refresh that brings no ID token, where a tool wants one ---
+
+
+def wants_id_tokens(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="auto", audience=None)
+
+
+def without(world: World, **more: Any) -> Any:
+    return answer(world.tokens(id_token=False, **more))
+
+
+def test_an_id_token_is_asked_for_by_its_scope_where_none_came(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.provider.script(TOKEN, without(world), answer(world.tokens()))
+    found = world.obtain()
+    assert found.credential.kind == "id"
+    assert [one.field("scope") for one in world.provider.to(TOKEN)] == [None, "openid profile email offline_access"]
+    assert [one.field("refresh_token") for one in world.provider.to(TOKEN)] == ["refresh-1", "refresh-2"]
+    assert world.person.prompts == []
+
+
+def test_what_brought_an_id_token_is_done_at_once_the_next_time(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.provider.script(TOKEN, without(world), answer(world.tokens()))
+    world.obtain()
+    world.clock.advance(3600)
+    world.provider.requests.clear()
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.obtain().credential.kind == "id"
+    assert [one.field("scope") for one in world.provider.to(TOKEN)] == ["openid profile email offline_access"]
+
+
+@pytest.mark.parametrize("said", [oauth_error("invalid_scope"), oauth_error("invalid_request", 401), None])
+def test_where_the_scope_does_not_help_a_person_signs_in(world: World, said: Any) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.approves(without(world), said or without(world))
+    assert world.obtain().credential.kind == "id"
+    assert len(world.person.prompts) == 1
+    (warning,) = world.person.warnings
+    assert "renews no ID tokens" in warning
+    assert 'token = "access" needs none' in warning
+
+
+def test_what_was_tried_is_said_before_a_sign_in_is_asked_for(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.person.there = False
+    world.provider.script(TOKEN, without(world), oauth_error("invalid_scope"))
+    with pytest.raises(InteractionRequired) as caught:
+        world.obtain()
+    assert caught.value.sentence == (
+        f'{world.provider.host} renews no ID tokens, not even when asked for the scope "openid", so '
+        'token = "id" needs a new sign-in'
+    )
+    assert caught.value.hint == "credential-helper login prod"
+    assert kept(world) == ["refresh-2"]
+    assert world.session.refused is None
+    assert world.obtain(tool="credential-helper").credential.token.reveal() == "access-2"
+
+
+def test_no_network_for_the_second_question_is_no_reason_to_sign_in(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.provider.script(TOKEN, without(world), html(502))
+    with pytest.raises(TransportError):
+        world.obtain()
+    assert kept(world) == ["refresh-2"]
+    assert world.person.prompts == []
+
+
+def as_jwt(world: World, **claims: Any) -> dict[str, object]:
+    return {**world.tokens(id_token=False), "access_token": world.id_token(**claims)}
+
+
+def test_an_access_token_that_passes_every_check_of_an_id_token_stands_in_for_one(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    body = as_jwt(world, scope="openid", jti="1")
+    world.provider.script(TOKEN, answer(body))
+    assert world.token() == body["access_token"]
+    assert world.person.prompts == []
+    requests = len(world.requests())
+    assert world.token() == body["access_token"]
+    assert len(world.requests()) == requests
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "https://api.example.com"},
+        {"sub": "client"},
+        {"email": None},
+        {"iss": "https://elsewhere.example"},
+        {"azp": "another"},
+        {"exp": 1},
+        {"iat": None},
+    ],
+)
+def test_any_other_access_token_does_not(world: World, claims: dict[str, Any]) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.person.there = False
+    world.provider.script(TOKEN, answer(as_jwt(world, **claims)))
+    with pytest.raises(InteractionRequired, match="renews no ID tokens"):
+        world.obtain()
+    assert world.session.refreshable
+
+
+def test_whoever_asks_for_an_id_token_by_name_gets_no_other(world: World) -> None:
+    wants_id_tokens(world)
+    expired(world)
+    world.person.there = False
+    world.provider.script(TOKEN, answer(as_jwt(world)))
+    with pytest.raises(InteractionRequired, match="renews no ID tokens"):
+        world.obtain(tool="credential-helper", token="id")
+
+
+def test_a_provider_that_has_never_sent_an_id_token_gets_its_own_sentence(world: World) -> None:
+    """A sign-in would change nothing, so nobody is asked."""
+    wants_id_tokens(world)
+    world.approves(id_token=False)
+    world.obtain(tool="credential-helper")
+    world.person.prompts.clear()
+    world.provider.script(TOKEN, without(world))
+    with pytest.raises(AuthorizationError, match="has never sent an ID token") as caught:
+        world.obtain()
+    assert caught.value.error == "no_id_token"
+    assert 'scope "openid"' in (caught.value.hint or "")
+    assert 'token = "access"' in (caught.value.hint or "")
+    assert world.person.prompts == []
+    assert world.session.refreshable

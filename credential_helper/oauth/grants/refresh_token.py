@@ -1,12 +1,14 @@
 """Renewing tokens without a person (RFC 6749 §6).
 
-No scope is sent: what was granted is granted again, so that it is never widened and never refused as too wide.
+No scope is sent unless it is given: what was granted is granted again, so that it is never widened and never refused as
+too wide. Some providers send an ID token only where ``openid`` is asked for again.
 ``resource`` is sent, because without it RFC 8707 §2.2 lets the server choose for which one the token is. An answer
 without a refresh token is passed on as it is: the old one stays in use, and whoever keeps it knows that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from credential_helper.oauth.endpoints import token_endpoint
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
 GRANT_TYPE = "refresh_token"
 
 
-def refresh(provider: Provider, refresh_token: Secret) -> Tokens:
+def refresh(provider: Provider, refresh_token: Secret, *, scope: Sequence[str] = ()) -> Tokens:
     """Exchange a refresh token, which the provider may thereby have spent: save the answer at once.
+
+    ``scope`` is what was granted (RFC 6749 §6 allows no more).
 
     Raises AuthorizationError (``error`` is "invalid_grant" for a refresh token that is no good any more),
     RateLimited, TransportError, TokenResponseError, ConfigurationError.
     """
     fields = [("refresh_token", refresh_token.reveal())]
+    fields += [("scope", " ".join(scope))]
     fields += [("resource", resource) for resource in provider.profile.resource]
     return token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the refresh token")
