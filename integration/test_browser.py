@@ -82,6 +82,19 @@ def prompt(
     return "".join(line + "\n" for line in lines)
 
 
+def prompt_text(face: Face, wanted: Asked, *, because: str) -> str:
+    """Return what an editor gets on stderr."""
+    return (
+        f"credential-helper: {SELF} ({face.host})\n"
+        f"  for {AUDIENCE}: openid profile email offline_access\n"
+        f"  in a browser, because {because}\n"
+        f"  open  {wanted.url}\n"
+        "  (a browser has been asked to show it)\n"
+        "  within 5 minutes; Ctrl-C stops\n"
+        "  go on only if you started this\n"
+    )
+
+
 def _way_back(wanted: Asked, *, ssh: bool) -> list[str]:
     forward = rf"    ssh -L {wanted.port}:127\.0\.0\.1:{wanted.port} {re.escape(os.uname().nodename)}"
     first = f"  it comes back to port {wanted.port} here"
@@ -862,6 +875,51 @@ def test_a_desktop_is_a_browser(run: Runner, oidc: OidcProvider, home: dict[str,
     done = running.finish()
     assert done.text == f"{token_of(oidc)}\n"
     assert re.fullmatch(prompt(oidc, wanted, because="there is a display") + CLOSING, done.terminal)
+
+
+def test_an_editor_without_a_terminal_gets_a_browser_once(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    running = run.start("token", "prod")
+    wanted = desktop.wait()
+    others = [run.start("token", "prod") for _ in range(3)]
+    assert SIGNED_IN in wanted.visit().text
+    done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+    assert done.stderr == prompt_text(oidc, wanted, because="there is a display")
+    assert [other.finish().text for other in others] == [done.text] * 3
+    assert len(desktop.opened) == 1
+    assert run("token", "prod").stderr == ""
+
+
+def test_an_editor_s_refused_browser_is_remembered(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    running = run.start("token", "prod")
+    wanted = desktop.wait()
+    get(wanted.callback(error="access_denied", state=wanted.state))
+    assert running.finish().code == 77
+    assert run("token", "prod").code == 77
+    never = run("token", "prod", env={"CREDENTIAL_HELPER_INTERACTIVE": "never"})
+    assert never.code == 77
+    assert len(desktop.opened) == 1
+    again = run.start("login", "prod", terminal=True)  # a person asks for it
+    assert SIGNED_IN in desktop.wait(2).visit().text
+    assert again.finish().code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CREDENTIAL_HELPER_INTERACTIVE", "never"), ("CI", "true"), ("SSH_TTY", "/dev/pts/9")]
+)
+def test_an_editor_s_browser_stays_shut_where_nobody_is_to_be_asked(
+    run: Runner, oidc: OidcProvider, home: dict[str, str], desktop: Tabs, name: str, value: str
+) -> None:
+    write_profiles(home, prod=automatic(oidc))
+    done = run("token", "prod", env={name: value})
+    assert (done.code, done.stdout) == (66, b"")
+    assert desktop.opened == []
 
 
 def test_over_ssh_nothing_is_opened_and_the_device_flow_goes_on(

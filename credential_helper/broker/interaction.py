@@ -17,11 +17,13 @@ from credential_helper.broker.freshness import SKEW
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.session_notes import SessionNotes
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
 _ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before
+WINDOW_AGAIN = 12 * 3600.0  # seconds after which a browser that nobody answered may open by itself once more
 _SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
 
 
@@ -44,6 +46,21 @@ def someone_is_asked(means: Means, session_id: str) -> bool:
     """Say whether a holder of the lock that died was asking a person: the code may have been approved since."""
     prompt = current_prompt(means.sessions, session_id, means.clock.now())
     return prompt is not None and prompt.outlives_its_process
+
+
+def window_for_nothing(means: Means, session: CachedSession) -> float | None:
+    """Return how many seconds ago a browser opened by itself for nothing, where it must not do so again; else None.
+
+    An editor asks all day, also when nobody is there.
+    """
+    if not means.person.by_window or not session.disk:
+        return None
+    try:
+        opened = means.sessions.notes.window(session.id)
+    except StoreError:
+        return None
+    ago = means.clock.now() - opened if opened is not None else -1.0
+    return ago if 0 <= ago < WINDOW_AGAIN else None
 
 
 def drop_dead_prompt(session: CachedSession, means: Means) -> None:
@@ -78,6 +95,7 @@ class SignIn:
         self.because = ""
         self.asked = False
         self._profile = profile.name
+        self._login = errand.login
         self._id = session.id
         self._sessions = means.sessions if session.disk else None
         self._person = means.person
@@ -121,6 +139,8 @@ class SignIn:
         """Return the prompt that a dead holder of the lock left, if it can be gone on with."""
         if self._taken_over is not None or self._sessions is None or not self._resume:
             return self._taken_over
+        if self._person.by_window:  # a code cannot be shown there
+            return None
         try:
             prompt = current_prompt(self._sessions, self._id, self._clock.now())
         except StoreError:
@@ -140,6 +160,8 @@ class SignIn:
             raise under_way(self._profile)  # the code that was waited for elsewhere is spent
         self._asking = prompt
         self._write(prompt)
+        if self._person.by_window:
+            self._note_window(lambda notes: notes.keep_window(self._id, self._clock.now()))
         self._show(prompt)
         while prompt.flow == "password" and not self.asked:  # what is typed now is for the prompt that has the terminal
             self._clock.sleep(_SLICE)
@@ -215,6 +237,8 @@ class SignIn:
         """Say that nobody is asked any more; a code that only another process may ask about stays for the next one."""
         while self._ends:
             self._ends.pop()(verified)
+        if finished:
+            self._note_window(lambda notes: notes.clear_window(self._id))
         if self._sessions is not None and self._announced and (finished or self._may_ask):
             try:
                 self._sessions.notes.clear_prompt(self._id)
@@ -234,7 +258,11 @@ class SignIn:
         """Show the prompt unless it stands already; it may have to be tried again."""
         if self.asked or not self._may_ask:
             return
-        terminal = self._person.show(self._with_ours(prompt), ours=True)
+        try:
+            terminal = self._person.show(self._with_ours(prompt), ours=True)
+        except InteractionRequired as error:
+            error.hint = error.hint or self._login
+            raise
         if terminal is None:
             return
         self.asked = True
@@ -256,6 +284,14 @@ class SignIn:
         except StoreError as error:
             self._announced = False
             self._note(f"other processes cannot see the prompt: {error.sentence}")
+
+    def _note_window(self, write: Callable[[SessionNotes], None]) -> None:
+        if self._sessions is None:
+            return
+        try:
+            write(self._sessions.notes)
+        except StoreError as error:
+            self._note(error.sentence)
 
     def _reserve(self) -> Reservation | None:
         if self._sessions is None:

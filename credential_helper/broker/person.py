@@ -11,6 +11,10 @@ from credential_helper.model import Credential, Profile, Prompt, Request, Secret
 class Person(Protocol):
     """Somebody at a terminal, or nobody."""
 
+    @property
+    def by_window(self) -> bool:
+        """Say whether the person that can_answer found can be asked by a browser alone: there is no terminal."""
+
     def can_answer(self, profile: Profile, request: Request) -> bool:
         """Say whether a person can be asked here and now."""
 

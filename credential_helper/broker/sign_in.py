@@ -5,21 +5,23 @@ from __future__ import annotations
 from credential_helper.broker import announce, new_session, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
-from credential_helper.broker.interaction import SignIn, someone_is_asked
+from credential_helper.broker.interaction import SignIn, someone_is_asked, window_for_nothing
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import grants
 from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
-from credential_helper.text import moment
+from credential_helper.text import moment, span
 
 
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
     """Run the profile's flow. Raises InteractionRequired where nobody can be asked, and whatever the flow raises."""
     unattended = errand.profile.unattended
     may_ask = unattended or (errand.mode != "renew" and means.person.can_answer(errand.profile, errand.request))
+    ago = window_for_nothing(means, session) if may_ask and not unattended and errand.mode == "any" else None
+    may_ask = may_ask and ago is None
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
-        raise _nobody_to_ask(errand, means, session.stored)
+        raise _nobody_to_ask(errand, means, session.stored, ago)
     if not unattended and isinstance(
         attempt.refusal, InteractionRequired
     ):  # not the provider's word, so the prompt alone would puzzle
@@ -60,7 +62,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     return found
 
 
-def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None) -> InteractionRequired:
+def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: float | None) -> InteractionRequired:
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":
         return InteractionRequired(
@@ -72,4 +74,6 @@ def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None) -> Inter
         when = moment(refused[0], means.clock.now())
         return InteractionRequired(f"{refused[1]} at {when}: a new sign-in is needed", hint=errand.login)
     why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
+    if ago is not None:
+        why = f"a browser was opened for it {span(ago)} ago, and is not opened again by itself"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)

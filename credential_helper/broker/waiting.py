@@ -84,7 +84,8 @@ class _Waiting:
 
     def _with_person(self, prompt: Prompt, waited: float) -> None:
         errand, person = self._errand, self._means.person
-        if errand.mode != "renew" and person.can_answer(errand.profile, errand.request):
+        asks = errand.mode != "renew" and person.can_answer(errand.profile, errand.request)
+        if asks and (prompt.flow == "browser" or not person.by_window):
             if prompt.name != self._name:
                 terminal = person.show(prompt, ours=False)
                 self._name = prompt.name if terminal is not None else None

@@ -1,7 +1,8 @@
 """What stands beside a session's file: a refusal, a prompt, and who was told of it.
 
 ``ID.failure`` is a refusal worth remembering, ``ID.prompt`` says that a person is being asked, ``ID.told`` names the
-callers that were told so. They are written by the holder of the session's lock, but for ``ID.told``.
+callers that were told so, ``ID.window`` says when a browser was opened by itself, for a tool without a terminal, and
+nobody has signed in since. They are written by the holder of the session's lock, but for ``ID.told``.
 """
 
 from __future__ import annotations
@@ -69,6 +70,18 @@ class SessionNotes:
     def keep_told(self, session_id: str, callers: tuple[str, ...]) -> None:
         """Note who was told."""
         self._state.write(file_name(session_id, "told"), encode(callers))
+
+    def window(self, session_id: str) -> float | None:
+        """Return when a browser was opened by itself, and nobody has signed in since."""
+        return self._beside(file_name(session_id, "window"), float)
+
+    def keep_window(self, session_id: str, at: float) -> None:
+        """Note that a browser is opened by itself."""
+        self._state.write(file_name(session_id, "window"), encode(at))
+
+    def clear_window(self, session_id: str) -> None:
+        """Note that somebody has signed in."""
+        self._state.remove(file_name(session_id, "window"))
 
     def _beside(self, name: str, kind: type[_T]) -> _T | None:
         found = self._state.read(name)

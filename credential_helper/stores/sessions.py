@@ -145,8 +145,9 @@ class Sessions:
     def erase(self, session_id: str) -> None:
         """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""
         before = self.read(session_id)
-        for ending in ("json", "json.new", "failure", "failure.new", "prompt", "prompt.new", "told", "told.new"):
-            self.state.remove(file_name(session_id, ending))
+        for ending in ("json", "failure", "prompt", "told", "window"):
+            for name in (ending, f"{ending}.new"):
+                self.state.remove(file_name(session_id, name))
         self.state.empty("replies")
         if before is not None and before.session.record is not None:
             self._forget_record(before.session.record)

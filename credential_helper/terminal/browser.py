@@ -86,7 +86,7 @@ class Browser:
         if self._environ.get("AWS_EXECUTION_ENV") == "CloudShell":
             return "this is AWS CloudShell"
         if not self._wsl:  # its browser is Windows', which reaches our loopback by its own
-            if self._environ.get("VSCODE_IPC_HOOK_CLI"):
+            if self._environ.get("VSCODE_IPC_HOOK_CLI") and self._environ.get("BROWSER") and not self._display():
                 return "VSCODE_IPC_HOOK_CLI is set"
             if self._environ.get("BROWSER", "").endswith(_HELPER):
                 return "BROWSER is a remote editor's"

@@ -168,6 +168,14 @@ def keyboard_of(screen: Screen | None, *, encoding: str) -> Screen:
     return Screen(fd, owned=True, encoding=encoding)
 
 
+def is_silenced(fd: int) -> bool:
+    """Say whether nobody wants to hear what goes to a descriptor: it is closed, or /dev/null."""
+    try:
+        return _same_device(os.fstat(fd), os.devnull)
+    except OSError:
+        return True
+
+
 def open_terminal(stderr_fd: int) -> tuple[int, bool] | None:
     """Find where a person can be asked: (descriptor, whether we opened it), or None.
 
@@ -176,14 +184,14 @@ def open_terminal(stderr_fd: int) -> tuple[int, bool] | None:
     """
     if os.isatty(stderr_fd):
         return stderr_fd, False
+    if is_silenced(stderr_fd):
+        return None
     try:
-        if _same_device(os.fstat(stderr_fd), os.devnull):
-            return None
         if sys.platform == "win32":
             os.close(os.open("CONIN$", os.O_RDWR))
             return os.open("CONOUT$", os.O_WRONLY | os.O_BINARY), True
         return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY), True
-    except OSError:  # stderr is closed, or there is no controlling terminal
+    except OSError:  # there is no controlling terminal
         return None
 
 

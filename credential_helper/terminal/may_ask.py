@@ -5,6 +5,8 @@ Rules of this page:
   test, the profile's ``always`` those of the terminal alone: CI and the tool's own no still count.
 - A terminal has to be there, take whole lines (a full-screen program, a pager or a shell inside TAB does not), and
   have us as its foreground job.
+- Where there is none at all, as in an editor, a person can be asked by a browser alone, if somebody sits at the screen
+  (desktop.py) and the profile signs in with one. Nothing of it is said but on stderr, so no code can be shown there.
 - Some tools ask only where the profile says ``always``: they call helpers in loops, and draw over the terminal. Others
   say no for themselves, in variables and settings of their own (``model.Manners``).
 - Cheap reasons come first: a process that waits for a lock asks many times per second.
@@ -64,11 +66,19 @@ class MayAsk:
         self._run = run
         self._said: dict[tuple[str, ...], str | None] = {}  # by commands
 
-    def why_not(self, rule: Rule, request: Request, *, find_screen: Callable[[], Screen | None]) -> str | None:
+    def why_not(
+        self,
+        rule: Rule,
+        request: Request,
+        *,
+        find_screen: Callable[[], Screen | None],
+        find_window: Callable[[], bool],
+    ) -> str | None:
         """Return why nobody can be asked on behalf of a tool now, None where a person can be.
 
         ``find_screen`` opens the terminal that prompts go to, and returns None where there is none; it is not called
-        where a cheaper reason is found, nor where the terminal does not matter.
+        where a cheaper reason is found, nor where the terminal does not matter. ``find_window`` says whether a browser
+        will do where there is no terminal.
         """
         if rule.interactive == "never":
             return f"{'CREDENTIAL_HELPER_INTERACTIVE' if rule.of_variable else 'the profile'} says never"
@@ -79,8 +89,11 @@ class MayAsk:
         manners = request.manners
         if manners.asks == "always" and not rule.always:
             return f'{request.tool} does not ask unless the profile says interactive = "always"'
-        if not rule.always and (reason := _terminal_says_no(find_screen())):
-            return reason
+        if not rule.always:
+            screen = find_screen()
+            reason = _terminal_says_no(screen)
+            if reason is not None and not (screen is None and find_window()):
+                return reason
         return None if manners.says_no is None else manners.says_no(self._environ, self._once)
 
     def _once(self, words: Sequence[str]) -> str | None:

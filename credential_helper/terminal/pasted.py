@@ -15,20 +15,62 @@ import sys
 
 from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Secret
+from credential_helper.terminal.devices import Screen, keyboard_of
 from credential_helper.terminal.keyboard import LONGEST, Reading
 
 _BRACKETS = (b"\x1b[200~", b"\x1b[201~")  # around a paste, where a shell has left the terminal so (bracketed paste)
 
 
-class Pasted:
-    """What is pasted on one terminal, from ``on`` to ``end``. Nothing here raises."""
+class Pasting:
+    """What is pasted below the prompt of a screen, from ``begin`` to ``end``. Nothing here raises."""
+
+    def __init__(self, *, encoding: str) -> None:
+        self._encoding = encoding
+        self._keyboard: Screen | None = None
+        self._screen: Screen | None = None
+        self._pasted: _Pasted | None = None
+
+    def possible(self, screen: Screen | None) -> bool:
+        """Say whether a line could be pasted now."""
+        can = self._open(screen)
+        self.end()
+        return can
+
+    def begin(self, screen: Screen) -> bool:
+        """Switch the echo off and begin to read; False where nothing can be typed."""
+        if self._open(screen) and self._keyboard is not None:
+            self._pasted = _Pasted.on(self._keyboard.fd)
+        return self._pasted is not None
+
+    def line(self) -> bytes | None:
+        """Return a line that was typed since the last call, as it was; None: none was."""
+        return None if self._pasted is None else self._pasted.line()
+
+    def end(self) -> None:
+        """Give the terminal back; later calls do nothing."""
+        if self._pasted is not None:
+            self._pasted.end()
+        if self._keyboard is not None and self._keyboard is not self._screen:
+            self._keyboard.close()
+        self._pasted = self._keyboard = self._screen = None
+
+    def _open(self, screen: Screen | None) -> bool:
+        try:
+            self._keyboard, self._screen = keyboard_of(screen, encoding=self._encoding), screen
+        except CredentialHelperError:
+            return False
+        return self._keyboard.ready()
+
+
+class _Pasted:
+    """The lines of one keyboard, from ``on`` to ``end``."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading: Reading | None = reading
         self._heard = b""
 
     @classmethod
-    def on(cls, fd: int) -> Pasted | None:
+    def on(cls, fd: int) -> _Pasted | None:
         """Begin on a terminal that can be read and written; None where nothing can be typed there."""
         if sys.platform == "win32" or not os.isatty(fd):
             return None

@@ -18,10 +18,11 @@ from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
 from credential_helper.terminal.browser import Browser, over_ssh
 from credential_helper.terminal.countdown import Countdown
+from credential_helper.terminal.desktop import somebody_is_there
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
 from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
-from credential_helper.terminal.pasted import Pasted, is_cut, secret_of
+from credential_helper.terminal.pasted import Pasting, is_cut, secret_of
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lines, prompt_lines, qr_lines
 from credential_helper.text import foreign, host_of, printable_ascii
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from credential_helper.model import Credential, Profile, Prompt, Request, Run, Secret
     from credential_helper.system.clock import Clock
 
+WINDOW = "window"  # what stands in Prompt.shown_on for a browser without a terminal
 CLAIM_PACE = 0.25  # seconds between two looks whether another prompt has gone
 
 
@@ -73,11 +75,11 @@ class Terminal:
         )
         self._verbose = Verbose(environ, verbose)
         self._always = False
+        self.by_window = False  # a person can be asked, but by a browser alone: there is no terminal
         self._reason: str | None = None
         self._screen: Screen | None = None
         self._shown: str | None = None  # the name of the prompt that stands on our screen
-        self._keyboard: Screen | None = None
-        self._pasted: Pasted | None = None
+        self._pasting = Pasting(encoding=self._encoding)
         self._countdown = Countdown(clock=clock, redraws=tool_is_login and not self._plain)
         self._warned: set[str] = set()
 
@@ -90,11 +92,25 @@ class Terminal:
         """
         rule = rule_of(profile, self._environ)
         self._set_always(rule.always)
-        reason = self._may_ask.why_not(rule, request, find_screen=self._find_screen)
+        reason = self._may_ask.why_not(
+            rule,
+            request,
+            find_screen=self._find_screen,
+            find_window=lambda: self._find_window(profile),
+        )
+        self.by_window = reason is None and self._screen is None and not rule.always
         if reason != self._reason and reason:  # whoever waits for a lock asks many times
             self.note(f"nobody can be asked: {reason}")
         self._reason = reason
         return reason is None
+
+    def _find_window(self, profile: Profile) -> bool:
+        """Say whether a browser that is opened without a word here would ask somebody."""
+        return (
+            profile.flow in ("auto", "authorization-code")
+            and self._browser.available()[0]
+            and somebody_is_there(self._environ, stderr_fd=self._stderr.fd)
+        )
 
     def _set_always(self, always: bool) -> None:
         if always != self._always:
@@ -121,11 +137,12 @@ class Terminal:
         ``ours``: this process signs in; others that wait for it open no browser.
 
         Returns the name of the terminal that shows it, for ``Prompt.shown_on``; None: not now (another prompt is up
-        there, we are in the background, or it cannot be written), try again later.
+        there, we are in the background, or it cannot be written), try again later. Raises InteractionRequired where
+        there is no terminal, and a browser alone cannot ask.
         """
         screen = self._find_screen()
         if screen is None:
-            return None
+            return self._show_window(prompt, ours=ours) if self.by_window else None
         if self._shown == prompt.name or screen.key in prompt.shown_on:
             screen.claim()  # if it is free: whoever put the prompt up may be gone
             self._shown = prompt.name
@@ -134,11 +151,23 @@ class Terminal:
             return None
         self._countdown.erase()
         if not self._may_write(screen) or not screen.write(self._prompt_text(prompt, screen, ours=ours)):
-            self._end_paste()
+            self._pasting.end()
             screen.release()
             return None
         self._shown = prompt.name
         return screen.key
+
+    def _show_window(self, prompt: Prompt, *, ours: bool) -> str:
+        """Have a browser ask, where there is no terminal; what it is about is said on stderr."""
+        if prompt.flow != "browser":
+            raise InteractionRequired("there is no terminal here, and a sign-in with a code has to be shown on one")
+        if self._shown != prompt.name and ours:
+            if not self.open_browser(printable_ascii(prompt.verification_uri)):
+                raise InteractionRequired("there is no terminal here, and no browser could be started")
+            lines = prompt_lines(prompt, now=self._clock.now(), browser=True)
+            self._stderr.write("\n".join(lines) + "\n")
+        self._shown = prompt.name
+        return WINDOW
 
     def _may_write(self, screen: Screen) -> bool:
         return self._always or screen.ready()
@@ -148,7 +177,7 @@ class Terminal:
         browser = ours and (self._tool_is_login or prompt.flow == "browser") and self.open_browser(uri)
         remote = over_ssh(self._environ) is not None
         # A browser that was opened here comes back by itself; any other one may be on another machine.
-        paste = bool(ours and prompt.redirect_uri and (remote or not browser)) and self._begin_paste()
+        paste = bool(ours and prompt.redirect_uri and (remote or not browser)) and self._pasting.begin(screen)
         machine = os.uname().nodename if hasattr(os, "uname") else ""
         lines = prompt_lines(
             prompt,
@@ -165,47 +194,17 @@ class Terminal:
 
     def can_paste(self) -> bool:
         """Say whether an address can be pasted where prompts go."""
-        keyboard = self._open_keyboard()
-        if keyboard is None:
-            return False
-        can = keyboard.ready()
-        self._close_keyboard()
-        return can
-
-    def _open_keyboard(self) -> Screen | None:
-        screen = self._find_screen()
-        try:
-            self._keyboard = keyboard_of(screen, encoding=self._encoding)
-        except InteractionRequired:
-            return None
-        return self._keyboard
-
-    def _close_keyboard(self) -> None:
-        if self._keyboard is not None and self._keyboard is not self._screen:
-            self._keyboard.close()
-        self._keyboard = None
-
-    def _begin_paste(self) -> bool:
-        keyboard = self._open_keyboard()
-        if keyboard is not None and keyboard.ready():
-            self._pasted = Pasted.on(keyboard.fd)
-        return self._pasted is not None
+        return self._pasting.possible(self._find_screen())
 
     def pasted(self) -> Secret | None:
         """Return a line that was pasted below a browser's prompt since the last call; None: none was."""
-        line = self._pasted.line() if self._pasted is not None else None
+        line = self._pasting.line()
         if line is None:
             return None
         if is_cut(line):
             self.tell("that is longer than a line of this terminal, which cut it; paste only what begins with code=")
             return None
         return secret_of(line) or None
-
-    def _end_paste(self) -> None:
-        if self._pasted is not None:
-            self._pasted.end()
-        self._pasted = None
-        self._close_keyboard()
 
     def _with_qr(self, lines: list[str], uri: str, screen: Screen) -> list[str]:
         """Add a QR code where it can be read: not where lines must be plain, nor where it would scroll away."""
@@ -241,7 +240,7 @@ class Terminal:
         if manners.patience is not None and took > manners.patience:
             line += f" ({request.tool} may now print {manners.complaint}; the command goes on)"
         self._countdown.erase()
-        self._end_paste()
+        self._pasting.end()
         if self._screen is not None and self._shown is not None:
             if self._may_write(self._screen):
                 self._screen.write(line + "\n")
@@ -252,7 +251,7 @@ class Terminal:
     def finish(self) -> None:
         """Leave the terminal to others: erase the time left, let go of the lock. May be called at any time."""
         self._countdown.stop()
-        self._end_paste()
+        self._pasting.end()
         if self._screen is not None:
             self._screen.close()
         self._screen = None

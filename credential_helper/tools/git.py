@@ -185,7 +185,12 @@ def request(message: Message) -> Request:
 
 
 def says_no(environ: Mapping[str, str], run: Run) -> str | None:
-    """Return why nobody is to be asked: GIT_TERMINAL_PROMPT, or ``credential.interactive`` (-c included)."""
+    """Return why nobody is to be asked: GIT_TERMINAL_PROMPT, ``credential.interactive`` (-c included), or VS Code.
+
+    VS Code fetches by itself every few minutes, and marks that for its own askpass program.
+    """
+    if environ.get("VSCODE_GIT_FETCH_SILENT"):
+        return "VSCODE_GIT_FETCH_SILENT says that an editor fetches by itself"
     if environ.get("GIT_TERMINAL_PROMPT", "1").strip().lower() in ("", *_NO):  # git reads empty as false
         return "GIT_TERMINAL_PROMPT says no"
     if (run(["git", "config", "--get", "credential.interactive"]) or "").strip().lower() in ("never", *_NO):

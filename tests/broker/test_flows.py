@@ -17,6 +17,7 @@ from credential_helper.model import Prompt, Source, session_id
 from integration.servers.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
 from tests.helpers.broker import CODE, TOKEN, FakePerson, World
 from tests.helpers.clock import FakeClock
+from tests.helpers.prompts import prompt_at
 
 
 class Browser(FakePerson):
@@ -126,6 +127,76 @@ def test_a_refresh_brings_the_nonce_of_the_sign_in_or_none(
     else:
         with pytest.raises(AuthorizationError, match="answers another request"):
             world.token()
+
+
+# --- a browser alone: an editor, without a terminal -------------------------------------------------------------------
+
+
+def refused(world: World, browser: Browser) -> InteractionRequired:
+    """Return why nobody is asked; nothing was opened."""
+    opened = len(browser.prompts)
+    with pytest.raises(InteractionRequired) as caught:
+        world.token()
+    assert len(browser.prompts) == opened
+    return caught.value
+
+
+def test_a_browser_that_opened_by_itself_for_nothing_does_not_open_again_all_day(
+    world: World, browser: Browser
+) -> None:
+    browser.by_window = True
+    browser.token = oauth_error("server_error", 503)  # whatever became of it
+    with pytest.raises(CredentialHelperError):
+        world.token()
+    browser.close()
+    assert len(browser.prompts) == 1
+    world.clock.advance(3601)
+    error = refused(world, browser)
+    assert "a browser was opened for it 60 min ago, and is not opened again by itself" in error.sentence
+    assert error.hint == "credential-helper login prod"
+    world.clock.advance(12 * 3600)
+    browser.token = None
+    assert world.token().startswith("access-")
+    assert len(browser.prompts) == 2
+
+
+@pytest.mark.parametrize("there", ["a login", "a terminal"])
+def test_whoever_is_at_a_terminal_or_signs_in_is_asked_all_the_same(world: World, browser: Browser, there: str) -> None:
+    browser.by_window = True
+    browser.token = oauth_error("server_error", 503)
+    with pytest.raises(CredentialHelperError):
+        world.token()
+    browser.close()
+    world.clock.advance(61)
+    refused(world, browser)
+    world.clock.advance(11)  # one parent's five tries are over
+    browser.token, browser.by_window = None, there == "a login"
+    token = world.token("sign-in" if there == "a login" else "any")
+    assert token.startswith("access-")
+    browser.by_window = True
+    world.sessions.erase(session_id(world.profile))  # and from now on a browser may open by itself again
+    assert world.token().startswith("access-")
+
+
+def test_a_sign_in_by_itself_is_asked_for_again_once_it_has_worked(world: World, browser: Browser) -> None:
+    browser.by_window = True
+    world.token()
+    browser.close()
+    assert world.sessions.notes.window(session_id(world.profile)) is None
+
+
+def test_a_code_that_a_dead_process_has_shown_is_not_taken_over_where_none_can_be_shown(
+    world: World, browser: Browser
+) -> None:
+    browser.by_window = True
+    left = prompt_at(world.clock.now())
+    world.sessions.notes.keep_prompt(session_id(world.profile), left)
+    world.token()
+    browser.close()
+    assert [prompt.flow for prompt in browser.prompts] == ["browser"]
+
+
+# --- the other ways in ------------------------------------------------------------------------------------------------
 
 
 def test_a_dead_process_s_browser_is_not_waited_for(world: World, browser: Browser) -> None:

@@ -40,6 +40,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.name: str | None = "tty-1"
+        self.by_window = False
         self.shown: list[Prompt] = []
         self.waited = 0
         self.blind: str | None = "there is no display"

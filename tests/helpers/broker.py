@@ -34,6 +34,7 @@ class FakePerson:
 
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
+        self.by_window = False
         self.blind: str | None = "there is no display"
         self.typed = "correct horse"
         self.labels: list[str] = []

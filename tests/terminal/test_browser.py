@@ -71,6 +71,7 @@ def no_find(program: str, _environ: Mapping[str, str]) -> str | None:
         ({"BROWSER": "browser", "SSH_CONNECTION": "1 2 3 4", "CODESPACES": "true"}, {}, "CODESPACES is set"),
         # Windows' browser reaches WSL's loopback; a container of toolbox or distrobox has the machine's.
         ({"BROWSER": "browser", "VSCODE_IPC_HOOK_CLI": "/v", "WSL_DISTRO_NAME": "Debian"}, {}, "+BROWSER is set"),
+        ({"DISPLAY": ":0", "VSCODE_IPC_HOOK_CLI": "/v"}, {}, "+there is a display"),
         ({"BROWSER": "browser", "TOOLBOX_PATH": "/usr/bin/toolbox"}, {}, "+BROWSER is set"),
         ({"DISPLAY": ":0", "container": "oci", "DISTROBOX_ENTER_PATH": "/d"}, {}, "+there is a display"),
         (
