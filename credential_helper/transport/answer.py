@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 
 import msgspec
 
 from credential_helper.errors import RateLimited, TokenResponseError, TransportError
+from credential_helper.transport.waits import http_date, seconds_to_wait
 
 RETRY_AFTER = 60.0  # seconds, where a rate limit names none
 FRESH = 5.0  # seconds of age at which an answer still tells the time
@@ -29,8 +31,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def require_available(self, what: str) -> None:
         """Raise RateLimited for a 429 (RFC 6585 §4), TransportError for a 5xx; ``what`` was asked for: "metadata"."""
         if self.status == 429:
-            wait = RETRY_AFTER if self.retry_after is None else self.retry_after
-            raise RateLimited(f"{self.host} gets too many requests (429 for its {what})", retry_after=wait)
+            wait = self.wait(limited=True)
+            raise RateLimited(
+                f"{self.host} gets too many requests (429 for its {what})",
+                retry_after=RETRY_AFTER if wait is None else wait,
+            )
         if self.status >= 500:
             raise TransportError(f"{self.host} answered {self.status} where its {what} were expected")
 
@@ -58,6 +63,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         try:
             value = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
+            members = _with_any_numbers(body)
+            if members is not None:
+                return members
             found = self._nature(body.lstrip())
         else:
             if isinstance(value, dict):
@@ -65,14 +73,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             found = "JSON that is not an object"
         raise TokenResponseError(f"{self.host} answered {self.status} with {found} where a {what} was expected")
 
-    @property
-    def retry_after(self) -> float | None:
-        """Return the seconds that Retry-After asks for (RFC 9110 §10.2.3), None where it is absent or nonsense."""
-        value = self.headers.get("retry-after", "").strip()
-        if value.isascii() and value.isdigit():
-            return float(value[:9])
-        then = http_date(value)
-        return None if then is None else max(0.0, then - (self.date or self.received_at))
+    def wait(self, *, skew: float = 0.0, limited: bool) -> float | None:
+        """Return the seconds that this answer asks to wait, None where it does not say, or nothing sensible.
+
+        ``skew`` is how far the server's clock is ahead of ours, for an answer that does not tell. ``limited``: it is a
+        rate limit, whose own headers count, too.
+        """
+        there = self.received_at + skew if self.date is None else self.date
+        return seconds_to_wait(self.headers, there=there, limited=limited)
 
     @property
     def date(self) -> float | None:
@@ -94,6 +102,31 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return "broken JSON" if body.startswith((b"{", b"[")) else "something that is not JSON"
 
 
+def _with_any_numbers(body: bytes) -> dict[str, object] | None:
+    """Return the JSON object in a body that only its numbers keep from being read; they become null.
+
+    1e400 and 5,000 digits are JSON, and NaN and Infinity are what some servers write: the tokens beside them are good,
+    and what was sent for them is spent. None for anything else that msgspec does not read.
+    """
+    import json  # 6 ms, and rarely
+
+    def number(digits: str) -> object:
+        return int(digits) if len(digits) < _DIGITS else None
+
+    def fraction(digits: str) -> object:
+        return value if isfinite(value := float(digits)) else None
+
+    try:
+        found = json.loads(body.decode(), parse_int=number, parse_float=fraction, parse_constant=lambda _: None)
+        msgspec.json.encode(found)  # it must hold nothing else that msgspec refuses: half a surrogate pair
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+_DIGITS = 18  # of a number that every reader takes
+
+
 def _form(body: bytes) -> dict[str, object] | None:
     """Return the members of a form, None for what is none: a name that is empty or comes twice, a broken escape."""
     from urllib.parse import unquote_to_bytes
@@ -113,13 +146,3 @@ def _form(body: bytes) -> dict[str, object] | None:
 
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-def http_date(value: str) -> float | None:
-    """Return seconds since the epoch for an HTTP date (RFC 9110 §5.6.7), None for anything else."""
-    from email.utils import parsedate_to_datetime  # requests needs email, too
-
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from credential_helper.errors import CredentialHelperError, TransportError
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.client_authentication import private_key_jwt
-from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, retry_after, verdict
+from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, verdict, wait_of
 from credential_helper.text import span
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def exchange(
         if reply.refuses_client and method == "private_key_jwt" and _clock_was_wrong(provider, believed):
             provider.note(f"this machine's clock is not that of {reply.answer.host}: its answer tells the time")
             reply = _send(provider, address, fields, method, grant_type)
-        wait = retry_after(provider, reply) if reply.answer.status in busy and reply.unavailable else None
+        wait = wait_of(provider, reply) if reply.answer.status in busy and reply.unavailable else None
         if wait is not None and wait <= LONGEST_WAIT:
             provider.note(f"{reply.answer.host} asks for a pause of {span(wait)}")
             provider.clock.sleep(wait)
@@ -138,6 +138,7 @@ def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], m
         address=address,
         grant_type=grant_type,
         meaning=lambda said: code_of(provider, said, grant_type),
+        scoped=any(name == "scope" for name, _ in sent) or bool(provider.scopes()),
     )
 
 

@@ -1,7 +1,8 @@
 """What an answer of an endpoint says, read once (RFC 6749 §5.2).
 
-- An answer is judged by its ``error``, also on a 200 (GitHub), and never by its status: Auth0 sends 403 for
-  authorization_pending and 429 for slow_down. Only an answer without an OAuth error is judged by its status.
+- An answer is judged by its ``error``, also on a 200 (GitHub), and not by its status: Auth0 sends 403 for
+  authorization_pending and 429 for slow_down. A 5xx comes first, because it says that the request was not judged; so
+  does the status of an answer without an OAuth error.
 - How a provider spells an error is data, in its row of providers.py.
 - What a provider says is quoted in one harmless line. Whatever secret we sent is cut out of it first: some providers
   repeat the request in error_description.
@@ -28,10 +29,9 @@ from credential_helper.errors import (
 from credential_helper.model import Secret
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.endpoints.redaction import without_secrets
-from credential_helper.oauth.endpoints.wording import sentence_and_hint
+from credential_helper.oauth.endpoints.wording import demand_in, sentence_and_hint
 from credential_helper.providers import PASSWORD_REALM, SPELLINGS
 from credential_helper.text import foreign, span
-from credential_helper.transport.answer import http_date
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -62,9 +62,11 @@ def refusal(
     sentence, as for ``request``.
     """
     code = code_of(provider, error, grant_type) if _CODE.fullmatch(error) else "invalid_request"
+    code = demand_in(code, description)
     said = [foreign(without_secrets(foreign(text, 4000), secrets), 300) for text in (error, description) if text]
     details = f" ({': '.join(said)})" if said else ""
-    sentence, hint = sentence_and_hint(provider, code, grant_type, client_authentication.methods(provider)[0])
+    method = client_authentication.methods(provider)[0]
+    sentence, hint = sentence_and_hint(provider, code, grant_type, method, scoped=bool(provider.scopes()))
     return Refusal(
         f"{provider.host} {sentence or refused}{details}",
         error=code,
@@ -143,11 +145,13 @@ class Reply:
         address: str,
         grant_type: str,
         meaning: Callable[[str], str],
+        scoped: bool = True,
     ) -> None:
-        """``meaning`` turns the provider's spelling of an error into the RFC's."""
+        """``meaning`` turns the provider's spelling of an error into the RFC's; ``scoped``: a scope was asked for."""
         self.answer = answer
         self.method = method  # of client authentication
         self.confidential = method != "none"  # the client proved who it is
+        self.scoped = scoped
         self.address = address
         self.body: dict[str, object] | None = None
         self.trouble: TokenResponseError | None = None
@@ -160,8 +164,12 @@ class Reply:
         self._secrets = (*secrets, *(value for value in own if isinstance(value, str)))
         self.said = self._error()  # the provider's spelling
         self.code = None if self.said is None else meaning(self.said)  # the RFC's
+        if self.code is not None:
+            self.code = demand_in(self.code, " ".join(self._words()))
+        if answer.status >= 500 and not self.unavailable and self.code not in PENDING:
+            self.code = None  # whatever it is called, the provider failed
         of_a_client = _OF_A_CLIENT_WITH.get(grant_type, _OF_A_CLIENT)
-        if self.confidential and answer.status == 401 and self.code in of_a_client:
+        if self.confidential and self.turned_away and self.code in of_a_client:
             self.code = "invalid_client"
 
     def spent_for(self, error: CredentialHelperError) -> CredentialHelperError:
@@ -198,6 +206,11 @@ class Reply:
         return self.code == "invalid_client"
 
     @property
+    def turned_away(self) -> bool:
+        """The status says that the client was not let in: a 401, or (Glewlwyd) a 403 without a word."""
+        return self.answer.status == 401 or (self.answer.status == 403 and not self.answer.body.strip())
+
+    @property
     def unavailable(self) -> bool:
         """The answer says nothing about the request: OAuth's word for that, or no OAuth error at all."""
         return self.code is None or self.code in _OUTAGES or self.code in _LIMITS
@@ -210,7 +223,7 @@ class Reply:
     @property
     def details(self) -> str:
         """What the provider said, in parentheses and harmless: ``(CODE: DESCRIPTION; request ID)``."""
-        said = [self._harmless(text) for text in self._words()]
+        said = [text for text in map(self._harmless, self._words()) if text]
         identifier = self._harmless(self._request_id(), limit=64)
         parts = [": ".join(said)] if said else []
         parts += [f"request {identifier}"] if identifier else []
@@ -252,15 +265,17 @@ def verdict(
     if success and not reply.strange and (reply.body is not None or not content):
         return None
     if status >= 500 or status in (408, 425):  # request timeout, too early: nobody has looked at the request
-        wait = retry_after(provider, reply)
+        wait = wait_of(provider, reply)
         later = f"; it asks to come back in {span(wait)}" if wait else ""
         return TransportError(f"{host} answered {status} {reply.phrase}".rstrip() + reply.details + later)
     if status == 404:
         path = foreign(urlsplit(reply.address).path)
         return TransportError(f"{host} answered 404: nothing is at {path}{reply.details}", stale_address=True)
     hint = None
-    if status == 401 and reply.confidential:
+    if reply.turned_away and reply.confidential:
         hint = client_authentication.hint(provider, reply.method) or _METHOD
+    elif reply.turned_away:
+        hint = sentence_and_hint(provider, "invalid_client", grant_type, reply.method)[1]
     if reply.trouble is not None and (success or reply.answer.body):
         return TokenResponseError(reply.trouble.sentence + reply.details, hint=reply.trouble.hint or hint)
     lacks = "with an error that is not OAuth's" if reply.strange else "without an OAuth error"
@@ -273,7 +288,7 @@ _METHOD = "check client_id, client_secret and client_authentication: only one me
 
 
 def _refusal(provider: Provider, reply: Reply, code: str, grant_type: str, refused: str) -> Refusal:
-    sentence, hint = sentence_and_hint(provider, code, grant_type, reply.method)
+    sentence, hint = sentence_and_hint(provider, code, grant_type, reply.method, scoped=reply.scoped)
     if reply.refuses_client:
         hint = client_authentication.hint(provider, reply.method) or hint
     return Refusal(
@@ -286,7 +301,7 @@ def _refusal(provider: Provider, reply: Reply, code: str, grant_type: str, refus
 
 
 def _too_many(provider: Provider, reply: Reply) -> RateLimited:
-    wait = retry_after(provider, reply)
+    wait = wait_of(provider, reply)
     when = f"; it asks to come back in {span(wait)}" if wait else ""
     return RateLimited(
         f"{reply.answer.host} gets too many requests{reply.details}{when}",
@@ -294,15 +309,6 @@ def _too_many(provider: Provider, reply: Reply) -> RateLimited:
     )
 
 
-def retry_after(provider: Provider, reply: Reply) -> float | None:
+def wait_of(provider: Provider, reply: Reply) -> float | None:
     """Return for how many seconds the provider asks us to wait; None: it does not say, or nothing sensible."""
-    headers = reply.answer.headers
-    there = provider.clock.now() + (provider.transport.skew or 0.0)  # dates are on the provider's clock
-    said = headers.get("retry-after", "")
-    if (seconds := number(said)) is not None and seconds >= 0:
-        return seconds
-    if (date := http_date(said)) is not None:
-        return max(0.0, date - there)
-    if (reset := number(headers.get("x-ratelimit-reset"))) is not None:
-        return max(0.0, reset - there if reset > 1e9 else reset)  # a date (Auth0, Okta, GitHub), or seconds
-    return None
+    return reply.answer.wait(skew=provider.transport.skew or 0.0, limited=reply.limited)

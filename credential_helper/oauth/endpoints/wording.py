@@ -5,6 +5,7 @@ What only one provider does is data, in its row of providers.py: where a person 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM
@@ -23,7 +24,18 @@ _SWITCHES = {
     PASSWORD_REALM: "Password",
 }
 
-NO_DPOP = "switch off DPoP (sender-constrained tokens) for this client"
+# What some providers demand of a client and nobody can do here, told in words beside a code that means anything
+# (oidc-provider: invalid_grant "DPoP proof JWT not provided").
+_DEMANDS = (
+    (re.compile(r"\bdpop\b", re.IGNORECASE), "invalid_dpop_proof"),
+    (re.compile(r"(?i:\bpushed[ _]authorization)|\bPAR\b"), "pushed_request_required"),
+    (re.compile(r"(?i:\brequest[ _]object\b|\bsigned request\b)|\bJAR\b"), "invalid_request_object"),
+    (re.compile(r"\bmutual[ -]?tls\b|\bmtls\b|\bclient certificate\b", re.IGNORECASE), "certificate_required"),
+)
+_MEANS_ANYTHING = frozenset({"invalid_request", "invalid_grant", "unauthorized_client", "invalid_token"})
+
+NO_DPOP = "switch off DPoP (sender-constrained tokens) for this client: dpop_bound_access_tokens"
+_DPOP = ("demands tokens that are bound to a key (DPoP, RFC 9449), which no tool can carry", NO_DPOP)
 
 _CREDENTIALS = ("refused the user name or password", "check account and password")
 _DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
@@ -31,8 +43,8 @@ _BLOCKED = ("refused this account", "the account is blocked: whoever looks after
 _ATTEMPTS = ("refused this account for a while", "too many wrong passwords were tried: wait, or have it unblocked")
 
 # (context, code) -> (predicate of the sentence, hint). The context is a grant type with a method of client
-# authentication, a method, a grant type, "confidential" or "public", or "", looked for in this order. An empty
-# predicate leaves the caller's.
+# authentication, a method, a grant type, "without a scope", "confidential" or "public", or "", looked for in this
+# order. An empty predicate leaves the caller's.
 _WORDS = {
     ("client_credentials private_key_jwt", "access_denied"): (
         "refused the client, or its right to this audience",
@@ -75,6 +87,8 @@ _WORDS = {
     ("", "device_flow_disabled"): ("", "switch on the device flow in the settings of this client"),
     ("", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
     ("", "invalid_scope"): ("", "check scope: this client may not ask for all of it"),
+    ("without a scope", "invalid_scope"): ("", 'give a scope: scope = "NAME" in the profile, or --scope NAME'),
+    ("refresh_token", "invalid_scope"): ("", "sign in again: what was granted may not be granted any more"),
     ("", "invalid_target"): (
         "",
         "check audience and resource: the provider must know them exactly as written",
@@ -88,16 +102,48 @@ _WORDS = {
     ("", "interaction_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "login_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
-    ("", "use_dpop_nonce"): ("", NO_DPOP),
-    ("", "invalid_dpop_proof"): ("", NO_DPOP),
+    ("", "use_dpop_nonce"): _DPOP,
+    ("", "invalid_dpop_proof"): _DPOP,
+    ("", "invalid_request_object"): (
+        "demands a signed request object (RFC 9101), which is not supported",
+        "switch off signed request objects for this client: require_signed_request_object, request_object_signing_alg",
+    ),
+    ("", "request_not_supported"): (
+        "takes no request object",
+        "take request out of parameters; a client that must send one cannot be used here",
+    ),
+    ("", "request_uri_not_supported"): (
+        "takes no request_uri",
+        "take request_uri out of parameters, and pushed_authorization_requests out of the profile",
+    ),
+    ("", "invalid_request_uri"): ("", "sign in again, and at once: the address is good for a short time, and once"),
+    ("", "pushed_request_required"): ("", "write pushed_authorization_requests = true into the profile"),
+    ("", "certificate_required"): (
+        "demands a client certificate (mutual TLS, RFC 8705), which is not supported",
+        "register this client with another method, without tls_client_certificate_bound_access_tokens",
+    ),
 }
 
 
-def sentence_and_hint(provider: Provider, code: str, grant_type: str, method: str) -> tuple[str, str | None]:
-    """Return the predicate of the sentence for an error, "" for the caller's, and the hint."""
+def demand_in(code: str, description: str) -> str:
+    """Return the code of what a provider demands, where it says so in words beside a code that means anything."""
+    if code not in _MEANS_ANYTHING:
+        return code
+    return next((meant for words, meant in _DEMANDS if words.search(description[:4000])), code)
+
+
+def sentence_and_hint(
+    provider: Provider, code: str, grant_type: str, method: str, *, scoped: bool = True
+) -> tuple[str, str | None]:
+    """Return the predicate of the sentence for an error, "" for the caller's, and the hint.
+
+    ``scoped``: the request asked for a scope.
+    """
     known = provider.known
     client = "public" if method == "none" else "confidential"
-    cases = [(context, code) for context in (f"{grant_type} {method}", method, grant_type, client, "")]
+    scope = () if scoped else ("without a scope",)
+    contexts = (f"{grant_type} {method}", method, grant_type, *scope, client, "")
+    cases = [(context, code) for context in contexts]
     sentence, hint = next((_WORDS[case] for case in cases if case in _WORDS), ("", None))
     place = next((known.places[case] for case in cases if case in known.places), None)
     if hint is not None:

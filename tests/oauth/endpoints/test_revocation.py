@@ -95,7 +95,7 @@ def test_c30_a_longer_retry_after_is_told(hostile: HostileProvider, clock: FakeC
 
 def test_c31_unsupported_token_type_is_tolerated(hostile: HostileProvider, clock: FakeClock) -> None:
     notes: list[str] = []
-    hostile.script("/revoke", oauth_error("unsupported_token_type", 503))
+    hostile.script("/revoke", oauth_error("unsupported_token_type", 400))
     assert revoke(provider_at(hostile, clock, notes=notes)) is False
     assert notes == [f"{hostile.host} does not revoke tokens of the kind refresh_token"]
 

@@ -1,0 +1,83 @@
+"""When a server wants to be asked again."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+
+from credential_helper.transport import waits
+
+NOW = 1_900_000_000.0
+
+
+def asked(*, limited: bool = True, **headers: str) -> float | None:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return waits.seconds_to_wait(named, there=NOW, limited=limited)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("47", 47.0),
+        (" 47 ", 47.0),
+        ("0", 0.0),
+        ("1.5", 1.5),
+        ("47, 47", 47.0),
+        (formatdate(NOW + 47, usegmt=True), 47.0),
+        (formatdate(NOW - 47, usegmt=True), 0.0),
+        ("9" * 15, waits.LONGEST),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", waits.LONGEST),
+        ("9" * 16, None),
+        ("9" * 100_000, None),
+        ("-7", None),
+        ("1e3", None),
+        ("nan", None),
+        ("inf", None),
+        ("true", None),
+        ("soon", None),
+        ("\u0665", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert asked(retry_after=value) == seconds
+    assert asked(limited=False, retry_after=value) == seconds
+
+
+@pytest.mark.parametrize(
+    "name", ["ratelimit_reset", "x_ratelimit_reset", "x_rate_limit_reset", "x_ratelimit_reset_after"]
+)
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("47", 47.0),
+        (f"{NOW + 47:.0f}", 47.0),
+        (f"{NOW + 47:.2f}", 47.0),
+        (f"{(NOW + 47) * 1000:.0f}", 47.0),
+        (f"{NOW - 47:.0f}", 0.0),
+        (formatdate(NOW + 47, usegmt=True), 47.0),
+        ("47;w=60", 47.0),
+        ("999999999", waits.LONGEST),
+        ("999999999999999", waits.LONGEST),
+        ("1e400", None),
+        ("Infinity", None),
+        ("-47", None),
+    ],
+)
+def test_the_end_of_a_rate_limit(name: str, value: str, seconds: float | None) -> None:
+    headers = {name.replace("_", "-"): value}
+    assert waits.seconds_to_wait(headers, there=NOW, limited=True) == seconds
+    assert waits.seconds_to_wait(headers, there=NOW, limited=False) is None
+
+
+@pytest.mark.parametrize("value", ['"default";r=0;t=47', "limit=100, remaining=0, reset=47", 'default;t=47, "b";t=9'])
+def test_the_end_of_a_rate_limit_in_one_structured_header(value: str) -> None:
+    assert asked(ratelimit=value) == 47.0
+    assert asked(limited=False, ratelimit=value) is None
+
+
+def test_retry_after_comes_first_and_nonsense_is_passed_over() -> None:
+    assert asked(retry_after="3", x_rate_limit_reset="47") == 3.0
+    assert asked(retry_after="soon", ratelimit_reset="x", x_rate_limit_reset="47") == 47.0
+    assert asked() is None
