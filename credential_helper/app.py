@@ -13,6 +13,7 @@ from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
+from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
@@ -23,6 +24,7 @@ from credential_helper.system.caller import Caller
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
 from credential_helper.terminal.terminal import Terminal
+from credential_helper.tools import Tool
 
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
@@ -40,6 +42,7 @@ class App:
         self.state = State(places.state_directory(environ))
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, Secret] = {}
+        self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
         self.configure()
 
@@ -69,6 +72,24 @@ class App:
     def note(self, line: str) -> None:
         """Tell a step under --verbose."""
         self.terminal.note(line)
+
+    def owners(self, flags: Mapping[str, object]) -> Owners:
+        """Return who owns which host, found out once per run; a run has one command line."""
+        if self._owners is None:
+            self._owners = Owners(flags, self.environ, note=self.note)
+        return self._owners
+
+    def tell_troubles(self, tool: Tool, flags: Mapping[str, object], *, always: bool = False) -> None:
+        """Tell what spoils the lists for a tool, where nobody's host was asked for: it stops nothing.
+
+        A person reads it where stderr is a terminal, everybody else under --verbose; ``always``: the tool fails anyway,
+        and shows stderr.
+        """
+        for error in self.owners(flags).troubles(tool):
+            if always or os.isatty(2):
+                self.terminal.warn(error.sentence, hint=error.hint)
+            else:
+                self.note(error.sentence)
 
     def keyring(self, profile: Profile | None = None) -> Keyring:
         """Return the keyring that a profile means."""

@@ -38,6 +38,7 @@ class CredentialHelperError(Exception):
         self.silent = False  # True: this sentence was said to the same caller a moment ago
         self.status: int | None = None  # HTTP's, of the answer that says so; None: there is none
         self.refresh_token: Any = None  # a new one (Secret) in an answer that is no good otherwise: keep it first
+        self.also: list[CredentialHelperError] = []  # what else is wrong in the same file, to be told with it
 
 
 class RememberedError(CredentialHelperError):
@@ -154,6 +155,14 @@ class ConfigurationError(CredentialHelperError):
     """A config file, a variable or a flag names something impossible."""
 
     exit_code = 78
+
+
+def raise_all(errors: "list[CredentialHelperError]") -> None:
+    """Raise the first of several mistakes, the others told with it; nothing where there are none."""
+    if errors:
+        first, *others = errors
+        first.also = [*first.also, *others]
+        raise first
 
 
 @contextmanager

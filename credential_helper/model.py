@@ -133,7 +133,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one provider, one client and one kind of token; whole from one place (file, or flags)."""
 
-    name: str  # the table's name, or HOST/8 HEX DIGITS for an ad-hoc profile
+    name: str  # the table's name, or HOST/CLIENT_ID for an ad-hoc profile
     ad_hoc: bool = False
     issuer: str
     client_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -88,7 +89,12 @@ def test_a_key_needs_no_config_file(run: Runner, oidc: OidcProvider, home: dict[
     register(oidc, MACHINE, key)
     flags = ["--issuer", oidc.issuer, "--client-id", MACHINE, "--flow", "client-credentials", "--audience", AUDIENCE]
     if source == "flag":
-        flags += ["--private-key-file", keep(home, written(key)), "--private-key-kid", "k1"]
+        path = keep(home, written(key))
+        config = Path(home["HOME"], "config.toml")
+        config.write_text(f'secret_files = ["{home["HOME"]}"]')
+        config.chmod(0o600)
+        home["CREDENTIAL_HELPER_CONFIG"] = str(config)
+        flags += ["--private-key-file", path, "--private-key-kid", "k1"]
     else:
         home["CREDENTIAL_HELPER_PRIVATE_KEY"] = written(key)
     token_of(run("token", *flags))

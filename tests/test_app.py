@@ -73,7 +73,7 @@ def chosen(environ: dict[str, str], words: list[str], request: Request | None = 
             ["token", *AD_HOC, "--token-endpoint", "https://idp.example.com/t?a=b", "--jwks-uri", "https://k.test/"],
             None,
         ),
-        (["token", *AD_HOC, "--flow", "client_credentials", "--client-secret-env", "OTHER"], None),
+        (["token", *AD_HOC, "--flow", "client_credentials", "--client-secret-env", "CREDENTIAL_HELPER_OTHER"], None),
     ],
 )
 def test_a_hint_that_is_pasted_makes_exactly_that_session(

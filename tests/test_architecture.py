@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli", "replies"},
     "answers": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "tools", "urls"},
-    "app": {"__init__", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
+    "app": {"__init__", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
     "commands": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},

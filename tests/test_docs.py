@@ -19,7 +19,8 @@ import pytest
 from credential_helper import cli, errors, model, places, providers, tools
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
-from credential_helper.profiles.configuration import TOP_LEVEL, load
+from credential_helper.profiles.configuration import load
+from credential_helper.profiles.elsewhere import TOP_LEVEL
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
 from credential_helper.tools import kubectl, own_json, wire

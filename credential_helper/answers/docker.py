@@ -21,7 +21,6 @@ from credential_helper.app import App, write
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Listed, Profile, Secret, session_id
-from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
@@ -80,7 +79,8 @@ def _get(call: Call) -> int:
     server = docker.read_server(data)
     found = _profile_of(call.app, server)
     if found is None:
-        return _get_stored(call.app, server)
+        call.app.tell_troubles(TOOLS["docker"], {})
+        return _get_stored(call, server)
     chosen, entry = found
 
     def render(credential: Credential, _now: float) -> bytes:
@@ -94,14 +94,24 @@ def _get(call: Call) -> int:
         raise
 
 
-def _get_stored(app: App, server: str) -> int:
+def _get_stored(call: Call, server: str) -> int:
+    """Answer a stored password. What goes wrong is told, and docker goes on without: the server is not ours."""
+    try:
+        found = _stored(call.app, server)
+    except CredentialHelperError as error:
+        return _declined(call, error, *docker.decline(None))
+    if found is None:
+        return _said(*docker.decline(None))
+    secret = call.app.shown(Secret(found.get("password", "")))
+    return _said(docker.render(server, found.get("username", ""), secret), 0)
+
+
+def _stored(app: App, server: str) -> dict[str, str] | None:
     passwords = docker_passwords(app)
-    for key in _stored_keys(passwords, server) if passwords is not None else ():
-        found = passwords.get(DOCKER, {"server": key}) if passwords is not None else None
-        if found is not None:
-            secret = app.shown(Secret(found.get("password", "")))
-            return _said(docker.render(server, found.get("username", ""), secret), 0)
-    return _said(*docker.decline(None))
+    if passwords is None:
+        return None
+    found = (passwords.get(DOCKER, {"server": key}) for key in _stored_keys(passwords, server))
+    return next((one for one in found if one is not None), None)
 
 
 def _store(call: Call) -> int:
@@ -113,6 +123,7 @@ def _store(call: Call) -> int:
         server = foreign(given.server, 200)
         app.terminal.say(f"{PROGRAM}: nothing is stored for {server}: profile {foreign(name)} signs in to it")
         return 0
+    app.tell_troubles(TOOLS["docker"], {})
     passwords = docker_passwords(app)
     if passwords is None:
         raise ConfigurationError(
@@ -144,11 +155,11 @@ ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "li
 
 
 def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
-    """Return the profile that lists a server, and how; None: not a profile's. Raises ConfigurationError."""
+    """Return the profile that lists a server, and how; None: not a profile's. Raises what is wrong with that one."""
     request = docker.request(server)
     found: list[tuple[Chosen, Listed]] = []
     for spelling in docker.spellings(server):
-        match = choose_listed(TOOLS["docker"], urls.parse_server(spelling), request, {}, app.environ, note=app.note)
+        match = app.owners({}).choose(TOOLS["docker"], urls.parse_server(spelling), request)
         if match is not None:
             found.append(match)
     names = {chosen.profile.name for chosen, _ in found}

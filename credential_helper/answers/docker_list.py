@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import msgspec
 
 from credential_helper import places, replies, urls
 from credential_helper.answers.call import Call
-from credential_helper.answers.stored_passwords import DOCKER, docker_configuration, docker_passwords
+from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import Identity, Listed, Profile, session_id
-from credential_helper.profiles.choose import choose
-from credential_helper.profiles.configuration import Configuration
+from credential_helper.profiles.ad_hoc import ad_hoc_profile
+from credential_helper.profiles.configuration import Claim, Configuration
 from credential_helper.profiles.matching import longest_match
 from credential_helper.replies.keep import keep
 from credential_helper.stores.passwords import INDEX, Passwords
@@ -26,38 +25,35 @@ from credential_helper.tools import TOOLS, docker
 def answer_list(call: Call) -> int:
     """Answer user names by server; stdin is docker's word "unused", and is not read."""
     app = call.app
-    configuration = docker_configuration(app)
-    passwords = docker_passwords(app, configuration)
-    entries = list(_entries(app, configuration))
-    servers = _stored_servers(passwords, [entry for _, entry in entries]) if passwords is not None else {}
+    owners = app.owners({})
+    claims = owners.claims(TOOLS["docker"])
+    passwords = docker_passwords(app)
+    servers = _stored_servers(passwords, [claim.url for claim in claims]) if passwords is not None else {}
     seen = {INDEX: passwords.seen} if passwords is not None else {}  # the stamps of all that is read
     until = float("inf")
-    for find_profile, entry in entries:
+    for claim in claims:
         try:
-            reached = _without_a_person(app, _with_entry(find_profile(), entry), seen)
+            profile, entry = _profile_of(app, claim)
+            reached = _without_a_person(app, _with_entry(profile, entry), seen)
             if reached is not None:
                 servers[docker.key_of(entry)] = docker.username_of(entry, reached[0])
                 until = min(until, reached[1])
         except CredentialHelperError as error:  # of this server alone: its ``get`` says why
-            app.note(f"{docker.key_of(entry)} is not listed: {error.sentence}")
+            app.note(f"{docker.key_of(Listed(url=claim.url))} is not listed: {error.sentence}")
+    app.tell_troubles(TOOLS["docker"], {})
     answer = docker.render_list(servers)
     write(answer)
-    _keep_list(call, answer, until, seen, configuration)
+    _keep_list(call, answer, until, seen, owners.configuration)
     return 0
 
 
-def _entries(app: App, configuration: Configuration | None) -> Iterator[tuple[Callable[[], Profile], Listed]]:
-    """Yield every server that is listed, and what parses and returns its profile."""
-    if configuration is None:
-        profile = choose(docker.request(), {}, app.environ, note=app.note).profile
-        yield from ((lambda: profile, entry) for entry in profile.lists("docker"))
-        return
-    only = app.environ.get("CREDENTIAL_HELPER_PROFILE") or None
-    if only is not None:
-        configuration.table(only, "CREDENTIAL_HELPER_PROFILE")
-    for name, entry in configuration.entries(TOOLS["docker"]):
-        if only in (None, name):
-            yield partial(configuration.profile, name), entry
+def _profile_of(app: App, claim: Claim) -> tuple[Profile, Listed]:
+    """Return the profile that lists a server, and how. Raises what is wrong with it."""
+    owners = app.owners({})
+    if owners.configuration is not None:
+        return owners.profile_of(TOOLS["docker"], claim)
+    profile = ad_hoc_profile(docker.request(), {}, app.environ).profile
+    return profile, next(entry for entry in profile.lists("docker") if entry.url == claim.url)
 
 
 def _with_entry(profile: Profile, entry: Listed) -> Profile:
@@ -89,9 +85,8 @@ def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple
     return session.identity, float("inf") if token.expires_at is None else token.expires_at
 
 
-def _stored_servers(passwords: Passwords, entries: Sequence[Listed]) -> dict[str, str]:
+def _stored_servers(passwords: Passwords, listed: Sequence[str]) -> dict[str, str]:
     """Return the user names of all that is stored, without the servers that a profile lists: theirs is not answered."""
-    listed = [entry.url for entry in entries]
     names = {urls.parse_url(server).host for server in listed}
 
     def ours(server: str) -> bool:

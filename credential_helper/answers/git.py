@@ -26,7 +26,6 @@ from credential_helper.broker.errand import Obtained
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Listed, session_id
-from credential_helper.profiles.choose import choose_listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.settings import Given
@@ -93,6 +92,7 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Return a profile's token, a stored password, or silence. Any error but UsageError may come: it is ours."""
     found = _choose(app, given, message)
     if found is None:
+        app.tell_troubles(TOOLS["git"], given)
         return _get_stored(app, given, message)
     chosen, entry = found
     with errors.of_profile(chosen.profile.name):
@@ -112,7 +112,7 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
 def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, Listed] | None:
     if not message.named:
         return None
-    return choose_listed(TOOLS["git"], url_of(message), git.request(message), given, app.environ, note=app.note)
+    return app.owners(given).choose(TOOLS["git"], url_of(message), git.request(message))
 
 
 def _git_version(app: App, chosen: Chosen) -> git.Version | None:

@@ -18,7 +18,7 @@ from credential_helper.app import write
 from credential_helper.broker.errand import Obtained
 from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.model import Credential, Request
-from credential_helper.profiles.choose import choose, choose_listed
+from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
@@ -76,6 +76,7 @@ def serve(call: Call, row: Tool, tool: contract.Tool, asked: Asked, flags: Mappi
     chosen = _chosen(call, row, exchange, flags)
     if chosen is None:
         problem = contract.not_mine(tool, row.hosts.key if row.hosts is not None else "", exchange)
+        call.app.tell_troubles(row, flags, always=problem is not None)
         if problem is not None:
             raise problem
         return 0
@@ -90,13 +91,13 @@ def _chosen(call: Call, row: Tool, exchange: Exchange, flags: Mapping[str, objec
     if hosts is None or hosts.restricts:
         chosen = choose(request, flags, app.environ, note=app.note)
         if hosts is not None:
-            serves(chosen.profile, hosts.key, request.target)
+            serves(chosen, hosts.key, request.target)
         return chosen
     try:
         url = parse_url(exchange.url or "")
     except ValueError:
         return None
-    found = choose_listed(row, url, request, flags, app.environ, note=app.note)
+    found = app.owners(flags).choose(row, url, request)
     return None if found is None else found[0]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from credential_helper import PROGRAM
 from credential_helper.answers.call import Call
 from credential_helper.answers.plain import deliver
@@ -18,4 +20,6 @@ def answer(call: Call, row: Tool, given: Given) -> int:  # noqa: ARG001 - as eve
         given = by_position(given, str(name))
     request = Request(tool=PROGRAM)
     chosen = choose(request, given, call.app.environ, note=call.app.note)
+    for remark in chosen.remarks:
+        call.app.terminal.warn(remark) if os.isatty(2) else call.app.note(remark)
     return deliver(call, b"", chosen, request, lambda c, _now: token_text(c).encode() + b"\n")

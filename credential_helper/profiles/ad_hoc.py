@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import msgspec
 
 from credential_helper import urls
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.model import Request, session_id
-from credential_helper.profiles import settings
+from credential_helper.model import Listed, Request
+from credential_helper.profiles import leave, settings
 from credential_helper.profiles.assembly import assemble
 from credential_helper.profiles.chosen import Chosen, with_request
+from credential_helper.profiles.configuration import read
 from credential_helper.profiles.inputs import from_flags, from_variables
+from credential_helper.profiles.remarks import remarks_on
 from credential_helper.profiles.written import Written
+from credential_helper.text import foreign
+from credential_helper.tools import LISTED, Tool
 
 
 def ad_hoc_only(given: Mapping[str, Written]) -> Iterator[Written]:
@@ -22,9 +27,13 @@ def ad_hoc_only(given: Mapping[str, Written]) -> Iterator[Written]:
 
 
 def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mapping[str, str]) -> Chosen:
-    """Return the profile that flags, then variables make; it is named after its issuer's host and its session."""
-    given = from_flags(flags, environ)
-    values = from_variables(environ)
+    """Return the profile that flags, then variables make; it is named after its issuer's host and its client."""
+    refuses = leave.of_command_line(flags, environ, lambda: read(environ).secret_files)
+    given = from_flags(flags, environ, refuses)
+    values = from_variables(environ, refuses)
+    if leave.of_another_issuer(flags, environ):  # whom they ask, and with what, is said of that one
+        values = {key: written for key, written in values.items() if not settings.by_key(key).fixed and "." not in key}
+    lists = {} if leave.made_by_flags(flags) else {key: given.pop(key) for key in LISTED if key in given}
     for secret in settings.SECRETS:  # a source by flag replaces one by variable
         sources = {f"{secret}.{kind}" for kind in settings.KINDS}
         if sources & given.keys():
@@ -42,8 +51,31 @@ def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mappi
         raise error
     assert profile is not None
     profile = with_request(profile, request)
-    name = f"{urls.parse_url(profile.issuer).authority}/{session_id(profile)[:8]}"
+    name = f"{urls.parse_url(profile.issuer).authority}/{foreign(profile.client_id, 40)}"
     key = None if profile.private_key is None else profile.private_key.source
-    read = (profile.client_secret, key, profile.password)
-    hidden = frozenset(name for source in read if source is not None and source.kind == "env" for name in source.value)
-    return Chosen(profile=msgspec.structs.replace(profile, name=name), hidden=hidden)
+    given_by = (profile.client_secret, key, profile.password)
+    hidden = frozenset(
+        name for source in given_by if source is not None and source.kind == "env" for name in source.value
+    )
+    return Chosen(
+        profile=msgspec.structs.replace(profile, name=name),
+        hidden=hidden,
+        remarks=remarks_on(None, environ, hidden),
+        narrowed=narrowed_by(lists),
+    )
+
+
+def list_of(tool: Tool, flags: Mapping[str, object], environ: Mapping[str, str]) -> list[object]:
+    """Return what an ad-hoc profile lists for a tool, as it was written; nothing else of it is judged."""
+    assert tool.hosts is not None
+    key = tool.hosts.key
+    listed = flags.get(key) if leave.made_by_flags(flags) else None
+    if listed is None:
+        return list(environ.get(settings.BY_NAME[key].variable or "", "").split())
+    return listed if isinstance(listed, list) else [listed]
+
+
+def narrowed_by(lists: Mapping[str, Written]) -> dict[str, tuple[str, ...]]:
+    """Return the URLs that flags leave of what a profile lists, by its keys. Raises UsageError, ConfigurationError."""
+    parsed = {key: cast(tuple[Listed, ...], settings.BY_NAME[key].parse(one)) for key, one in lists.items()}
+    return {key: tuple(entry.url for entry in entries) for key, entries in parsed.items()}

@@ -40,7 +40,8 @@ def assemble(
     known = providers.PROVIDERS.get(judged.get("provider", ""))
     if known is not None and known.issuer is not None and "issuer" not in values:
         judged["issuer"] = known.issuer
-    errors += [absent(BY_NAME[key]) for key in ("issuer", "client_id") if key not in values and key not in judged]
+    needed = ("client_id",) if "provider" in values and "provider" not in judged else ("issuer", "client_id")
+    errors += [absent(BY_NAME[key]) for key in needed if key not in values and key not in judged]
     errors = errors or list(_contradictions(judged, values))
     if errors:
         return None, errors

@@ -6,8 +6,7 @@
   An *issuer* (``--issuer``, ``CREDENTIAL_HELPER_ISSUER``, or a provider with one public service) makes an ad-hoc
   profile of flags, then variables; no file is read.
 - Audience, resource, scope and token: the request first, then flags, then the profile.
-- git and docker are served only for hosts that a profile lists; anything else is "not mine", never the default profile.
-  A profile that is named narrows this to its own hosts.
+- Hosts are served only where a profile lists them, and never by the default profile: see ``ownership``.
 """
 
 from __future__ import annotations
@@ -19,16 +18,14 @@ from credential_helper import PROGRAM
 from credential_helper.errors import ConfigurationError, UsageError
 from credential_helper.model import Listed, Request
 from credential_helper.profiles import parse, settings
-from credential_helper.profiles.ad_hoc import ad_hoc_only, ad_hoc_profile
+from credential_helper.profiles.ad_hoc import ad_hoc_only, ad_hoc_profile, narrowed_by
 from credential_helper.profiles.chosen import Chosen, as_written, with_request
 from credential_helper.profiles.configuration import Configuration, load
-from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.inputs import from_flags, from_variables
-from credential_helper.profiles.matching import longest_entry
+from credential_helper.profiles.remarks import remarks_on
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.text import Note, foreign, silent
-from credential_helper.tools import Tool
-from credential_helper.urls import Url
+from credential_helper.tools import LISTED
 
 # What names a profile, or makes one, and its variable.
 _NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issuer", "provider")}
@@ -37,11 +34,11 @@ _BY_POSITION = "by position"  # among the flags: the profile was named as an arg
 
 
 def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent) -> Chosen:
-    """Return the profile that serves a request which names no host of git's or docker's.
+    """Return the profile that serves a request whose tool names no host.
 
     ``flags`` are those that were given, by setting name. Raises UsageError, ProtocolError, ConfigurationError.
     """
-    how, name, named_by = _selected(request, flags, environ)
+    how, name, named_by = selected(request, flags, environ)
     if how == "issuer":
         return ad_hoc_profile(request, flags, environ)
     configuration = load(environ, note=note)
@@ -49,48 +46,10 @@ def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, 
         configuration.table(name, named_by)
     elif configuration.default_name() is None:
         _check_leftovers(configuration, flags, environ)
-    return _named(configuration, name or configuration.default(), request, flags, environ)
+    return named(configuration, name or configuration.default(), request, flags, environ)
 
 
-def choose_listed(
-    tool: Tool,
-    asked: Url | None,
-    request: Request,
-    flags: Mapping[str, object],
-    environ: Mapping[str, str],
-    *,
-    note: Note = silent,
-) -> tuple[Chosen, Listed] | None:
-    """Return the profile that lists what a tool asks for, and how; None: not mine. Raises as ``choose`` does.
-
-    ``asked`` None: what it asks for is no address.
-    """
-    assert tool.hosts is not None
-    key = tool.hosts.key
-    how, name, named_by = _selected(request, flags, environ)
-    if asked is None:
-        return None
-    if how == "issuer":
-        chosen = ad_hoc_profile(request, flags, environ)
-        found = longest_entry([("", entry) for entry in chosen.profile.lists(key)], asked, note)
-        return None if found is None else (chosen, found[1])
-    configuration = load(environ, note=note)
-    entries = configuration.entries(tool)
-    if how == "profile":
-        configuration.table(name, named_by)
-        entries = [(lister, entry) for lister, entry in entries if lister == name]
-    if key in flags:  # the list of the one profile that is named; without a name there is none to change
-        if how == "default":
-            raise UsageError(f"--{key} needs --profile or --issuer")
-        entries = [(name, entry) for entry in parser_of(tool.hosts)(from_flags(flags, environ)[key])]
-    found = longest_entry(entries, asked, note)
-    if found is None:
-        return None
-    name, entry = found
-    return _named(configuration, name, request, flags, environ, entry), entry
-
-
-def _selected(
+def selected(
     request: Request, flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[Literal["profile", "issuer", "default"], str, str]:
     """Say what names the profile, then its name and where that was said (both empty where it is none).
@@ -132,7 +91,7 @@ def _check_leftovers(configuration: Configuration, flags: Mapping[str, object], 
 
 def is_ad_hoc(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
     """Say whether flags and variables make the profile, so that no file is read. Raises as ``choose`` does."""
-    return _selected(Request(tool=PROGRAM), flags, environ)[0] == "issuer"
+    return selected(Request(tool=PROGRAM), flags, environ)[0] == "issuer"
 
 
 def _spelled(key: str, flags: Mapping[str, object]) -> str:
@@ -156,7 +115,7 @@ def each_by_position(given: Mapping[str, object]) -> Iterator[dict[str, object]]
         yield flags
 
 
-def _named(
+def named(
     configuration: Configuration,
     name: str,
     request: Request,
@@ -172,9 +131,16 @@ def _named(
                 f"{written.where} cannot change profile {foreign(name)}: who is asked, and with what, is written there",
                 hint="give --issuer, and what else it needs, instead of a profile",
             )
+    lists = {key: given.pop(key) for key in LISTED if key in given}
     laid_over = {**_of_entry(configuration, name, entry), **given}
     profile = with_request(configuration.profile(name, laid_over), request)
-    return Chosen(profile=profile, files=configuration.files, hidden=configuration.hidden)
+    return Chosen(
+        profile=profile,
+        files=configuration.files,
+        hidden=configuration.hidden,
+        remarks=remarks_on(configuration, environ),
+        narrowed=narrowed_by(lists),
+    )
 
 
 def _of_entry(configuration: Configuration, name: str, entry: Listed | None) -> dict[str, Written]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from credential_helper.model import Profile, Request
@@ -16,6 +18,8 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     files: tuple[ConfigFile, ...] = ()  # looked for; empty for an ad-hoc profile
     hidden: frozenset[str] = frozenset()  # the variables that hold secrets, for children.run and read_secret
+    remarks: tuple[str, ...] = ()  # what stops nothing and may be a mistake, for whoever types a command
+    narrowed: Mapping[str, tuple[str, ...]] = {}  # what flags leave of the profile's lists, by their keys
 
 
 def with_request(profile: Profile, request: Request) -> Profile:

@@ -1,6 +1,8 @@
 """One config file: found, judged safe, read through one descriptor, decoded.
 
-- It belongs to the user or root and is writable by nobody else; a symlink to such a file is fine.
+- It belongs to the user or root and is writable by nobody else; a symlink to such a file is fine. A group that has no
+  other member is nobody else: with umask 002, the default of Ubuntu and Fedora, files are writable by it.
+- Below sudo, a file of whoever typed it is passed over: what it names would be read, and run, as root.
 - Its stamp is taken by fstat of the descriptor that is read, before the first byte.
 - What is wrong in it is said with the file, the line and a sentence, never with what stands there: it may be a secret.
 """
@@ -9,8 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +22,10 @@ from credential_helper import places
 from credential_helper.errors import ConfigurationError
 from credential_helper.profiles.written import SINGLE_QUOTES, FileKind
 from credential_helper.text import foreign
+
+if TYPE_CHECKING:
+    from grp import struct_group
+    from pwd import struct_passwd
 
 LIMIT = 1 << 20  # bytes
 
@@ -28,6 +36,10 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     stamp: str  # places.stamp of the descriptor that was read, places.ABSENT if there is none
     place: FileKind
+
+
+class PassedOver(ConfigurationError):
+    """The file belongs to the person behind sudo: nothing is wrong with it, and nothing of it counts."""
 
 
 def read_bytes(path: str, limit: int) -> tuple[bytes, os.stat_result]:
@@ -58,8 +70,17 @@ def reason(error: OSError | ValueError) -> str:
     return str(error)
 
 
-def read(place: FileKind, path: str) -> tuple[ConfigFile, dict[str, Any] | None]:
-    """Return a config file and its document; None where there is no such file. Raises ConfigurationError."""
+class Found(NamedTuple):
+    """A config file as it was read."""
+
+    file: ConfigFile
+    text: str
+    document: dict[str, Any]
+    status: os.stat_result
+
+
+def read(place: FileKind, path: str, environ: Mapping[str, str]) -> Found | None:
+    """Return a config file; None where there is no such file. Raises ConfigurationError, PassedOver."""
     shown = foreign(path)
     if not os.path.isabs(path):
         raise ConfigurationError("CREDENTIAL_HELPER_CONFIG: expected an absolute path or ~/…")
@@ -68,18 +89,62 @@ def read(place: FileKind, path: str) -> tuple[ConfigFile, dict[str, Any] | None]
     except (FileNotFoundError, NotADirectoryError):
         if place == "named":
             raise ConfigurationError(f"{shown}: there is no such file, and CREDENTIAL_HELPER_CONFIG names it") from None
-        return ConfigFile(path=path, stamp=places.ABSENT, place=place), None
+        return None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{shown}: {reason(error)}") from None
     if not places.ours(status) and status.st_uid != 0:
+        if environ.get("SUDO_UID") == str(status.st_uid):
+            raise PassedOver(
+                f"{shown}: is passed over, as it belongs to the person behind sudo",
+                hint="run it without sudo, or write the profile into the system's file",
+            )
         raise ConfigurationError(f"{shown}: belongs to somebody else", hint="a config file belongs to you or to root")
-    if places.writable_by_others(status):
-        raise ConfigurationError(f"{shown}: others may write to it", hint=f"chmod go-w {shown}")
-    return ConfigFile(path=path, stamp=places.stamp(status), place=place), decode(data, shown)
+    if others_may_write(path, status):
+        raise ConfigurationError(f"{shown}: others may write to it", hint=f"chmod go-w {shlex.quote(path)}")
+    text, document = decode(data, shown)
+    return Found(ConfigFile(path=path, stamp=places.stamp(status), place=place), text, document, status)
 
 
-def decode(data: bytes, shown: str) -> dict[str, Any]:
-    """Decode TOML. Raises ConfigurationError with the file's name as ``shown``."""
+def others_may_write(path: str, status: os.stat_result) -> bool:
+    """Say whether anybody but the file's owner and root may write to it: others, or whoever else is in its group.
+
+    Where an access control list stands behind the group's bit, that bit says nothing of whom the list names.
+    """
+    if not places.writable_by_others(status):
+        return False
+    return bool(status.st_mode & 0o002) or _has_acl(path) or not _is_private_group(status.st_gid, status.st_uid)
+
+
+def _has_acl(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except (OSError, AttributeError):  # there is none, or this system has other ones
+        return False
+
+
+def _is_private_group(gid: int, uid: int) -> bool:
+    """Say whether a group is its user's own: of his name, with nobody else in it, by either of the two databases.
+
+    The name counts because a directory service need not tell who else is in a group; one of a user's name is made for
+    that user alone (USERGROUPS_ENAB of login.defs).
+    """
+    import grp
+    import pwd
+
+    try:
+        return is_alone(pwd.getpwuid(uid), grp.getgrgid(gid), pwd.getpwall())
+    except (KeyError, OSError):
+        return False
+
+
+def is_alone(user: struct_passwd, group: struct_group, users: Iterable[struct_passwd]) -> bool:
+    """Say whether a user is the only one in a group of his name, whether it lists him or is his by his own entry."""
+    others = any(one.pw_gid == group.gr_gid and one.pw_uid != user.pw_uid for one in users)
+    return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name} and not others
+
+
+def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
+    """Decode TOML; return it as text, too. Raises ConfigurationError with the file's name as ``shown``."""
     import tomllib  # 11 ms, and only the slow path reads a config
 
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
@@ -90,7 +155,7 @@ def decode(data: bytes, shown: str) -> dict[str, Any]:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{shown}: line {line}: is not UTF-8", hint="save it as UTF-8") from None
     try:
-        return tomllib.loads(document)
+        return document, tomllib.loads(document)
     except RecursionError:
         raise ConfigurationError(f"{shown}: is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError is one; int() has a limit of its own

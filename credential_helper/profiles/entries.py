@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from credential_helper import urls
+from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Listed
 from credential_helper.profiles.parse import choice, http_url, scope, text
 from credential_helper.profiles.written import Written, check_keys, items_of, typed
@@ -30,7 +32,9 @@ def listed_url(written: Written) -> str:
 
 def _server(written: Written) -> str:
     value = text(written)
-    return listed_url(written if "://" in value else Written(f"https://{value}", written.where, written.origin))
+    return listed_url(
+        written if "://" in value else Written(f"https://{value}", written.where, written.origin, written.path)
+    )
 
 
 def parser_of(hosts: Hosts) -> Callable[[Written], tuple[Listed, ...]]:
@@ -44,6 +48,20 @@ def parser_of(hosts: Hosts) -> Callable[[Written], tuple[Listed, ...]]:
         return tuple(_entry(item, hosts, parsers) for item in items_of(written, what))
 
     return entries
+
+
+def urls_in(written: Written, hosts: Hosts) -> list[str]:
+    """Return every URL that can be read in the list of one tool; what is wrong beside it is its profile's to pay for.
+
+    One entry that stands where a list should is read, too: whose host it is, is plain.
+    """
+    parse_url = _parsers(hosts)[hosts.entry]
+    found: list[str] = []
+    for item in written.value if isinstance(written.value, list) else [written.value]:
+        value = item.get(hosts.entry) if isinstance(item, dict) else item
+        with contextlib.suppress(CredentialHelperError):
+            found.append(str(parse_url(Written(value, written.where, written.origin))))
+    return found
 
 
 def _parsers(hosts: Hosts) -> Mapping[str, Callable[[Written], object]]:

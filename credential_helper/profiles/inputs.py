@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from credential_helper import places
 from credential_helper.errors import CredentialHelperError
+from credential_helper.profiles import elsewhere
 from credential_helper.profiles.parse import write_instead
 from credential_helper.profiles.settings import PROFILE_KEYS, SECRETS, SETTINGS, TABLE_KEYS
-from credential_helper.profiles.written import Origin, Written, check_keys, typed
+from credential_helper.profiles.written import Origin, Refusal, Written, check_keys, typed
+
+Refuses = Callable[[str, str], Refusal | None]
+
+
+def refuses_nothing(_kind: str, _value: str) -> None:
+    """Read every source: what is given is not about secrets, or is not used."""
 
 
 def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHelperError]]:
     """Take a profile's table apart into settings; its unknown keys and odd tables are the errors."""
     table: dict[str, Any] = typed(written, dict[str, Any], "a table")
-    errors = check_keys(written, table, PROFILE_KEYS)
+    errors = check_keys(written, table, PROFILE_KEYS, elsewhere.of_a_profile)
     values: dict[str, Written] = {}
     for key, value in table.items():
         part = written.part(key, value)
@@ -44,16 +51,18 @@ def _inner_table(key: str, part: Written) -> dict[str, Any]:
     return inner
 
 
-def from_flags(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Written]:
-    """Return the settings that were given as flags, by setting name."""
-    origin = Origin(kind="flag", expand=lambda path: places.expand(path, environ))
+def from_flags(
+    flags: Mapping[str, object], environ: Mapping[str, str], refuses: Refuses = refuses_nothing
+) -> dict[str, Written]:
+    """Return the settings that were given as flags, by setting name; ``refuses`` says why a secret is not read."""
+    origin = Origin(kind="flag", expand=lambda path: places.expand(path, environ), refuses=refuses)
     given = {s.name: Written(flags[s.name], s.flag or s.name, origin) for s in SETTINGS if s.name in flags}
     return _parameters_apart(given)
 
 
-def from_variables(environ: Mapping[str, str]) -> dict[str, Written]:
+def from_variables(environ: Mapping[str, str], refuses: Refuses = refuses_nothing) -> dict[str, Written]:
     """Return the settings that CREDENTIAL_HELPER_… variables give to an ad-hoc profile; empty means unset."""
-    origin = Origin(kind="variable", expand=lambda path: places.expand(path, environ))
+    origin = Origin(kind="variable", expand=lambda path: places.expand(path, environ), refuses=refuses)
     given: dict[str, Written] = {}
     for setting in SETTINGS:
         value = environ.get(setting.variable, "") if setting.variable else ""

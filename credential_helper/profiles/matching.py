@@ -5,46 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from credential_helper.errors import AuthorizationError, of_profile
-from credential_helper.model import Listed, Profile
-from credential_helper.profiles.configuration import Configuration
-from credential_helper.text import Note, foreign, silent
-from credential_helper.tools import Tool
+from credential_helper.profiles.chosen import Chosen
+from credential_helper.text import foreign
 from credential_helper.urls import Url, parse_url, segments
 
 
-def match_listed(
-    configuration: Configuration, tool: Tool, asked: Url | None, *, note: Note = silent
-) -> tuple[Profile, Listed] | None:
-    """Return the profile that lists what a tool asks for, and how it does; None: not mine.
+def serves(chosen: Chosen, key: str, server: str | None) -> None:
+    """Refuse a server (spec.cluster.server) that the profile's list under ``key``, or a flag's beside it, leaves out.
 
-    Raises ConfigurationError when what is listed, or that profile, is wrong.
+    An empty list has all. Raises AuthorizationError; also when the server is not known.
     """
-    if asked is None:
-        return None
-    found = longest_entry(configuration.entries(tool), asked, note)
-    return None if found is None else (configuration.profile(found[0]), found[1])
+    for listed in ([entry.url for entry in chosen.profile.lists(key)], chosen.narrowed.get(key, ())):
+        if listed:
+            _serves(chosen.profile.name, listed, key, server)
 
 
-def longest_entry(entries: Sequence[tuple[str, Listed]], asked: Url, note: Note) -> tuple[str, Listed] | None:
-    """Return the entry with the longest path that serves a request, and its profile's name."""
-    addresses = [entry.url for _, entry in entries]
-    found = longest_match(addresses, asked)
-    if found is None and not asked.path:
-        for url in addresses:
-            if url.startswith(f"{asked.origin}/"):
-                note(f"{foreign(url)} is listed with a path, which git sends with credential.useHttpPath only")
-    return None if found is None else entries[found]
-
-
-def serves(profile: Profile, key: str, server: str | None) -> None:
-    """Refuse a server (spec.cluster.server) that the profile's list under ``key`` leaves out; an empty list has all.
-
-    Raises AuthorizationError; also when the server is not known.
-    """
-    listed = [entry.url for entry in profile.lists(key)]
-    if not listed:
-        return
-    with of_profile(profile.name):
+def _serves(name: str, listed: Sequence[str], key: str, server: str | None) -> None:
+    with of_profile(name):
         if server is None:
             raise AuthorizationError(
                 "the profile lists the clusters it serves, and kubectl does not say which one this is",

@@ -211,12 +211,12 @@ def source_env(written: Written) -> Source:
     """Return a variable as the source of a secret."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text(written)):  # not echoed: it may be the secret itself
         raise written.malformed("expected the name of a variable")
-    return Source(kind="env", value=(written.value,), origin=written.where)
+    return _allowed(written, Source(kind="env", value=(written.value,), origin=written.where))
 
 
 def source_file(written: Written) -> Source:
     """Return a file as the source of a secret."""
-    return Source(kind="file", value=(path(written),), origin=written.where)
+    return _allowed(written, Source(kind="file", value=(path(written),), origin=written.where))
 
 
 def source_command(written: Written) -> Source:
@@ -226,14 +226,22 @@ def source_command(written: Written) -> Source:
         raise written.malformed("found an empty list, expected a command and its words")
     if "/" in words[0] or os.sep in words[0]:
         words[0] = path(written.part(0, words[0]))
-    return Source(kind="command", value=tuple(words), origin=written.where)
+    return _allowed(written, Source(kind="command", value=tuple(words), origin=written.where))
 
 
 def source_keyring(written: Written) -> Source:
     """Return a name in the OS keyring, as ``secret set`` was given it, as the source of a secret."""
     if not re.fullmatch(SECRET_NAME, text(written)):  # not echoed: it may be the secret itself
         raise written.malformed("expected a name of up to 100 letters, digits, -, _ and .")
-    return Source(kind="keyring", value=(written.value,), origin=written.where)
+    return _allowed(written, Source(kind="keyring", value=(written.value,), origin=written.where))
+
+
+def _allowed(written: Written, source: Source) -> Source:
+    """Refuse a source that whoever wrote it here has no leave to name."""
+    refusal = written.origin.refuses(source.kind, source.value[0])
+    if refusal is not None:
+        raise written.impossible(refusal[0], hint=refusal[1])
+    return source
 
 
 def write_instead(name: str) -> str:

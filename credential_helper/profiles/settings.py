@@ -121,7 +121,6 @@ SETTINGS: tuple[Setting, ...] = (
         parse.redirect_uri,
         "URL",
         "where the browser brings its answer: http on loopback; without a port, any free one",
-        fixed=True,
     ),
     _setting("audience", parse.text, "API", "the API that the token is for (Auth0's identifier)"),
     _setting("resource", parse.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
@@ -261,3 +260,5 @@ def add_flags(
 
 
 Given = dict[str, object]  # the flags that were given, by setting name
+
+TYPED = "typed"  # among the flags: a person typed them at a terminal

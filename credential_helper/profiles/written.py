@@ -24,12 +24,18 @@ Kind = FileKind | Literal["flag", "variable", "request"]
 SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
 
 
+Refusal = tuple[str, str]  # a sentence, and what to do instead
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """A file, the flags, the variables or a request: what its values may do and which error they raise."""
 
     kind: Kind
     expand: Callable[[str], str | None] = lambda _: None  # places.expand; a repr must not show the environment in it
     folder: str | None = None  # what a relative path in a file is relative to
+    shown: str = ""  # the file, as it begins ``where``
+    line_of: Callable[[Sequence[str | int]], int | None] = lambda _path: None  # in that file
+    refuses: Callable[[str, str], Refusal | None] = lambda _kind, _value: None  # why a secret's source may not be read
     remark: Callable[[str], None] = lambda _: None  # takes what is only told: an unknown key in the system file
 
     @property
@@ -44,25 +50,37 @@ class Written(msgspec.Struct, frozen=True):
     value: Any
     where: str
     origin: Origin
+    path: tuple[str | int, ...] = ()  # the same as keys and indexes
 
     def __repr__(self) -> str:
         return f"<Written {self.where}>"  # the value may be a secret in the wrong place
 
     def part(self, key: str | int, value: object) -> Written:
         """Return what stands under a key, or at an index, of this table or list."""
+        path = (*self.path, key)
         if isinstance(key, int):
-            return Written(value, f"{self.where}[{key}]" if self.origin.is_file else self.where, self.origin)
-        return Written(value, f"{self.where}{' ' if self.where.endswith(':') else '.'}{foreign(key, 60)}", self.origin)
+            return Written(value, f"{self.where}[{key}]" if self.origin.is_file else self.where, self.origin, path)
+        dot = " " if self.where.endswith(":") else "."
+        return Written(value, f"{self.where}{dot}{foreign(key, 60)}", self.origin, path)
+
+    @property
+    def place(self) -> str:
+        """Return where it stands with its line, for an error: ``/etc/…/config.toml: line 7: profiles.prod.flow``."""
+        line = self.origin.line_of(self.path)
+        lead = f"{self.origin.shown}:"
+        if line is None or not self.where.startswith(lead):
+            return self.where
+        return f"{lead} line {line}:{self.where.removeprefix(lead)}"
 
     def malformed(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
         """Return the error for a value that cannot be understood."""
         kinds: dict[str, type[CredentialHelperError]] = {"flag": UsageError, "request": ProtocolError}
-        return kinds.get(self.origin.kind, ConfigurationError)(f"{self.where}: {sentence}", hint=hint)
+        return kinds.get(self.origin.kind, ConfigurationError)(f"{self.place}: {sentence}", hint=hint)
 
     def impossible(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
         """Return the error for a value that is understood, and cannot be."""
         error = ProtocolError if self.origin.kind == "request" else ConfigurationError
-        return error(f"{self.where}: {sentence}", hint=hint)
+        return error(f"{self.place}: {sentence}", hint=hint)
 
 
 def kind_of_value(value: object) -> str:
@@ -86,8 +104,16 @@ def typed(written: Written, kind: type[T], expected: str) -> T:
         raise written.malformed(f"found {kind_of_value(written.value)}, expected {expected}") from None
 
 
-def check_keys(written: Written, table: Mapping[str, object], known: Sequence[str]) -> list[CredentialHelperError]:
-    """Return an error for each key that is not known.
+Explain = Callable[[Written, str], Refusal | None]  # what an unknown key is, and what to write instead
+
+
+def check_keys(
+    written: Written,
+    table: Mapping[str, object],
+    known: Sequence[str],
+    explain: Explain = lambda _part, _key: None,
+) -> list[CredentialHelperError]:
+    """Return an error for each key that is not known; ``explain`` knows some of them from elsewhere.
 
     In the system file it is only remarked: a fleet runs several versions of this program under one such file.
     """
@@ -95,13 +121,17 @@ def check_keys(written: Written, table: Mapping[str, object], known: Sequence[st
     for key, value in table.items():
         if key in known:
             continue
-        meant = nearest_word(key, known)
         part = written.part(key, value)
+        explained = explain(part, key)
+        meant = nearest_word(key, known) if explained is None else None
         sentence = "unknown key" + (f"; did you mean {meant}?" if meant else f", expected one of {', '.join(known)}")
+        hint = _misplaced(part, meant)
+        if explained is not None:
+            sentence, hint = explained
         if written.origin.kind == "system":
-            written.origin.remark(f"{part.where}: {sentence}")
+            written.origin.remark(f"{part.place}: {sentence}")
         else:
-            errors.append(part.impossible(sentence, hint=_misplaced(part, meant)))
+            errors.append(part.impossible(sentence, hint=hint))
     return errors
 
 

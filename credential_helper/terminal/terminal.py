@@ -285,7 +285,8 @@ class Terminal:
         if error.silent:
             return
         self._countdown.erase()
-        self._stderr.write("\n".join(error_lines(error, ci=in_ci(self._environ))) + "\n")
+        lines = [line for one in (error, *error.also) for line in error_lines(one, ci=in_ci(self._environ))]
+        self._stderr.write("\n".join(lines) + "\n")
 
     def note(self, line: str) -> None:
         """Tell one step under --verbose; a path in CREDENTIAL_HELPER_VERBOSE gets it whatever becomes of stderr."""

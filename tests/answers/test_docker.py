@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -423,12 +424,85 @@ def test_dockers_four_erases_of_a_logout_succeed(in_file: House) -> None:
         assert in_file.erase(f"{prefix}unknown.example.com") == (0, b"", "")
 
 
-def test_a_config_file_that_is_wrong_is_told_on_stdout(house: House) -> None:
-    house.config.write_text("nonsense")
-    for said in (house.get("x"), house.store("x"), house.erase("x"), house.names()):
-        assert said.code == 78
-        assert said.stdout.startswith(b"credential-helper: ")
-        assert said.stdout.count(b"\n") == 1
+BROKEN = [
+    ("nonsense", 0o600),
+    (CONFIG, 0o646),
+    ('[profiles.prod\ndocker = ["registry.example.com:5000"]', 0o600),
+    ("profiles = 1", 0o600),
+    ('password_storage = "disk"\n', 0o600),
+]
+
+
+@pytest.mark.parametrize(("text", "mode"), BROKEN)
+def test_a_config_file_that_is_wrong_owns_nothing(in_file: House, text: str, mode: int) -> None:
+    in_file.config.write_text(text)
+    in_file.config.chmod(mode)
+    assert in_file.get("docker.io") == Said(1, NOT_FOUND, "")
+    assert in_file.names() == Said(0, b"{}\n", "")
+    assert in_file.store("x.example.com") == Said(0, b"", "")
+    assert in_file.get("x.example.com").json["Secret"] == "s3cret"
+    assert in_file.names().json == {"x.example.com": "ada"}
+    assert in_file.erase("x.example.com") == Said(0, b"", "")
+    assert in_file.erase("docker.io") == Said(0, b"", "")
+
+
+def test_a_mistake_in_a_profile_is_for_its_own_servers(house: House) -> None:
+    house.write(CONFIG.replace('flow = "client-credentials"', "flow = 1") + '[profiles.x]\ndocker = ["*.corp"]\n')
+    house.sign_in()
+    assert house.get("registry.example.com:5000").json["Secret"] == "the-token"
+    assert house.get("docker.io") == Said(1, NOT_FOUND, "")
+    said = house.get("ci.example.com")
+    assert (said.code, b"profiles.ci.flow: found a number" in said.stdout) == (78, True)
+    assert house.names().json == {"registry.example.com:5000": "oauth2accesstoken"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PROFILE": "nope"},
+        {"PROFILE": " "},
+        {"PROFILE": "prod", "ISSUER": "https://idp.example.com"},
+        {"ISSUER": "nonsense"},
+        {"ISSUER": "https://idp.example.com"},
+        {"ISSUER": "https://idp.example.com", "DOCKER": "*.corp"},
+        {"CONFIG": "relative.toml"},
+        {"CONFIG": "/nowhere/config.toml"},
+        {"CONFIG": "/dev/zero"},
+        {"CONFIG": "/"},
+        {"STATE_DIR": "relative"},
+        {"STATE_DIR": "/dev/null/x"},
+        {"PASSWORD_STORAGE": "disk"},
+        {"INTERACTIVE": "sometimes"},
+        {"VERBOSE": "/nowhere/log"},
+    ],
+)
+def test_a_variable_that_is_wrong_owns_nothing(house: House, variables: dict[str, str]) -> None:
+    house.environ |= {f"CREDENTIAL_HELPER_{name}": value for name, value in variables.items()}
+    assert house.get("docker.io")[:2] == (1, NOT_FOUND)
+    assert house.erase("docker.io")[:2] == (0, b"")
+    assert house.names()[0] == 0
+
+
+def test_without_a_home_nothing_is_owned(house: House) -> None:
+    house.environ["HOME"] = "relative"
+    assert house.get("docker.io") == Said(1, NOT_FOUND, "")
+    assert house.names() == Said(0, b"{}\n", "")
+
+
+def test_a_stored_password_that_cannot_be_had_is_told_and_docker_goes_on(in_file: House) -> None:
+    in_file.store("other.example.com")
+    index = in_file.state.locate(INDEX)
+    text = Path(index).read_text()
+    record = json.dumps(["f" * 32, "docker other.example.com ada"])
+    Path(index).write_text(
+        re.sub(r'"secrets": "(?:[^"\\]|\\.)*", "record": null', f'"secrets": null, "record": {record}', text)
+    )
+    said = in_file.get("other.example.com")  # it is in the keyring, and there is none
+    assert said[:2] == (1, NOT_FOUND)
+    assert "credential-helper: " in said.stderr
+    assert in_file.get("docker.io") == Said(1, NOT_FOUND, "")
+    Path(index).write_text("{")
+    assert in_file.get("other.example.com") == Said(1, NOT_FOUND, "")
 
 
 def test_a_defect_of_ours_has_a_sentence_on_stdout_too(house: House, capfd: pytest.CaptureFixture[str]) -> None:
@@ -548,9 +622,10 @@ def test_off_stores_nothing_and_says_so(house: House) -> None:
 
 def test_a_storage_that_is_none_is_told(house: House) -> None:
     house.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "disk"
+    house.environ["CREDENTIAL_HELPER_VERBOSE"] = "1"
     said = house.get("other.example.com")
-    assert said.code == 78
-    assert b'CREDENTIAL_HELPER_PASSWORD_STORAGE is "disk", which is none of auto, keyring, file, off' in said.stdout
+    assert said[:2] == (1, NOT_FOUND)
+    assert 'CREDENTIAL_HELPER_PASSWORD_STORAGE is "disk", which is none of auto, keyring, file, off' in said.stderr
 
 
 def test_with_an_issuer_in_the_environment_no_file_is_read(in_file: House) -> None:

@@ -338,11 +338,67 @@ def test_a_prompt_names_git_and_what_the_token_is_for(world: World) -> None:
     assert second == f"  for https://{HOST}/team/a.git: openid profile email offline_access"
 
 
-def test_a_broken_config_file_stops_git_at_our_sentence(world: World) -> None:
-    world.config.write_text("[profiles.prod")
-    got = world.get()
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("[profiles.prod", 0o600),
+        ("profiles = 1", 0o600),
+        ("[profiles]\nprod = 1", 0o600),
+        ("", 0o606),
+        ("\0" * 9, 0o600),
+    ],
+)
+def test_a_config_file_that_cannot_be_read_owns_nothing(world: World, text: str, mode: int) -> None:
+    world.config.write_text(text)
+    world.config.chmod(mode)
+    for operation in (world.get, world.store, world.erase):
+        assert operation("username=a", "password=b", host="github.com").silent
+    world.environ["CREDENTIAL_HELPER_VERBOSE"] = "1"
+    said = world.get(host="github.com").stderr
+    assert "config.toml: " in said
+
+
+def test_a_mistake_in_a_profile_is_for_its_own_hosts(world: World) -> None:
+    """git would ask neither another helper nor a person for any host."""
+    world.sign_in()
+    world.configure(
+        more='[profiles.x]\nflow = 1\ngit = ["https://*.corp", "https://x.example.com"]\n[profiles.y]\ngit = 1\n'
+    )
+    assert world.get().values["password"] == "old-token"
+    assert world.get(host="github.com").silent
+    got = world.get(host="x.example.com")
     assert (got.code, got.stdout) == (78, b"quit=1\n")
-    assert "config.toml" in got.stderr
+    said = [line.partition("profiles.x.")[2].partition(":")[0] for line in got.stderr.splitlines()]
+    assert said[:2] == ["flow", "git[0]"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"profile": "nope"},
+        {"profile": ""},
+        {"profile": "prod", "issuer": "https://x"},
+        {"issuer": "x"},
+        {"issuer": "https://x", "git": ["*"]},
+        {"provider": "githb"},
+        {"git": ["*"]},
+        {"parameters": ["x"]},
+        {"flow": "x"},
+    ],
+)
+def test_a_flag_that_is_wrong_owns_nothing(world: World, given: dict[str, object]) -> None:
+    for operation in (world.get, world.store, world.erase):
+        assert operation("username=a", "password=b", host="github.com", given=dict(given)).silent
+
+
+def test_whose_a_host_is_not_is_told_under_verbose(world: World) -> None:
+    world.environ["CREDENTIAL_HELPER_VERBOSE"] = "1"
+    said = world.get(host="127.0.0.1:1").stderr
+    assert said.count(": read ") == 1
+    assert (
+        f"no profile lists https://127.0.0.1:1; prod lists https://{HOST}, https://{HOST}:8443, http://127.0.0.1:8080; "
+        "other lists https://other.example.com"
+    ) in said
 
 
 def test_what_a_listed_host_asks_for_makes_a_session_of_its_own(world: World) -> None:
@@ -902,8 +958,9 @@ def test_the_variable_overrides_the_file(world: World) -> None:
     world.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = " File "
     assert found(world) == ["username=a", "password=b"]
     world.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "yes"
+    assert world.get(host="elsewhere.example").silent
+    world.environ["CREDENTIAL_HELPER_VERBOSE"] = "1"
     got = world.get(host="elsewhere.example")
-    assert (got.code, got.stdout) == (78, b"")
     assert 'CREDENTIAL_HELPER_PASSWORD_STORAGE is "yes", which is none of auto, keyring, file, off' in got.stderr
 
 

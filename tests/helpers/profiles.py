@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 from credential_helper import urls
 from credential_helper.answers.stored_passwords import url_of
-from credential_helper.model import Listed, Profile, Request
-from credential_helper.profiles.choose import choose_listed
+from credential_helper.model import Listed, Request
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.profiles.configuration import Configuration
 from credential_helper.profiles.entries import parser_of
-from credential_helper.profiles.matching import match_listed
+from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.written import Written
 from credential_helper.text import Note, silent
 from credential_helper.tools import LISTED, TOOLS, git
@@ -34,23 +32,13 @@ def choose_git(
     *,
     note: Note = silent,
 ) -> tuple[Chosen, Listed] | None:
-    return choose_listed(TOOLS["git"], git_url(protocol, host, path), request, flags, environ, note=note)
+    return Owners(flags, environ, note=note).choose(TOOLS["git"], git_url(protocol, host, path), request)
 
 
 def choose_docker(
     request: Request, server: str, flags: Mapping[str, object], environ: Mapping[str, str]
 ) -> tuple[Chosen, Listed] | None:
-    return choose_listed(TOOLS["docker"], urls.parse_server(server), request, flags, environ)
-
-
-def match_git(
-    configuration: Configuration, protocol: str, host: str, path: str | None
-) -> tuple[Profile, Listed] | None:
-    return match_listed(configuration, TOOLS["git"], git_url(protocol, host, path))
-
-
-def match_docker(configuration: Configuration, server: str) -> tuple[Profile, Listed] | None:
-    return match_listed(configuration, TOOLS["docker"], urls.parse_server(server))
+    return Owners(flags, environ).choose(TOOLS["docker"], urls.parse_server(server), request)
 
 
 def parse_list(key: str, written: Written) -> tuple[Listed, ...]:

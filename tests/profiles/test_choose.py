@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper import places
+from credential_helper import places, urls
 from credential_helper.errors import (
     AuthorizationError,
     ConfigurationError,
@@ -23,9 +24,10 @@ from credential_helper.profiles.choose import choose, is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.profiles.hints import hint_flags
 from credential_helper.profiles.matching import serves
+from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret
 from credential_helper.tools import TOOLS
-from tests.helpers.profiles import choose_docker, choose_git, match_docker, match_git
+from tests.helpers.profiles import choose_docker, choose_git, git_url
 from tests.helpers.requests import request_by
 
 Environ = dict[str, str]
@@ -143,17 +145,33 @@ def test_each_file_is_told_under_verbose(environ: Environ) -> None:
         ("default_profile = 1", "default_profile: found a number, expected a string", None),
         ("password_storage = 'x'", 'password_storage: found "x", expected auto, keyring, file or off', None),
         ("profiles = 1", "profiles: found a number, expected tables [profiles.NAME]", None),
-        ("[profiles]\nissuer = 'x'", "profiles.issuer: found a string, expected a table [profiles.NAME]", None),
+        ("secret_files = 'x'", "secret_files: found a string, expected a list of folders", None),
+        ("secret_files = [1]", "secret_files[0]: found a number, expected a string", None),
     ],
 )
-def test_three_keys_are_all_that_stands_at_the_top(
+def test_four_keys_are_all_that_stands_at_the_top(
     environ: Environ, content: str, sentence: str, hint: str | None
 ) -> None:
     path = write(environ, content)
     error = refused(lambda: load(environ))
     assert error.exit_code == 78
-    assert error.sentence.startswith(f"{path}: {sentence}")
+    assert error.sentence.startswith(f"{path}: line 1: {sentence}")
     assert error.hint == hint
+
+
+def test_all_that_is_wrong_with_a_file_is_told_at_once(environ: Environ) -> None:
+    path = write(environ, "defalt_profile = 'x'\npassword_storage = 1\n" + ONE)
+    error = refused(lambda: chosen_by(environ))
+    assert [one.sentence.removeprefix(f"{path}: ") for one in (error, *error.also)] == [
+        "line 1: defalt_profile: unknown key; did you mean default_profile?",
+        "line 2: password_storage: found a number, expected auto, keyring, file or off",
+    ]
+    write(environ, ONE + "flow = 1\nisuer = 2\n")
+    error = refused(lambda: chosen_by(environ))
+    assert [one.sentence.removeprefix(f"{path}: ").partition(": ")[0] for one in (error, *error.also)] == [
+        "line 6",
+        "line 5",
+    ]
 
 
 def test_an_unknown_key_in_the_system_file_is_told_and_stops_nothing(environ: Environ, tmp_path: Path) -> None:
@@ -164,8 +182,11 @@ def test_an_unknown_key_in_the_system_file_is_told_and_stops_nothing(environ: En
     configuration.add("system", system)
     assert configuration.profile("prod").client_id == "Xyz"
     assert configuration.problems() == []
-    assert [remark.removeprefix(f"{system}: ").partition(":")[0] for remark in configuration.remarks] == [
-        *("new", "profiles.prod.clientid", "profiles.prod.endpoints.tokn", "profiles.prod.git[0].new")
+    assert [remark.removeprefix(f"{system}: line ").split(":")[:2] for remark in configuration.remarks] == [
+        ["1", " new"],
+        ["6", " profiles.prod.clientid"],
+        ["7", " profiles.prod.endpoints.tokn"],
+        ["8", " profiles.prod.git[0].new"],
     ]
     assert set(configuration.remarks) < set(notes)
 
@@ -199,20 +220,22 @@ def test_only_the_profile_in_use_is_judged(environ: Environ) -> None:
     assert chosen_by(environ, flags={"profile": "prod"}).name == "prod"
     assert choose_git(GIT, "https", "git.example.com", None, {}, environ)
     error = refused(lambda: chosen_by(environ, flags={"profile": "bad"}))
-    assert error.sentence == f"{path}: profiles.bad.isuer: unknown key; did you mean issuer?"
+    line = Path(path).read_text().split("\n").index("isuer = 1") + 1
+    assert error.sentence == f"{path}: line {line}: profiles.bad.isuer: unknown key; did you mean issuer?"
 
 
 def test_status_judges_all(environ: Environ) -> None:
-    path = write(
+    write(
         environ,
         'default_profile = "prd"\n' + TWO + "[profiles.bad]\nflow = 'x'\ngit = ['https://git.example.com', 'x']\n",
     )
-    problems = [problem.sentence.removeprefix(f"{path}: ") for problem in load(environ).problems()]
+    problems = [re.sub(r"^.*: line \d+: ", "", problem.sentence) for problem in load(environ).problems()]
     assert problems == [
         'profiles.bad.flow: found "x", expected auto, device, authorization-code, client-credentials or password',
         "profiles.bad.git[1]: does not begin with https://, expected https://HOST[:PORT][/PATH]",
         "profiles.bad: issuer is missing",
         "profiles.bad: client_id is missing",
+        "profiles.bad.git: https://git.example.com:443 is listed by profile prod, too",
         'default_profile: there is no profile "prd"; did you mean prod?',
     ]
 
@@ -225,7 +248,7 @@ def test_a_fine_configuration_has_no_problems(environ: Environ) -> None:
 @pytest.mark.parametrize(("missing", "rest"), [("issuer", 'client_id = "x"'), ("client_id", 'issuer = "https://x"')])
 def test_issuer_and_client_id_are_required(environ: Environ, missing: str, rest: str) -> None:
     path = write(environ, f"[profiles.prod]\n{rest}\n")
-    assert refused(lambda: chosen_by(environ)).sentence == f"{path}: profiles.prod: {missing} is missing"
+    assert refused(lambda: chosen_by(environ)).sentence == f"{path}: line 1: profiles.prod: {missing} is missing"
 
 
 # --- a profile comes whole from one place
@@ -437,12 +460,13 @@ def test_flags_may_change_what_is_asked_for(environ: Environ) -> None:
         "parameters": ["b=3", "c=4"],
         "kubernetes": ["https://k"],
     }
-    profile = chosen_by(environ, flags=flags)
+    chosen = choose(KUBECTL, flags, environ)
+    profile = chosen.profile
     assert (profile.name, profile.issuer, profile.audience) == ("dev", "https://dev.eu.auth0.com/", "api")
     assert (profile.resource, profile.scope, profile.token) == (("https://r",), ("a", "b"), "id")
     assert (profile.account, profile.flow, profile.interactive, profile.store) == ("ada", "device", "never", "none")
     assert profile.parameters == (("a", "1"), ("b", "3"), ("c", "4"))
-    assert [entry.url for entry in profile.lists("kubernetes")] == ["https://k:443"]
+    assert chosen.narrowed == {"kubernetes": ("https://k:443",)}
     assert dict(profile.origins)["audience"] == "--audience"
     assert dict(profile.origins)["issuer"].endswith("config.toml: profiles.dev.issuer")
 
@@ -522,17 +546,14 @@ def test_for_an_ad_hoc_profile_no_file_is_read(environ: Environ) -> None:
     assert chosen.profile.ad_hoc
 
 
-def test_an_ad_hoc_profile_is_named_after_its_host_and_session(environ: Environ) -> None:
-    profile = chosen_by(environ, flags=AD_HOC)
-    assert profile.name == f"example.com:8443/{session_id(profile)[:8]}"
-    other = chosen_by(environ, request_by("kubectl", audience="api"), AD_HOC)
-    assert other.name == f"example.com:8443/{session_id(other)[:8]}"
-    assert other.name != profile.name
+def test_an_ad_hoc_profile_is_named_after_its_host_and_client(environ: Environ) -> None:
+    assert chosen_by(environ, flags=AD_HOC).name == "example.com:8443/c"
+    long = chosen_by(environ, flags=AD_HOC | {"client_id": "0123456789" * 5})
+    assert long.name == f"example.com:8443/{'0123456789' * 3}012345678…"
 
 
 def test_an_ad_hoc_profile_is_made_of_flags_then_variables(environ: Environ) -> None:
     environ |= {
-        "CREDENTIAL_HELPER_ISSUER": "https://ignored",
         "CREDENTIAL_HELPER_CLIENT_ID": "ignored",
         "CREDENTIAL_HELPER_AUDIENCE": "api",
         "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2",
@@ -552,14 +573,51 @@ def test_an_ad_hoc_profile_is_made_of_flags_then_variables(environ: Environ) -> 
     }
 
 
-def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ) -> None:
-    environ |= {"CREDENTIAL_HELPER_CLIENT_SECRET": "x", "CREDENTIAL_HELPER_CLIENT_SECRET_FILE": "/x"}
+@pytest.mark.parametrize(
+    "named", [{"CREDENTIAL_HELPER_ISSUER": "https://prod.example.com"}, {"CREDENTIAL_HELPER_PROVIDER": "github"}]
+)
+def test_what_stands_beside_an_issuer_in_the_environment_is_for_no_other(
+    environ: Environ, named: Mapping[str, str]
+) -> None:
+    """A kubeconfig's args may name any issuer; the secret of a CI job is for the job's own."""
+    environ |= named
+    environ |= {
+        "CREDENTIAL_HELPER_CLIENT_ID": "prod",
+        "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2",
+        "CREDENTIAL_HELPER_CA_FILE": "/ca.pem",
+        "CREDENTIAL_HELPER_TOKEN_ENDPOINT": "https://prod.example.com/token",
+        "CREDENTIAL_HELPER_PARAMETERS": "organization=1",
+    }
+    profile = chosen_by(environ, flags=AD_HOC)
+    assert (profile.client_secret, profile.ca_file, profile.endpoints.token, profile.parameters) == (
+        None,
+        None,
+        None,
+        (),
+    )
+    error = refused(lambda: chosen_by(environ, flags={"issuer": "https://evil.example"}))
+    assert error.sentence.startswith("--issuer needs --client-id")
+    error = refused(lambda: chosen_by(environ, flags=AD_HOC | {"client_secret.env": "CREDENTIAL_HELPER_CLIENT_SECRET"}))
+    assert (error.exit_code, "hunter2" in error.sentence) == (78, False)
+
+
+def test_the_same_issuer_by_flag_and_variable_is_one(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_ISSUER": AD_HOC["issuer"], "CREDENTIAL_HELPER_CLIENT_SECRET": "hunter2"}
+    assert chosen_by(environ, flags=AD_HOC).client_secret is not None
+
+
+def test_a_secret_by_flag_replaces_one_by_variable(environ: Environ, tmp_path: Path) -> None:
+    write(environ, f'secret_files = ["{tmp_path}"]\n')
+    environ |= {
+        "CREDENTIAL_HELPER_CLIENT_SECRET": "x",
+        "CREDENTIAL_HELPER_CLIENT_SECRET_FILE": str(tmp_path / "x"),
+    }
     error = refused(lambda: chosen_by(environ, flags=AD_HOC))
     assert (error.exit_code, error.hint) == (78, "give one source of a secret")
-    chosen = choose(KUBECTL, AD_HOC | {"client_secret.env": "CI_SECRET"}, environ)
+    chosen = choose(KUBECTL, AD_HOC | {"client_secret.env": "CREDENTIAL_HELPER_CI"}, environ)
     assert chosen.profile.client_secret is not None
-    assert chosen.profile.client_secret.value == ("CI_SECRET",)
-    assert chosen.hidden == {"CI_SECRET"}
+    assert chosen.profile.client_secret.value == ("CREDENTIAL_HELPER_CI",)
+    assert chosen.hidden == {"CREDENTIAL_HELPER_CI"}
 
 
 def test_a_key_by_flag_replaces_one_by_variable(environ: Environ) -> None:
@@ -568,10 +626,10 @@ def test_a_key_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     assert chosen.profile.private_key is not None
     assert chosen.profile.private_key.source.value == ("CREDENTIAL_HELPER_PRIVATE_KEY",)
     assert chosen.hidden == {"CREDENTIAL_HELPER_PRIVATE_KEY"}
-    chosen = choose(KUBECTL, AD_HOC | {"private_key.env": "CI_KEY"}, environ)
+    chosen = choose(KUBECTL, AD_HOC | {"private_key.env": "CREDENTIAL_HELPER_K"}, environ)
     assert chosen.profile.private_key is not None
-    assert (chosen.profile.private_key.source.value, chosen.profile.private_key.kid) == (("CI_KEY",), "k1")
-    assert chosen.hidden == {"CI_KEY"}
+    assert (chosen.profile.private_key.source.value, chosen.profile.private_key.kid) == (("CREDENTIAL_HELPER_K",), "k1")
+    assert chosen.hidden == {"CREDENTIAL_HELPER_K"}
 
 
 def test_a_password_by_flag_replaces_one_by_variable(environ: Environ) -> None:
@@ -581,7 +639,7 @@ def test_a_password_by_flag_replaces_one_by_variable(environ: Environ) -> None:
     assert chosen.profile.password is not None
     assert chosen.profile.password.value == ("CREDENTIAL_HELPER_PASSWORD",)
     assert "hunter2" not in repr(chosen)
-    chosen = choose(KUBECTL, flags | {"password.file": "/password"}, environ)
+    chosen = choose(KUBECTL, flags | {"password.file": "/password", settings.TYPED: True}, environ)
     assert chosen.profile.password is not None
     assert (chosen.profile.password.kind, chosen.hidden) == ("file", frozenset())
 
@@ -684,7 +742,7 @@ def test_a_name_narrows_to_its_own_hosts_and_never_widens(environ: Environ) -> N
     assert git(environ, "git.example.com", profile="dev") is None
     assert git(environ, "github.com", profile="dev") is None
     assert git(environ | {"CREDENTIAL_HELPER_PROFILE": "dev"}, "git.example.com") is None
-    assert refused(lambda: git(environ, "git.example.com", profile="nope")).exit_code == 78
+    assert git(environ, "git.example.com", profile="nope") is None
 
 
 def test_an_entry_with_a_path_without_a_path_in_the_request_is_told_under_verbose(environ: Environ) -> None:
@@ -719,32 +777,65 @@ def test_an_ad_hoc_profile_serves_the_hosts_of_its_flags(environ: Environ) -> No
     assert choose_git(GIT, "https", "git.example.com", None, AD_HOC, environ) is None
 
 
-def test_a_list_by_flag_is_that_of_the_profile_that_is_named(environ: Environ) -> None:
+@pytest.mark.parametrize("named", [{}, {"profile": "dev"}])
+def test_a_list_by_flag_narrows_a_profile_s_and_never_widens_it(environ: Environ, named: dict[str, str]) -> None:
     write(environ, TWO)
-    assert git(environ, "git.other.example", profile="dev", git=["https://git.other.example"]) is not None
-    assert git(environ, "127.0.0.1:3000", scheme="http", profile="dev", git=["https://git.other.example"]) is None
-    assert refused(lambda: git(environ, "git.other.example", git=["https://git.other.example"])).exit_code == 64
+    assert git(environ, "git.other.example", git=["https://git.other.example"], **named) is None
+    assert git(environ, "127.0.0.1:3000", scheme="http", git=["https://git.other.example"], **named) is None
+    own = ["http://127.0.0.1:3000", "https://git.example.com/dev/team"]
+    assert git(environ, "127.0.0.1:3000", scheme="http", git=own, **named) == "dev http://127.0.0.1:3000"
+    assert git(environ, "git.example.com", "dev/team/x", git=own, **named) == "dev https://git.example.com:443/dev"
+    assert git(environ, "git.example.com", "dev/other", git=own, **named) is None
+
+
+def test_a_list_by_flag_narrows_that_of_an_issuer_in_the_environment(environ: Environ) -> None:
+    environ |= {"CREDENTIAL_HELPER_ISSUER": "https://i", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
+    assert git(environ, "git.example.com", git=["https://git.example.com"]) is None
+    environ["CREDENTIAL_HELPER_GIT"] = "https://git.example.com https://other.example.com"
+    assert git(environ, "git.example.com", git=["https://git.example.com"]) == "i/c https://git.example.com:443"
+    assert git(environ, "other.example.com", git=["https://git.example.com"]) is None
+    assert git(environ, "evil.example", git=["https://evil.example"]) is None
+
+
+def test_a_cluster_by_flag_narrows_what_the_profile_serves(environ: Environ) -> None:
+    write(environ, ONE + 'kubernetes = ["https://a.example.com", "https://b.example.com"]\n')
+    chosen = choose(KUBECTL, {"kubernetes": ["https://b.example.com", "https://evil.example"]}, environ)
+    serves(chosen, "kubernetes", "https://b.example.com")
+    for server in ("https://a.example.com", "https://evil.example"):
+        with pytest.raises(AuthorizationError, match="does not list the cluster"):
+            serves(chosen, "kubernetes", server)
 
 
 def test_two_profiles_that_list_the_same_are_78(environ: Environ) -> None:
     path = write(environ, TWO + '[profiles.x]\ngit = ["https://GIT.example.com:443/"]\n')
     error = refused(lambda: git(environ, "git.example.com"))
-    assert error.sentence == f"{path}: profiles.x.git: https://git.example.com:443 is listed by profile prod, too"
+    line = Path(path).read_text().count("\n")
+    assert error.sentence == (
+        f"{path}: line {line}: profiles.x.git: https://git.example.com:443 is listed by profile prod, too"
+    )
+    assert git(environ, "git.example.com", "big/x") == "prod https://git.example.com:443/big"
+    assert git(environ, "git.example.com", profile="prod") == "prod https://git.example.com:443"
     assert error.exit_code == 78
     assert error.sentence in [problem.sentence for problem in load(environ).problems()]
     write(environ, TWO + '[profiles.x]\ndocker = ["https://registry.example.com:5000"]\n')
-    assert refused(lambda: docker(environ, "registry.example.com")).exit_code == 78
+    assert refused(lambda: docker(environ, "registry.example.com:5000")).exit_code == 78
+    assert docker(environ, "registry.example.com") is None
     assert git(environ, "git.example.com")
 
 
 def test_a_host_listed_twice_by_one_profile_is_78(environ: Environ) -> None:
     write(environ, ONE + 'docker = ["a.example", { server = "A.example" }]\n')
-    assert "is listed twice" in refused(lambda: docker(environ, "b.example")).sentence
+    assert docker(environ, "b.example") is None
+    assert "is listed twice" in refused(lambda: docker(environ, "a.example")).sentence
 
 
-def test_another_profile_s_wrong_host_is_78(environ: Environ) -> None:
-    write(environ, TWO + '[profiles.x]\ngit = ["git.example.org"]\n')
-    assert refused(lambda: git(environ, "git.example.com")).exit_code == 78
+def test_another_profile_s_wrong_host_stops_nobody(environ: Environ) -> None:
+    write(environ, TWO + '[profiles.x]\ngit = ["git.example.org", "https://x.example.org"]\n')
+    assert git(environ, "git.example.com") == "prod https://git.example.com:443"
+    assert git(environ, "github.com") is None
+    assert refused(lambda: git(environ, "x.example.org")).exit_code == 78
+    (trouble,) = Owners({}, environ).troubles(TOOLS["git"])
+    assert "profiles.x.git[0]: does not begin with https://" in trouble.sentence
     assert chosen_by(environ, flags={"profile": "prod"}).name == "prod"
 
 
@@ -783,19 +874,15 @@ def test_any_other_registry_is_not_mine(environ: Environ) -> None:
     assert docker(environ, "registry.example.com:5000", profile="dev") is None
 
 
-def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) -> None:
+def test_who_lists_a_host_can_be_asked_whoever_may_serve(environ: Environ) -> None:
     write(environ, TWO)
-    configuration = load(environ)
-    found = match_docker(configuration, "registry.example.com:5000")
-    assert found is not None
-    assert (found[0].name, found[1].url) == ("prod", "https://registry.example.com:5000")
-    assert docker(environ, "registry.example.com:5000", profile="dev") is None
-    assert match_docker(configuration, "@") is None
-    listed = match_git(configuration, "https", "git.example.com", "dev/x")
-    assert listed is not None
-    assert (listed[0].name, listed[1].url) == ("dev", "https://git.example.com:443/dev")
+    owners = Owners({"profile": "dev"}, environ)
+    assert owners.lister(TOOLS["docker"], urls.parse_server("registry.example.com:5000")) == "prod"
+    assert owners.lister(TOOLS["docker"], urls.parse_server("@")) is None
+    assert owners.lister(TOOLS["git"], git_url("https", "git.example.com", "dev/x")) == "dev"
     assert git(environ, "git.example.com", profile="dev") is None
-    assert [name for name, _ in configuration.entries(TOOLS["docker"])] == ["prod", "dev", "dev"]
+    assert [claim.profile for claim in Owners({}, environ).claims(TOOLS["docker"])] == ["prod", "dev", "dev"]
+    assert [claim.profile for claim in owners.claims(TOOLS["docker"])] == ["dev", "dev"]
 
 
 # --- who gets a token: kubernetes
@@ -803,13 +890,13 @@ def test_what_is_listed_can_be_asked_of_a_configuration_alone(environ: Environ) 
 
 def test_without_a_list_every_cluster_is_served(environ: Environ) -> None:
     write(environ, ONE)
-    serves(chosen_by(environ), "kubernetes", None)
-    serves(chosen_by(environ), "kubernetes", "https://anything")
+    serves(choose(KUBECTL, {}, environ), "kubernetes", None)
+    serves(choose(KUBECTL, {}, environ), "kubernetes", "https://anything")
 
 
 def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://API.example.com:6443", "https://rancher.example.com/k8s/a"]\n')
-    profile = chosen_by(environ)
+    profile = choose(KUBECTL, {}, environ)
     for server in (
         *("https://api.example.com:6443", "https://API.example.com.:6443/", "https://rancher.example.com:443/k8s/a"),
     ):
@@ -830,7 +917,7 @@ def test_with_a_list_only_these_clusters_are_served(environ: Environ) -> None:
 def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        serves(chosen_by(environ), "kubernetes", None)
+        serves(choose(KUBECTL, {}, environ), "kubernetes", None)
     assert caught.value.exit_code == 77
     assert caught.value.profile == "prod"
     assert "provideClusterInfo: true" in (caught.value.hint or "")
@@ -839,7 +926,7 @@ def test_with_a_list_and_no_cluster_info_the_hint_says_how_to_get_it(environ: En
 def test_a_cluster_that_is_not_listed_is_told_with_the_profile_and_its_list(environ: Environ) -> None:
     write(environ, ONE + 'kubernetes = ["https://api.example.com:6443"]\n')
     with pytest.raises(AuthorizationError) as caught:
-        serves(chosen_by(environ), "kubernetes", "https://other.example.com")
+        serves(choose(KUBECTL, {}, environ), "kubernetes", "https://other.example.com")
     assert caught.value.profile == "prod"
     assert caught.value.hint == "it serves https://api.example.com:6443 (its kubernetes says so)"
 

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import grp
 import os
+import pwd
+import struct
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,26 +22,30 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> str:
     return str(path)
 
 
-def refused(path: str) -> ConfigurationError:
+def found(path: str) -> config_file.Found:
+    file = config_file.read("user", path, {})
+    assert file is not None
+    return file
+
+
+def refused(path: str, environ: Mapping[str, str] | None = None) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
-        config_file.read("user", path)
+        config_file.read("user", path, environ or {})
     return caught.value
 
 
 # --- which file may be read
 
 
-def test_an_absent_file_is_a_stamp_of_its_own(tmp_path: Path) -> None:
-    file, document = config_file.read("user", str(tmp_path / "config.toml"))
-    assert document is None
-    assert (file.stamp, file.place, file.path) == (places.ABSENT, "user", str(tmp_path / "config.toml"))
+def test_an_absent_file_is_no_mistake(tmp_path: Path) -> None:
+    assert config_file.read("user", str(tmp_path / "config.toml"), {}) is None
     (tmp_path / "file").write_text("")
-    assert config_file.read("system", str(tmp_path / "file" / "config.toml"))[1] is None
+    assert config_file.read("system", str(tmp_path / "file" / "config.toml"), {}) is None
 
 
 def test_an_absent_file_that_the_variable_names_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        config_file.read("named", str(tmp_path / "config.toml"))
+        config_file.read("named", str(tmp_path / "config.toml"), {})
     assert caught.value.sentence == (
         f"{tmp_path}/config.toml: there is no such file, and CREDENTIAL_HELPER_CONFIG names it"
     )
@@ -43,9 +53,9 @@ def test_an_absent_file_that_the_variable_names_is_an_error(tmp_path: Path) -> N
 
 def test_the_stamp_is_that_of_the_descriptor(tmp_path: Path) -> None:
     path = write(tmp_path / "config.toml", "a = 1")
-    file, document = config_file.read("user", path)
-    assert document == {"a": 1}
-    assert file.stamp == places.stamp(os.stat(path))
+    one = found(path)
+    assert (one.document, one.text) == ({"a": 1}, "a = 1")
+    assert one.file.stamp == places.stamp(os.stat(path))
 
 
 def test_the_stamp_is_taken_before_reading(tmp_path: Path) -> None:
@@ -59,7 +69,7 @@ def test_the_stamp_is_taken_before_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
-@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o664])
+@pytest.mark.parametrize("mode", [0o602, 0o666, 0o646])
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
     error = refused(write(tmp_path / "config.toml", "", mode))
     assert error.sentence == f"{tmp_path}/config.toml: others may write to it"
@@ -69,7 +79,67 @@ def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> N
 @pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o444, 0o755])
 def test_a_file_that_others_may_read_is_fine(tmp_path: Path, mode: int) -> None:
-    assert config_file.read("user", write(tmp_path / "config.toml", "", mode))[1] == {}
+    assert found(write(tmp_path / "config.toml", "", mode)).document == {}
+
+
+@pytest.mark.skipif(places.WINDOWS or os.geteuid() != 0, reason="needs root to give a file to a group")
+@pytest.mark.parametrize("mode", [0o620, 0o664])
+def test_a_file_that_a_group_of_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    path = write(tmp_path / "config.toml", "", mode)
+    os.chown(path, -1, 12345)  # of which nobody knows who is in it
+    assert refused(path).sentence == f"{path}: others may write to it"
+
+
+def user(name: str, uid: int, gid: int) -> Any:
+    return pwd.struct_passwd((name, "x", uid, gid, "", f"/home/{name}", "/bin/sh"))
+
+
+def group(name: str, gid: int, *members: str) -> Any:
+    return grp.struct_group((name, "x", gid, list(members)))
+
+
+ADA, BOB = user("ada", 1000, 1000), user("bob", 1001, 1001)
+
+
+@pytest.mark.parametrize("members", [(), ("ada",)])
+def test_a_group_of_one_is_nobody_else(members: tuple[str, ...]) -> None:
+    """With umask 002, the default of Ubuntu and Fedora, every file is writable by the user's own group."""
+    assert config_file.is_alone(ADA, group("ada", 1000, *members), [ADA, BOB])
+
+
+@pytest.mark.parametrize(
+    ("one", "users"),
+    [
+        (group("ada", 1000, "bob"), [ADA, BOB]),
+        (group("ada", 1000, "ada", "bob"), [ADA, BOB]),
+        (group("ada", 1000), [ADA, user("bob", 1001, 1000)]),  # it is his own group, too
+        (group("users", 1000), [ADA]),  # a directory may not tell who else is in it
+        (group("bob", 1001), [ADA, BOB]),
+    ],
+)
+def test_a_group_of_several_is_somebody_else(one: Any, users: list[Any]) -> None:
+    assert not config_file.is_alone(ADA, one, users)
+
+
+@pytest.mark.skipif(places.WINDOWS, reason="groups")
+def test_the_machine_s_own_databases_are_asked(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", "", 0o664)
+    mine, me = os.stat(path).st_gid, pwd.getpwuid(os.geteuid())
+    alone = config_file.is_alone(me, grp.getgrgid(mine), pwd.getpwall())
+    assert config_file.others_may_write(path, os.stat(path)) is not alone
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="POSIX access control lists")
+def test_an_access_control_list_behind_the_group_s_bit_is_somebody_else(tmp_path: Path) -> None:
+    path = write(tmp_path / "config.toml", "", 0o664)
+    entries = [(1, 6, -1), (2, 6, 12345), (4, 4, -1), (16, 6, -1), (32, 4, -1)]  # user:12345:rw-
+    try:
+        os.setxattr(
+            path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *e) for e in entries)
+        )
+    except OSError:
+        pytest.skip("no access control lists on this file system")
+    assert config_file.others_may_write(path, os.stat(path))
 
 
 @pytest.mark.skipif(places.WINDOWS or os.geteuid() != 0, reason="needs root to give a file away")
@@ -77,6 +147,18 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "config.toml", "")
     os.chown(path, 12345, -1)
     assert refused(path).sentence == f"{path}: belongs to somebody else"
+    error = refused(path, {"SUDO_UID": "1000"})
+    assert not isinstance(error, config_file.PassedOver)
+
+
+@pytest.mark.skipif(places.WINDOWS or os.geteuid() != 0, reason="needs root to give a file away")
+def test_the_file_of_the_person_behind_sudo_is_passed_over(tmp_path: Path) -> None:
+    """What it names would be read, and run, as root."""
+    path = write(tmp_path / "config.toml", "")
+    os.chown(path, 12345, -1)
+    error = refused(path, {"SUDO_UID": "12345"})
+    assert isinstance(error, config_file.PassedOver)
+    assert error.sentence == f"{path}: is passed over, as it belongs to the person behind sudo"
 
 
 @pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
@@ -97,7 +179,7 @@ def test_a_file_of_root_is_fine_for_everybody() -> None:
 def test_a_symlink_is_followed_and_its_target_judged(tmp_path: Path) -> None:
     target = write(tmp_path / "dotfiles.toml", "a = 1")
     (tmp_path / "config.toml").symlink_to(target)
-    assert config_file.read("user", str(tmp_path / "config.toml"))[1] == {"a": 1}
+    assert found(str(tmp_path / "config.toml")).document == {"a": 1}
     os.chmod(target, 0o666)
     assert "others may write" in refused(str(tmp_path / "config.toml")).sentence
 
@@ -107,6 +189,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path) -> N
     os.mkfifo(tmp_path / "fifo", 0o600)
     assert refused(str(tmp_path / "fifo")).sentence == f"{tmp_path}/fifo: is not a regular file"
     assert refused(str(tmp_path)).sentence == f"{tmp_path}: is not a regular file"
+    assert refused("/dev/zero").sentence == "/dev/zero: is not a regular file"
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
@@ -122,7 +205,7 @@ def test_a_relative_path_is_refused() -> None:
 
 
 def test_a_bom_is_accepted(tmp_path: Path) -> None:
-    assert config_file.read("user", write(tmp_path / "config.toml", b"\xef\xbb\xbfa = 1\r\n"))[1] == {"a": 1}
+    assert found(write(tmp_path / "config.toml", b"\xef\xbb\xbfa = 1\r\n")).document == {"a": 1}
 
 
 SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"

@@ -88,7 +88,7 @@ def test_every_setting_becomes_a_field_of_the_profile() -> None:
 def test_who_is_asked_and_with_what_is_fixed() -> None:
     with_flags = {setting.name for setting in settings.SETTINGS if setting.fixed}
     assert with_flags == {
-        *("issuer", "client_id", "provider", "redirect_uri", "client_authentication", "ca_file", "legacy", "realm"),
+        *("issuer", "client_id", "provider", "client_authentication", "ca_file", "legacy", "realm"),
         *(f"endpoints.{name}" for name in Endpoints.__struct_fields__),
         *(f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("env", "file")),
         *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),

@@ -1,0 +1,150 @@
+"""Which secrets may be named by a flag, by a variable, or by a config file that a variable names.
+
+Whoever wrote a command line may have written its issuer, too: a kubeconfig's ``args`` and ``env``, a checkout's
+``.envrc``. A secret that such a place names would be posted to a server that the same place names.
+
+- A flag names variables of our prefix only, whose values were put there for us; of those, one that stands beside
+  another issuer in the environment is that issuer's.
+- A flag or a variable names files below a folder of ``secret_files`` only, which a config file says.
+- ``login`` and the other commands, typed at a terminal, may name any: a person reads what stands there.
+- A config file that CREDENTIAL_HELPER_CONFIG names runs a command only where it is private and outside the working
+  tree: a checkout's files are ours by owner and, under umask 077, private by mode, and prove nothing. One inside of it
+  has no secret of the keyring either, and files only of its own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+
+from credential_helper import places
+from credential_helper.profiles.config_file import others_may_write
+from credential_helper.profiles.settings import SECRETS, TYPED, names_an_issuer
+from credential_helper.profiles.written import Origin, Refusal, Written
+
+_PREFIX = "CREDENTIAL_HELPER_"
+_NAMED = "CREDENTIAL_HELPER_CONFIG"
+_PROFILE = "write the secret's source into a profile of the config file"
+
+
+def of_command_line(
+    flags: Mapping[str, object], environ: Mapping[str, str], folders: Callable[[], Sequence[str]]
+) -> Callable[[str, str], Refusal | None]:
+    """Return what says why a source that flags or variables name is not read; ``folders`` are those of secret_files."""
+
+    def refuses(kind: str, value: str) -> Refusal | None:
+        if TYPED in flags:
+            return None
+        if kind == "file":
+            if any(is_below(value, folder) for folder in folders()):
+                return None
+            return (
+                "names a file that no secret_files of a config file has leave for",
+                f'write secret_files = ["FOLDER"] at the top of config.toml, or {_PROFILE}',
+            )
+        if kind == "env" and not value.startswith(_PREFIX):
+            return (
+                f"names a variable that does not begin with {_PREFIX}",
+                f"give it the secret under such a name, or {_PROFILE}",
+            )
+        if kind == "env" and value in SECRETS.values() and of_another_issuer(flags, environ):
+            return (
+                f"{_PREFIX}ISSUER names the issuer that this secret is for",
+                "give it the secret in another variable",
+            )
+        return None
+
+    return refuses
+
+
+def of_another_issuer(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
+    """Say whether flags name an issuer, and the environment another one, whose its other variables are."""
+    asked = _issuer(flags.get("issuer"), flags.get("provider"))
+    named = _issuer(environ.get(f"{_PREFIX}ISSUER"), environ.get(f"{_PREFIX}PROVIDER"))
+    return asked is not None and named is not None and asked.rstrip("/") != named.rstrip("/")
+
+
+def made_by_flags(flags: Mapping[str, object]) -> bool:
+    """Say whether it is flags that make an ad-hoc profile."""
+    return _issuer(flags.get("issuer"), flags.get("provider")) is not None
+
+
+def _issuer(issuer: object, provider: object) -> str | None:
+    """Return who is asked, as it was written: an issuer, or a provider that stands for one; None: neither."""
+    if issuer:
+        return str(issuer)
+    return str(provider) if provider and names_an_issuer(Written(provider, "", Origin(kind="flag"))) else None
+
+
+def of_named_file(
+    path: str, status: os.stat_result, environ: Mapping[str, str]
+) -> Callable[[str, str], Refusal | None]:
+    """Return what says why a source is not read that stands in the file which CREDENTIAL_HELPER_CONFIG names."""
+
+    def refuses(kind: str, value: str) -> Refusal | None:
+        tree = working_tree(environ)
+        inside = tree is not None and is_below(path, tree)
+        if kind == "command" and (reason := "it stands in the working tree" if inside else _too_open(path, status)):
+            return f"a file that {_NAMED} names runs no command here: {reason}", _how_to_trust(path, inside)
+        foreign_file = kind == "file" and not is_below(value, os.path.dirname(path))
+        if inside and (kind == "keyring" or foreign_file):
+            what = "secret of the keyring" if kind == "keyring" else "file outside its own folder"
+            return f"a file that {_NAMED} names reads no {what}: it stands in the working tree", _how_to_trust(
+                path, True
+            )
+        return None
+
+    return refuses
+
+
+def trusted(path: str, status: os.stat_result, environ: Mapping[str, str]) -> bool:
+    """Say whether a file that CREDENTIAL_HELPER_CONFIG names may say what others have leave for."""
+    tree = working_tree(environ)
+    return not (tree is not None and is_below(path, tree)) and _too_open(path, status) is None
+
+
+def _how_to_trust(path: str, inside: bool) -> str:
+    return "move it out of the checkout" if inside else f"chmod 600 {path}"
+
+
+def _too_open(path: str, status: os.stat_result) -> str | None:
+    """Say why others may have written a file, or its name; None: nobody else can."""
+    if not places.private(status):
+        return "it is not private"
+    if places.WINDOWS:
+        return None
+    folder = os.path.dirname(os.path.realpath(path))
+    above = os.stat(folder)
+    if above.st_uid not in (0, os.geteuid()):
+        return "its folder belongs to somebody else"
+    sticky = above.st_mode & stat.S_ISVTX  # of /tmp: nobody renames what is not his
+    return "others may write to its folder" if not sticky and others_may_write(folder, above) else None
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Say whether a path is in a folder, all links followed."""
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    try:
+        return path != folder and os.path.commonpath([path, folder]) == folder
+    except ValueError:  # two drives
+        return False
+
+
+def working_tree(environ: Mapping[str, str]) -> str | None:
+    """Return the checkout that we were started in, or the current directory; a person's home is neither."""
+    try:
+        here = os.path.realpath(os.getcwd())
+    except OSError:  # it was removed
+        return None
+    home = os.path.realpath(places.home_directory(environ) or "/")
+
+    def is_a_tree(folder: str) -> bool:
+        return folder not in (home, os.path.dirname(folder)) and not is_below(home, folder)
+
+    above = here
+    while above != os.path.dirname(above):
+        if os.path.lexists(os.path.join(above, ".git")) and is_a_tree(above):
+            return above
+        above = os.path.dirname(above)
+    return here if is_a_tree(here) else None
