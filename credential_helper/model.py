@@ -259,6 +259,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float
     shown_on: tuple[str, ...] = ()  # the terminals that show it already
     because: str = ""  # why this flow, where flow = "auto" has chosen it
+    account: str | None = None  # whom the profile is for, where it says
     trouble: str = ""  # why the provider does not say whether the person has decided: "HOST answers 502"; "": it does
 
     @property

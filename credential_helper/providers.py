@@ -61,6 +61,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: str = "http://127.0.0.1/callback"  # with a port where it compares the port, too
     needs_secret: frozenset[str] = frozenset()  # flows of people that want a client_secret all the same
     authorization_parameters: tuple[tuple[str, str], ...] = ()
+    prompts: tuple[str, ...] = ()  # the values of "prompt" beside login (OIDC Core §3.1.2.1), where no document says
     consent_for_offline_access: bool = False  # offline_access is dropped without prompt=consent (OIDC Core §11)
     client_authentication: Literal["basic", "post"] = "basic"  # what "auto" tries first with a secret
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of private_key_jwt
@@ -165,6 +166,7 @@ _ROWS = (
         issuer_form="an issuer of Entra ID is https://HOST/TENANT/v2.0, with the tenant's id (not its domain name)",
         tenants={"common": None, "organizations": None, "consumers": "9188040d-6c67-4c5b-b112-36a304b66dad"},
         redirect_uri="http://localhost/callback",
+        prompts=("select_account",),  # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
         assertion_audience="token_endpoint",
         assertion_algorithm="PS256",
         audience_parameter=None,
@@ -213,6 +215,7 @@ _ROWS = (
         flows=PEOPLE,
         needs_secret=PEOPLE,
         authorization_parameters=(("access_type", "offline"), ("prompt", "consent")),
+        prompts=("select_account",),  # https://developers.google.com/identity/openid-connect/openid-connect
         client_authentication="post",
         audience_parameter=None,
         scopes_supported=("openid", "profile", "email"),

@@ -31,6 +31,7 @@ _MACHINE = 30.0  # Auth0 answers a machine's wrong secret with access_denied: no
 _BY_CODE = {
     "access_denied": 60.0,
     "authorization_declined": 60.0,
+    "wrong_account": 30.0,
     "expired_token": 300.0,
     "invalid_client": 30.0,
     "unauthorized_client": 30.0,
@@ -124,8 +125,17 @@ class Refusals:
                 until=now + seconds,
                 passing=isinstance(error, (TransportError, InteractionRequired)),
                 told=(self._parent,),
+                other_account=_is_other_account(error) or self.other_account(),
             )
         )
+
+    def other_account(self) -> bool:
+        """Say whether somebody else than the profile is for signed in, and nobody has since."""
+        try:
+            failure = self._sessions.notes.failure(self._id) if self._session.disk else None
+        except StoreError:
+            return False
+        return failure is not None and failure.other_account
 
     def heard(self) -> bool:
         """Say whether this parent was told that a person is being asked elsewhere."""
@@ -157,6 +167,10 @@ class Refusals:
 
 def _cancelled(error: CredentialHelperError) -> bool:
     return isinstance(error, AuthorizationError) and error.error == "cancelled"
+
+
+def _is_other_account(error: CredentialHelperError) -> bool:
+    return isinstance(error, AuthorizationError) and error.error == "wrong_account"
 
 
 def _memory(error: CredentialHelperError, *, unattended: bool) -> float:

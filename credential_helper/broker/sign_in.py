@@ -6,6 +6,7 @@ from credential_helper.broker import announce, new_session, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
 from credential_helper.broker.interaction import SignIn, someone_is_asked, window_for_nothing
+from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import grants
@@ -22,9 +23,8 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     may_ask = may_ask and ago is None
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
         raise _nobody_to_ask(errand, means, session.stored, ago)
-    if not unattended and isinstance(
-        attempt.refusal, InteractionRequired
-    ):  # not the provider's word, so the prompt alone would puzzle
+    # Not the provider's word, so the prompt alone would puzzle.
+    if not unattended and isinstance(attempt.refusal, InteractionRequired):
         means.person.warn(
             attempt.refusal.sentence, hint='token = "access" needs none, where the server takes that token'
         )
@@ -39,6 +39,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
 
     interaction = SignIn(errand, session, means, may_ask=may_ask, keep=keep, give_back=give_back)
     started = means.clock.monotonic()
+    provider.other_account = Refusals(errand, session, means).other_account()
     bring_secrets(errand.profile, provider)
     stored: Stored | None = None
     try:

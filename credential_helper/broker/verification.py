@@ -177,6 +177,7 @@ def wrong_account(profile: Profile, who: str) -> AuthorizationError:
     """Return the refusal of a sign-in by another account than the profile's."""
     return AuthorizationError(
         f"signed in as {foreign(who)}, but profile {profile.name} is for {profile.account}",
+        error="wrong_account",
         hint="sign in with that account, or change account in the profile",
     )
 

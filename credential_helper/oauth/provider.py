@@ -53,6 +53,7 @@ class Provider:
         self.client_secret = client_secret
         self.private_key = private_key
         self.password = password
+        self.other_account = False  # the last sign-in was somebody else's than the profile is for
         self._cache = Cache(profile, documents, clock=clock, note=note)
         self._discovery = Discovery(profile, self._issuer, transport=transport, cache=self._cache, note=note)
         self.host = self._discovery.host
@@ -128,11 +129,17 @@ class Provider:
     def authorization_parameters(self) -> tuple[tuple[str, str], ...]:
         """Return what this provider wants beside the standard's parameters in an authorization request.
 
-        Raises as ``metadata`` does.
+        Where the browser may be signed in as somebody else, a person is to choose. Raises as ``metadata`` does.
         """
+        own = self.known.authorization_parameters
+        prompts = [value for name, value in own if name == "prompt"]
         if self.known.consent_for_offline_access and {"openid", "offline_access"} <= set(self.scopes()):
-            return (*self.known.authorization_parameters, ("prompt", "consent"))
-        return self.known.authorization_parameters
+            prompts.append("consent")
+        if self.other_account:
+            supported = self.metadata().prompt_values_supported or self.known.prompts
+            prompts.insert(0, "select_account" if "select_account" in supported else "login")
+        others = tuple((name, value) for name, value in own if name != "prompt")
+        return (*others, ("prompt", " ".join(prompts))) if prompts else others
 
     def _plain_scopes(self) -> tuple[str, ...]:
         if self.profile.scope is not None or not self.profile.scopes:

@@ -30,6 +30,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     until: float
     passing: bool = False  # no answer came: only for the same parent and for those who waited behind it
     told: tuple[str, ...] = ()  # the parents to whom it was said
+    other_account: bool = False  # the last person who signed in was not the profile's: outlives ``until``
 
 
 class SessionNotes:

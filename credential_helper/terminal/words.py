@@ -39,7 +39,8 @@ def prompt_lines(
     port; ``machine`` is this one's name. ``paste``: the address at which a browser ends can be pasted here.
     """
     issuer_host = printable_ascii(host_of(prompt.issuer))
-    profile = f"{foreign(prompt.profile)} ({issuer_host})"
+    account = f" as {foreign(prompt.account, 100)}" if prompt.account else ""
+    profile = f"{foreign(prompt.profile)}{account} ({issuer_host})"
     tool = foreign(prompt.tool)
     if not ours and prompt.flow == "password":
         return [f"{PROGRAM}: waiting for a sign-in to {profile}, whose password is asked for in another terminal"]

@@ -97,6 +97,40 @@ def test_an_id_token_that_answers_another_request_is_refused_and_the_page_says_s
     assert world.session.revoke_only
 
 
+def asked_for(world: World, prompt: int) -> str | None:
+    person = world.person
+    query = parse_qs(urlsplit(person.prompts[prompt].verification_uri).query)
+    return query.get("prompt", [None])[0]
+
+
+def test_after_a_sign_in_by_somebody_else_the_person_is_asked_to_choose(world: World, browser: Browser) -> None:
+    """The browser is signed in already: without a question it would bring the same person back."""
+    world.profile = msgspec.structs.replace(world.profile, account="grace@example.com")
+    for mode, seconds in (("any", 61), ("any", 3600), ("sign-in", 0)):
+        with pytest.raises(AuthorizationError, match=r"signed in as ada@example\.com, but profile prod is for grace@"):
+            world.obtain(mode)  # type: ignore[arg-type]
+        world.clock.advance(seconds)
+    assert [asked_for(world, prompt) for prompt in range(3)] == ["consent", "login consent", "login consent"]
+    assert {prompt.account for prompt in browser.prompts} == {"grace@example.com"}
+    world.profile = msgspec.structs.replace(world.profile, account="ada@example.com")
+    world.obtain("sign-in")
+    world.obtain("sign-in")
+    assert [asked_for(world, prompt) for prompt in (3, 4)] == ["consent", "consent"]
+
+
+def test_a_failure_in_between_does_not_forget_that_somebody_else_signed_in(world: World, browser: Browser) -> None:
+    world.profile = msgspec.structs.replace(world.profile, account="grace@example.com")
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    browser.token = oauth_error("server_error", 503)
+    with pytest.raises(CredentialHelperError):
+        world.obtain("sign-in")
+    browser.token = None
+    with pytest.raises(AuthorizationError):
+        world.obtain("sign-in")
+    assert asked_for(world, 2) == "login consent"
+
+
 def test_the_next_process_checks_the_nonce_that_this_one_sent(world: World, browser: Browser) -> None:
     """The keys cannot be had now: what was saved waits for its check, nonce included."""
     browser.nonce = "of another sign-in"

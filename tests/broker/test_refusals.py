@@ -308,6 +308,6 @@ def test_no_secret_is_in_the_file(sessions: Sessions, clock: FakeClock) -> None:
     Process(sessions, clock).remember(DECLINED)
     path = Path(sessions.state.locate(f"sessions/{ID}.failure"))
     assert set(msgspec.json.decode(path.read_bytes())) == {
-        *("sentence", "hint", "exit_code", "made", "until", "passing", "told")
+        *("sentence", "hint", "exit_code", "made", "until", "passing", "told", "other_account")
     }
     assert path.stat().st_mode & 0o777 == 0o600

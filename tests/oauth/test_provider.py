@@ -97,3 +97,24 @@ def test_consent_is_asked_for_where_offline_access_needs_it(world: World) -> Non
     assert world.process(provider="auth0").authorization_parameters() == ()
     google = world.process(provider="google").authorization_parameters()
     assert google == (("access_type", "offline"), ("prompt", "consent"))
+
+
+@pytest.mark.parametrize(
+    ("supported", "provider", "prompt"),
+    [
+        (None, "generic", "login consent"),
+        (["login", "consent", "none"], "generic", "login consent"),
+        (["login", "select_account"], "generic", "select_account consent"),
+        (None, "google", "select_account consent"),
+        (None, "entra", "select_account"),
+        (None, "auth0", "login"),
+    ],
+)
+def test_who_may_be_signed_in_as_somebody_else_is_asked_to_choose(
+    world: World, supported: list[str] | None, provider: str, prompt: str
+) -> None:
+    """OpenID Connect Core 1.0 §3.1.2.1; a provider need not know select_account, and refuses what it does not know."""
+    world.hostile.serve_metadata(prompt_values_supported=supported)
+    process = world.process(provider=provider)
+    process.other_account = True
+    assert dict(process.authorization_parameters())["prompt"] == prompt

@@ -29,6 +29,17 @@ def test_git_names_its_host_and_a_login_names_itself(clock: FakeClock) -> None:
     ]
 
 
+def test_a_profile_that_is_for_somebody_says_for_whom(clock: FakeClock) -> None:
+    asked = prompt(clock, tool="credential-helper", account="bob@example.test", profile="admin")
+    assert prompt_lines(asked, now=clock.now())[0] == (
+        "credential-helper: signing in to admin as bob@example.test (example.eu.auth0.com)"
+    )
+    asked = prompt(clock, tool="git", account="bob\x1b[2J\nopen  https://evil.example")
+    (line, *_) = prompt_lines(asked, now=clock.now())
+    assert "\x1b" not in line
+    assert "\n" not in line
+
+
 FAKED = "open  https://evil.example/activate", "and enter  EVIL-CODE        15 minutes; Ctrl-C stops"
 
 

@@ -24,6 +24,7 @@ def made_now(
         issuer=provider.profile.issuer,
         target=target,
         scope=provider.scopes(),
+        account=provider.profile.account,
         interval=interval,
         next_poll=now + interval,
         made_at=now,
