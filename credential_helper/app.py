@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 from credential_helper import PROGRAM, places, replies
 from credential_helper.broker.announce import described
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
+from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
@@ -91,11 +93,11 @@ class App:
             else:
                 self.note(error.sentence)
 
-    def keyring(self, profile: Profile | None = None) -> Keyring:
-        """Return the keyring that a profile means."""
+    def keyring(self, profile: Profile | None = None, *, person: bool = True) -> Keyring:
+        """Return the keyring that a profile means; ``person`` False: none is to be asked to unlock it."""
         return Keyring(
             environ=self.environ,
-            deadline=self._keyring_deadline(profile),
+            deadline=self._keyring_deadline(profile if person else None),
             store="keyring" if profile is not None and profile.store == "keyring" else "auto",
             note=self.note,
         )
@@ -106,6 +108,11 @@ class App:
             return _KEYRING_DEADLINE_PERSON if asked else _KEYRING_DEADLINE
 
         return deadline
+
+    @cached_property
+    def has_keyring(self) -> bool:
+        """Say whether a keyring can be used here, without a dialog."""
+        return self.keyring(person=False).usable("auto")
 
     def named_secrets(self, profile: Profile | None = None, *, person: bool = False) -> NamedSecrets:
         """Return the secrets that a person put into the system's own keyring, for a profile to read.
@@ -119,6 +126,31 @@ class App:
     def sessions(self, profile: Profile | None = None) -> Sessions:
         """Return the sessions, with the keyring that a profile means."""
         return Sessions(self.state, self.keyring(profile), note=self.note)
+
+    def outlook(self, chosen: Chosen) -> Outlook:
+        """Say what a call for a chosen profile would be answered, without asking or changing anything."""
+        profile = chosen.profile
+        errand = self.errand(chosen, Request(tool=PROGRAM))
+        means = Means(
+            sessions=Sessions(self.state, self.keyring(profile, person=False), note=self.note),
+            person=self.terminal,
+            interrupts=self.interrupts,
+            caller=self.caller,
+            clock=self.clock,
+            note=self.note,
+            read_secret=lambda source: self._look_at(source, profile),
+        )
+        return outlook(errand, means)
+
+    def _look_at(self, source: Source, profile: Profile) -> Secret:
+        """Read a secret, but run no command for it, which may take a minute or ask a person: it has to be there."""
+        if source.kind == "keyring":
+            return self._from_keyring(source, None)
+        if source.kind != "command":
+            return self._read_secret(source, profile)
+        if children.find(source.value[0], self.environ) is None:
+            raise ConfigurationError(f"{source.origin}: {children.not_found(source.value[0])}")
+        return Secret("")
 
     def means(self, profile: Profile | None, *, deadline: float | None = None) -> Means:
         """Return what the broker works with; ``deadline`` is the seconds that a tool waits."""

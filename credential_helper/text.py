@@ -78,6 +78,20 @@ def _cut(line: str, columns: int) -> str:
     return line[:kept]
 
 
+def json_line(document: object) -> bytes:
+    """Return a document as one line of JSON in UTF-8; what ``foreign`` would not show is escaped (RFC 8259 §7)."""
+    import json  # not for the hot path
+
+    def shown(character: str) -> str:
+        if _harmless(character) == character and not unicodedata.combining(character):
+            return character
+        units = character.encode("utf-16-be", "surrogatepass")
+        return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+    line = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return "".join(map(shown, line)).encode() + b"\n"
+
+
 def escaped(address: str, limit: int = 300) -> str:
     """Return an address on one line, percent-encoded but for visible ASCII (RFC 3986 §2.1), and cut at ``limit``.
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pytest
 
 from credential_helper import cli, errors, model, places, providers, tools
+from credential_helper.commands import status
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import load
@@ -99,6 +100,23 @@ def flags() -> set[str]:
 
 
 # --- the command line
+
+
+def test_the_keys_of_status_are_those_of_the_page_with_their_types_and_version() -> None:
+    documented = section("JSON", page("status"))
+    names = {"str": "string", "int": "number", "bool": "boolean", "TokenKind": "string", "None": "null"}
+    types = {
+        name: " or ".join(names[word] for word in str(kind).split(" | "))
+        for name, kind in status.Row.__annotations__.items()
+    }
+    assert dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", documented, re.MULTILINE)) == types
+    assert f'{{"version":{status.VERSION},"profiles":[…],"others":[…]}}' in documented
+    exit_codes = re.search(r"The exit code is 0.*?(?=\n\n)", page("status"), re.DOTALL)
+    assert exit_codes is not None
+    assert {int(code) for code in re.findall(r"\b(66|78)\b", exit_codes[0])} == {
+        errors.InteractionRequired.exit_code,
+        errors.ConfigurationError.exit_code,
+    }
 
 
 def test_every_command_is_in_the_table_and_every_row_is_a_command() -> None:

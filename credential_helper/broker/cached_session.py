@@ -22,7 +22,7 @@ from credential_helper.stores.private_files import Reservation
 from credential_helper.stores.sessions import Stored
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
-_PASSING = (
+PASSING = (
     TransportError.exit_code,
     InteractionRequired.exit_code,
     StoreError.exit_code,
@@ -126,7 +126,7 @@ class CachedSession:
 
     def better_than_none(self, error: CredentialHelperError, attempt: Attempt | None = None) -> Obtained:
         """Answer a token that is valid though not fresh, where nothing new can be had now; else raise ``error``."""
-        if error.exit_code not in _PASSING:
+        if error.exit_code not in PASSING:
             raise error
         stored = (attempt.kept if attempt is not None else None) or self._read() or self._last
         if isinstance(error, InteractionRequired):

@@ -70,26 +70,38 @@ class Refusals:
 
     def recall(self) -> None:
         """Raise RememberedError if the provider refused a moment ago."""
-        if self._errand.mode != "any" or not self._session.disk:
-            return
-        try:
-            failure = self._sessions.notes.failure(self._id)
-        except StoreError as error:
-            self._note(error.sentence)
-            return
-        now = self._clock.now()
-        if failure is None or not self._counts(failure, now):
+        failure = self._standing()
+        if failure is None:
             return
         said = self._parent in failure.told
         if not said:
             self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
-        repeated = RememberedError(
-            f"{failure.sentence}; that was {span(now - failure.made)} ago, and {self._errand.login} asks again",
+        repeated = self._repeated(failure)
+        repeated.silent = said and self._errand.request.manners.repeats
+        raise repeated
+
+    def standing(self) -> RememberedError | None:
+        """Return what ``recall`` would raise; nothing is noted."""
+        failure = self._standing()
+        return None if failure is None else self._repeated(failure)
+
+    def _standing(self) -> Failure | None:
+        if self._errand.mode != "any" or not self._session.disk:
+            return None
+        try:
+            failure = self._sessions.notes.failure(self._id)
+        except StoreError as error:
+            self._note(error.sentence)
+            return None
+        return failure if failure is not None and self._counts(failure, self._clock.now()) else None
+
+    def _repeated(self, failure: Failure) -> RememberedError:
+        return RememberedError(
+            f"{failure.sentence}; that was {span(self._clock.now() - failure.made)} ago, "
+            f"and {self._errand.login} asks again",
             exit_code=failure.exit_code,
             hint=failure.hint,
         )
-        repeated.silent = said and self._errand.request.manners.repeats
-        raise repeated
 
     def _counts(self, failure: Failure, now: float) -> bool:
         if not failure.made <= now < failure.until <= failure.made + _LONGEST:

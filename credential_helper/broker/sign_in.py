@@ -22,7 +22,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     ago = window_for_nothing(means, session) if may_ask and not unattended and errand.mode == "any" else None
     may_ask = may_ask and ago is None
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.id)):
-        raise _nobody_to_ask(errand, means, session.stored, ago)
+        raise nobody_to_ask(errand, means, session.stored, ago)
     # Not the provider's word, so the prompt alone would puzzle.
     if not unattended and isinstance(attempt.refusal, InteractionRequired):
         means.person.warn(
@@ -63,7 +63,10 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     return found
 
 
-def _nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: float | None) -> InteractionRequired:
+def nobody_to_ask(
+    errand: Errand, means: Means, stored: Stored | None, ago: float | None = None
+) -> InteractionRequired:
+    """Return the error of a sign-in that needs a person; ``ago`` is since when a window was opened for nothing."""
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":
         return InteractionRequired(

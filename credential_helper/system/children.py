@@ -53,6 +53,11 @@ def find(program: str, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def not_found(program: str) -> str:
+    """Return the sentence for a command that is not there."""
+    return f"the command {foreign(os.path.basename(program), 60)} was not found on PATH"
+
+
 def _executable(path: str) -> bool:
     try:
         return stat.S_ISREG(os.stat(path).st_mode) and os.access(path, os.X_OK)
@@ -87,7 +92,7 @@ def run(
     name = foreign(os.path.basename(words[0]), 60)
     path = find(words[0], environ)
     if path is None:
-        raise ConfigurationError(f"the command {name} was not found on PATH", hint="write its absolute path")
+        raise ConfigurationError(not_found(words[0]), hint="write its absolute path")
     try:
         process = subprocess.Popen(  # noqa: S603 - an absolute path, no shell
             [path, *words[1:]],

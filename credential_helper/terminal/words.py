@@ -99,7 +99,7 @@ def closing_line(credential: Credential, *, now: float, refresh_token: bool, adv
     words = [f"signed in to {foreign(credential.profile)}"]
     words += [f" as {name}"] if name else []
     words += [f" until {until}" if until else " for as long as the provider lets it"]
-    words += [", then again by itself" if refresh_token else ", then a new sign-in"]
+    words += [", renews by itself" if refresh_token else ", then a new sign-in"]
     if advice and not refresh_token:
         words += [f" (no refresh token came: {foreign(advice)})"]
     return "".join(words)

@@ -14,7 +14,7 @@ from integration.servers.oidc import AUDIENCE, CLI, Face
 from tests.helpers.programs import Options, Result, Running
 
 CODE = re.compile(r"shows  ([A-Z]{4}-[A-Z]{4}) ")
-CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, then again by itself\n"
+CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, renews by itself\n"
 
 Value = str | list[str] | dict[str, str]
 

@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from credential_helper import cli
 from credential_helper.app import App
 from credential_helper.commands import status
-from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
+from credential_helper.model import Identity, Profile, Refused, Secret, Session, Token, session_id
 from credential_helper.stores.session_notes import Failure
+from credential_helper.text import foreign
 from tests.helpers.clock import FakeClock
 
 PROD = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
@@ -27,6 +29,7 @@ class World:
         self.clock = clock
         self.capfd = capfd
         self.environ = environ
+        self.others: list[dict[str, Any]] = []
         self.configure("")
 
     def configure(self, more: str) -> None:
@@ -70,13 +73,17 @@ class World:
     def rows(self, **given: object) -> tuple[int, list[dict[str, Any]]]:
         code, out, _ = self.show(json=True, **given)
         document = json.loads(out)
-        assert document["version"] == 1
+        assert document["version"] == status.VERSION
+        for row in [*document["profiles"], *document["others"]]:
+            assert list(row) == list(status.Row.__struct_fields__)
+            assert row["ready"] == (row["exit_code"] == 0)
+        self.others = document["others"]
         return code, document["profiles"]
 
     def row(self) -> dict[str, Any]:
         """Return the one row, whose ``ready`` the exit code repeats."""
         code, [row] = self.rows()
-        assert code == (0 if row["ready"] else 66)
+        assert code == row["exit_code"]
         return row
 
 
@@ -90,9 +97,11 @@ def world(environ: dict[str, str], clock: FakeClock, capfd: pytest.CaptureFixtur
 
 def test_nobody_is_signed_in(world: World) -> None:
     row = world.row()
-    assert (row["profile"], row["issuer"], row["ready"]) == ("prod", "idp.example.com", False)
-    assert "who" not in row
-    assert "token" not in row
+    assert (row["profile"], row["issuer"], row["client_id"]) == ("prod", "https://idp.example.com", "client")
+    assert (row["ready"], row["exit_code"], row["renewable"]) == (False, 66, False)
+    for key in ("who", "token", "expires_at", "expires_in", "account", "audience", "same_sign_in_as", "last_failure"):
+        assert row[key] is None
+    assert row["problem"].startswith("nobody is signed in to idp.example.com")
 
 
 @pytest.mark.parametrize(("left", "ready"), [(3600.0, True), (1.0, True), (0.0, False), (-1.0, False), (None, True)])
@@ -101,7 +110,7 @@ def test_an_access_token_alone_is_ready_until_it_expires(world: World, left: flo
     row = world.row()
     assert row["ready"] == ready
     assert (row["who"], row["token"]) == ("ada@example.com", "access")
-    assert row.get("expires_in") == (None if left is None else int(left))
+    assert row["expires_in"] == (None if left is None else max(0, int(left)))
 
 
 def test_a_refresh_token_makes_it_ready_whatever_the_access_token_is(world: World) -> None:
@@ -109,7 +118,17 @@ def test_a_refresh_token_makes_it_ready_whatever_the_access_token_is(world: Worl
     row = world.row()
     assert row["ready"]
     assert row["refresh_token"] == "file"
-    assert row["expires_in"] == -7200
+    assert (row["expires_in"], row["renewable"]) == (0, True)
+    _, table, _ = world.show()
+    assert "renews at the next use" in table
+    assert "file (no keyring here)" in table
+
+
+def test_a_refresh_token_is_in_a_file_by_choice_or_for_want_of_a_keyring(world: World) -> None:
+    world.keep(refresh_token=True)
+    assert "file (no keyring here)" in world.show()[1]
+    world.configure('store = "file"\n')
+    assert world.show()[1].splitlines()[1].endswith("  file")
 
 
 def test_a_refresh_token_that_is_kept_only_to_be_revoked_makes_nothing_ready(world: World) -> None:
@@ -131,45 +150,169 @@ def test_a_profile_that_gives_id_tokens_is_judged_by_its_id_token(world: World) 
     world.configure('token = "id"\n')
     world.keep(access=world.token(), id=world.token(left=-1.0))
     row = world.row()
-    assert (row["token"], row["expires_in"], row["ready"]) == ("id", -1, False)
+    assert (row["token"], row["expires_in"], row["ready"]) == ("id", 0, False)
     world.keep(access=world.token(left=-1.0), id=world.token(left=100.0))
     row = world.row()
     assert (row["token"], row["expires_in"], row["ready"]) == ("id", 100, True)
 
 
-def test_a_machine_is_always_ready(world: World) -> None:
-    world.configure('flow = "client-credentials"\nclient_secret = { env = "X" }\n')
+MACHINE = 'flow = "client-credentials"\nclient_secret = { env = "CI_SECRET" }\n'
+
+
+def test_a_machine_is_ready_with_its_secret(world: World) -> None:
+    world.configure(MACHINE)
+    world.environ["CI_SECRET"] = CANARY
     row = world.row()
-    assert (row["ready"], row["refresh_token"]) == (True, "not needed")
+    assert (row["ready"], row["renewable"], row["refresh_token"]) == (True, True, "not needed")
     world.keep(msgspec.structs.replace(PROD, flow="client-credentials"), identity=None, access=world.token(left=-5.0))
     row = world.row()
-    assert (row["ready"], row["refresh_token"], row["expires_in"]) == (True, "not needed", -5)
+    assert (row["ready"], row["refresh_token"], row["expires_in"]) == (True, "not needed", 0)
+
+
+# --- not ready, and why: the exit code is the one that a tool would get
+
+
+def meets(world: World, code: int, words: str) -> None:
+    """Look whether status and token have one story: the exit code, and the sentence."""
+    row = world.row()
+    assert (row["ready"], row["exit_code"]) == (False, code)
+    assert words in row["problem"]
+    _, table, _ = world.show()
+    assert f"not ready: {words}" in table or words in table
+    arguments = ["credential-helper", "token", "prod"]
+    assert cli.run(arguments, world.environ) == code
+    assert words in world.capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (MACHINE, "the variable CI_SECRET is not set, or empty"),
+        ('flow = "client-credentials"\nclient_secret = { file = "none" }\n', "none cannot be read"),
+        ('flow = "client-credentials"\nclient_secret = { command = ["none-at-all"] }\n', "was not found on PATH"),
+        ('flow = "client-credentials"\nprivate_key = { env = "CI_KEY" }\n', "the variable CI_KEY is not set"),
+        ('flow = "client-credentials"\ntoken = "id"\n' + MACHINE.partition("\n")[2], "a machine gets no ID token"),
+        ('token = "id"\nscope = "email"\n', 'the scope lacks "openid"'),
+    ],
+)
+def test_what_a_profile_lacks_is_told_with_the_tools_exit_code(world: World, more: str, words: str) -> None:
+    world.configure(more)
+    meets(world, 78, words)
+
+
+def test_a_password_that_is_not_set(world: World) -> None:
+    world.configure('flow = "password"\nlegacy = true\naccount = "ada"\npassword = { env = "PASSWORD" }\n')
+    row = world.row()
+    assert (row["ready"], row["exit_code"]) == (False, 78)
+    assert "the variable PASSWORD is not set" in row["problem"]
+
+
+def test_a_secret_in_a_keyring_that_is_not_there(world: World) -> None:
+    world.configure('flow = "client-credentials"\nclient_secret = { keyring = "ci" }\n')
+    meets(world, 74, "there is no keyring here")
+
+
+def test_a_refresh_token_in_a_keyring_that_is_not_there(world: World) -> None:
+    world.keep(in_keyring=True, record=("0" * 32, "prod ada"), access=world.token(left=-5.0))
+    meets(world, 74, "there is no keyring here")
+
+
+def test_what_is_kept_is_ready_and_what_comes_then_is_told(world: World) -> None:
+    world.keep(in_keyring=True, record=("0" * 32, "prod ada"))
+    row = world.row()
+    assert (row["ready"], row["exit_code"], row["renewable"]) == (True, 0, False)
+    assert "there is no keyring here" in row["problem"]
+    assert "once it ends: there is no keyring here" in world.show()[1]
+
+
+def test_a_confidential_client_needs_its_secret_to_renew(world: World) -> None:
+    world.configure('client_secret = { env = "WEB_SECRET" }\n')
+    world.keep(refresh_token=True, access=world.token(left=-5.0))
+    meets(world, 78, "the variable WEB_SECRET is not set")
+
+
+def test_a_command_of_a_secret_is_not_run(world: World, tmp_path: Path) -> None:
+    world.configure(f'flow = "client-credentials"\nclient_secret = {{ command = ["touch", "{tmp_path}/ran"] }}\n')
+    assert world.row()["ready"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_refusal_of_a_moment_ago_is_what_a_tool_would_be_told(world: World, clock: FakeClock) -> None:
+    world.configure(MACHINE)
+    world.environ["CI_SECRET"] = CANARY
+    machine = msgspec.structs.replace(PROD, flow="client-credentials")
+    now = clock.now()
+    failure = Failure(sentence="the client is refused", hint=None, exit_code=77, made=now, until=now + 60)
+    world.app().sessions().notes.remember(session_id(machine), failure)
+    row = world.row()
+    assert (row["ready"], row["exit_code"]) == (False, 77)
+    assert "the client is refused; that was " in row["problem"]
+    assert world.app().sessions().notes.failure(session_id(machine)) == failure  # nothing is noted
+    clock.advance(61)
+    assert world.row()["ready"]
+
+
+def test_after_a_refused_renewal_it_is_told_until_when_and_that_a_sign_in_is_needed(world: World) -> None:
+    refused = Refused(at=world.clock.now() - 300, sentence="idp.example.com refused the refresh token (invalid_grant)")
+    world.keep(refused=refused)
+    row = world.row()
+    assert (row["ready"], row["renewable"]) == (True, False)
+    assert "refused the refresh token (invalid_grant)" in row["problem"]
+    world.keep(refused=refused, access=world.token(left=-1.0))
+    meets(world, 66, "idp.example.com refused the refresh token (invalid_grant) at ")
 
 
 # --- what is shown
 
 
-def test_every_profile_has_a_row_and_sessions_of_others_come_after_them(world: World) -> None:
+def test_every_profile_has_a_row_and_the_sessions_of_others_stand_apart_and_do_not_count(world: World) -> None:
     world.configure('[profiles.staging]\nissuer = "https://idp.example.com"\nclient_id = "other"\n')
-    world.keep(msgspec.structs.replace(PROD, audience="https://b.example.com"))
-    world.keep(Profile(name="idp.example.com/12345678", issuer="https://idp.example.com", client_id="adhoc"))
+    world.keep(refresh_token=True)
+    world.keep(msgspec.structs.replace(PROD, name="staging", client_id="other"))
+    over: dict[str, Any] = {"access": world.token(left=-1.0), "identity": None}
+    world.keep(msgspec.structs.replace(PROD, audience="https://b.example.com"), **over)
+    world.keep(Profile(name="idp.example.com/adhoc", issuer="https://idp.example.com", client_id="adhoc"), **over)
     code, rows = world.rows()
-    assert code == 66
-    assert [row["profile"] for row in rows[:2]] == ["prod", "staging"]
-    assert {(row["profile"], row.get("audience")) for row in rows[2:]} == {
-        ("prod", "https://b.example.com"),
-        ("idp.example.com/12345678", None),
-    }
+    assert code == 0
+    assert [row["profile"] for row in rows] == ["prod", "staging"]
+    assert [(row["profile"], row["audience"], row["exit_code"]) for row in world.others] == [
+        ("prod", "https://b.example.com", 66),
+        ("idp.example.com/adhoc", None, 66),
+    ]
+    lines = world.show()[1].splitlines()
+    assert lines.index("for another audience:") < lines.index("of no profile here:")
 
 
 def test_one_profile_that_is_named_brings_its_own_sessions_only(world: World) -> None:
     world.keep(msgspec.structs.replace(PROD, audience="https://b.example.com"))
     world.keep(Profile(name="idp.example.com/12345678", issuer="https://idp.example.com", client_id="adhoc"))
     _, rows = world.rows(profiles=["prod"])
-    assert [(row["profile"], row.get("audience")) for row in rows] == [
-        ("prod", None),
-        ("prod", "https://b.example.com"),
+    assert [(row["profile"], row["audience"]) for row in rows] == [("prod", None)]
+    assert [(row["profile"], row["audience"]) for row in world.others] == [("prod", "https://b.example.com")]
+
+
+def test_two_profiles_with_one_session_are_both_there(world: World) -> None:
+    world.configure('[profiles.kube]\nissuer = "https://idp.example.com"\nclient_id = "client"\n')
+    _, rows = world.rows()
+    assert [row["same_sign_in_as"] for row in rows] == [None, None]  # nobody is signed in
+    world.keep()
+    _, rows = world.rows()
+    assert [(row["profile"], row["who"], row["same_sign_in_as"]) for row in rows] == [
+        ("prod", "ada@example.com", None),
+        ("kube", "ada@example.com", "prod"),
     ]
+    assert "  same sign-in as prod\n" in world.show()[1]
+
+
+def test_json_has_no_character_that_a_terminal_would_obey(world: World) -> None:
+    name = "ada\u009b31m\u202egpj\x7f\u2028\u2800\u200b\u0301\U000e0041é李"
+    world.keep(identity=Identity(subject="ada", name=name))
+    _, out, _ = world.show(json=True)
+    shown = json.loads(out)["profiles"][0]["who"]
+    assert shown == name
+    assert "\\u009b31m\\u202egpj\\u007f\\u2028\\u2800\\u200b\\u0301\\udb40\\udc41é李" in out
+    assert out == out.rstrip("\n") + "\n"
+    assert all(foreign(character) or character == " " for character in out.rstrip("\n"))
 
 
 def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -> None:
@@ -179,9 +322,9 @@ def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -
     clock.advance(12)
     assert "12 s" in world.row()["last_failure"]
     _, table, _ = world.show()
-    assert "declined at idp.example.com" in table.splitlines()[2]
+    assert "last failure 12 s ago: declined at idp.example.com" in table
     world.app().sessions().notes.remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
-    assert "last_failure" not in world.row()
+    assert world.row()["last_failure"] is None
 
 
 def test_names_from_outside_can_do_nothing_to_a_terminal(world: World) -> None:

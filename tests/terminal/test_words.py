@@ -186,10 +186,10 @@ def noon() -> FakeClock:
 
 def test_the_closing_line_says_who_until_when_and_what_then() -> None:
     clock = noon()
-    assert close(clock) == "signed in to prod as ada@example.com until 13:00, then again by itself"
-    assert close(clock, identity=None) == "signed in to prod until 13:00, then again by itself"
+    assert close(clock) == "signed in to prod as ada@example.com until 13:00, renews by itself"
+    assert close(clock, identity=None) == "signed in to prod until 13:00, renews by itself"
     assert close(clock, identity=Identity(subject="auth0|1")) == (
-        "signed in to prod as auth0|1 until 13:00, then again by itself"
+        "signed in to prod as auth0|1 until 13:00, renews by itself"
     )
 
 
@@ -201,7 +201,7 @@ def test_the_date_is_told_when_it_is_another_day() -> None:
 @pytest.mark.parametrize("expires_at", [None, 1e300, float("inf")])
 def test_an_unknown_expiry_is_not_invented(expires_at: float | None) -> None:
     assert close(noon(), expires_at=expires_at) == (
-        "signed in to prod as ada@example.com for as long as the provider lets it, then again by itself"
+        "signed in to prod as ada@example.com for as long as the provider lets it, renews by itself"
     )
 
 
