@@ -63,9 +63,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     return found
 
 
-def nobody_to_ask(
-    errand: Errand, means: Means, stored: Stored | None, ago: float | None = None
-) -> InteractionRequired:
+def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: float | None = None) -> InteractionRequired:
     """Return the error of a sign-in that needs a person; ``ago`` is since when a window was opened for nothing."""
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":

@@ -13,7 +13,7 @@ import pytest
 from credential_helper import cli
 from credential_helper.app import App
 from credential_helper.commands import status
-from credential_helper.model import Identity, Profile, Refused, Secret, Session, Token, session_id
+from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
 from credential_helper.stores.session_notes import Failure
 from credential_helper.text import foreign
 from tests.helpers.clock import FakeClock
@@ -253,7 +253,7 @@ def test_a_refusal_of_a_moment_ago_is_what_a_tool_would_be_told(world: World, cl
 
 
 def test_after_a_refused_renewal_it_is_told_until_when_and_that_a_sign_in_is_needed(world: World) -> None:
-    refused = Refused(at=world.clock.now() - 300, sentence="idp.example.com refused the refresh token (invalid_grant)")
+    refused = (world.clock.now() - 300, "idp.example.com refused the refresh token (invalid_grant)")
     world.keep(refused=refused)
     row = world.row()
     assert (row["ready"], row["renewable"]) == (True, False)
