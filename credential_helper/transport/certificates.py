@@ -3,8 +3,9 @@
 - A certificate that is named counts as it is, root or not: an intermediate CA, or the server's own. Go and curl do so;
   OpenSSL needs VERIFY_X509_PARTIAL_CHAIN for it. On Windows a root has to be named.
 - SSL_CERT_FILE and SSL_CERT_DIR say where the system's are, on Linux and elsewhere but macOS and Windows, for kubectl,
-  docker and us. OpenSSL looks in a folder for names that c_rehash made; where there are none, we read its files, as Go
-  does. REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and GIT_SSL_CAINFO mean nothing here.
+  docker and us. The latter is a list, which truststore takes for one folder, and OpenSSL looks in a folder for names
+  that c_rehash made; where there are none, we read its files, as Go does. REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and
+  GIT_SSL_CAINFO mean nothing here.
 - Who can write to ``ca_file`` can read every token, so nobody else may.
 """
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import truststore
 
 _LIMIT = 4 << 20  # bytes: the operating systems' bundles have less than one MiB
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
-_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+_PEM = rb"(?s)-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----"
+_HASHED = r"[0-9a-f]{8}\.[0-9]+"
 
 
 class Roots(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +87,7 @@ def _add(context: truststore.SSLContext, data: bytes) -> int:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # PowerShell's > writes UTF-16
         data = data.decode("utf-16", "replace").encode()
     count = 0
-    for der in [data] if data[:1] == b"\x30" else [found[1] for found in _PEM.finditer(data)]:
+    for der in [data] if data[:1] == b"\x30" else [found[1] for found in re.finditer(_PEM, data)]:
         try:
             context.load_verify_locations(cadata=der if der is data else binascii.a2b_base64(der))
         except (ssl.SSLError, ValueError):
@@ -124,7 +125,8 @@ def _add_the_systems(context: truststore.SSLContext, environ: Mapping[str, str])
             names = sorted(os.listdir(folder))
         except OSError:
             continue
-        if any(_HASHED.fullmatch(name) for name in names):
+        if any(re.fullmatch(_HASHED, name) for name in names):
+            context.load_verify_locations(capath=folder)
             continue
         for name in names:
             try:

@@ -87,8 +87,10 @@ class RecordingProxy:
         status = self._refusal[1] if self._refusal else "200 Connected"
         if login != self._login:
             status = "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x"
-        connection.sendall(f"HTTP/1.1 {status}\r\n\r\n".encode())
-        return status == "200 Connected"
+        passed = status == "200 Connected"
+        more = "" if passed else "Content-Length: 0\r\nConnection: close\r\n"
+        connection.sendall(f"HTTP/1.1 {status}\r\n{more}\r\n".encode())
+        return passed
 
     def _by_socks(self, connection: socket.socket) -> bool:
         methods = _read(connection, _read(connection, 1)[0])
