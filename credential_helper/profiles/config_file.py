@@ -12,20 +12,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import stat
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from credential_helper import places
 from credential_helper.errors import ConfigurationError
 from credential_helper.profiles.written import SINGLE_QUOTES, FileKind
+from credential_helper.system import files
 from credential_helper.text import foreign
-
-if TYPE_CHECKING:
-    from grp import struct_group
-    from pwd import struct_passwd
 
 LIMIT = 1 << 20  # bytes
 
@@ -40,34 +36,6 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
 
 class PassedOver(ConfigurationError):
     """The file belongs to the person behind sudo: nothing is wrong with it, and nothing of it counts."""
-
-
-def read_bytes(path: str, limit: int) -> tuple[bytes, os.stat_result]:
-    """Read a regular file of at most ``limit`` bytes; its status is taken before the first byte.
-
-    Raises OSError, and ValueError (in words) where the file is not regular or too large.
-    """
-    # O_NONBLOCK: opening a FIFO would wait for somebody to write into it.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("is not a regular file")
-        data = b""
-        while chunk := os.read(descriptor, limit + 1 - len(data)):
-            data += chunk
-    finally:
-        os.close(descriptor)
-    if len(data) > limit:
-        raise ValueError(f"is larger than {limit // 1024} KiB")
-    return data, status
-
-
-def reason(error: OSError | ValueError) -> str:
-    """Say why ``read_bytes`` failed."""
-    if isinstance(error, OSError):
-        return f"cannot be read: {(error.strerror or 'unknown error').lower()}"
-    return str(error)
 
 
 class Found(NamedTuple):
@@ -85,13 +53,13 @@ def read(place: FileKind, path: str, environ: Mapping[str, str]) -> Found | None
     if not os.path.isabs(path):
         raise ConfigurationError("CREDENTIAL_HELPER_CONFIG: expected an absolute path or ~/…")
     try:
-        data, status = read_bytes(path, LIMIT)
+        data, status = files.read_bytes(path, LIMIT)
     except (FileNotFoundError, NotADirectoryError):
         if place == "named":
             raise ConfigurationError(f"{shown}: there is no such file, and CREDENTIAL_HELPER_CONFIG names it") from None
         return None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{shown}: {reason(error)}") from None
+        raise ConfigurationError(f"{shown}: {files.reason(error)}") from None
     if not places.ours(status) and status.st_uid != 0:
         if environ.get("SUDO_UID") == str(status.st_uid):
             raise PassedOver(
@@ -99,48 +67,10 @@ def read(place: FileKind, path: str, environ: Mapping[str, str]) -> Found | None
                 hint="run it without sudo, or write the profile into the system's file",
             )
         raise ConfigurationError(f"{shown}: belongs to somebody else", hint="a config file belongs to you or to root")
-    if others_may_write(path, status):
+    if files.others_may_write(path, status):
         raise ConfigurationError(f"{shown}: others may write to it", hint=f"chmod go-w {shlex.quote(path)}")
     text, document = decode(data, shown)
     return Found(ConfigFile(path=path, stamp=places.stamp(status), place=place), text, document, status)
-
-
-def others_may_write(path: str, status: os.stat_result) -> bool:
-    """Say whether anybody but the file's owner and root may write to it: others, or whoever else is in its group.
-
-    Where an access control list stands behind the group's bit, that bit says nothing of whom the list names.
-    """
-    if not places.writable_by_others(status):
-        return False
-    return bool(status.st_mode & 0o002) or _has_acl(path) or not _is_private_group(status.st_gid, status.st_uid)
-
-
-def _has_acl(path: str) -> bool:
-    try:
-        return bool(os.getxattr(path, "system.posix_acl_access"))
-    except (OSError, AttributeError):  # there is none, or this system has other ones
-        return False
-
-
-def _is_private_group(gid: int, uid: int) -> bool:
-    """Say whether a group is its user's own: of his name, with nobody else in it, by either of the two databases.
-
-    The name counts because a directory service need not tell who else is in a group; one of a user's name is made for
-    that user alone (USERGROUPS_ENAB of login.defs).
-    """
-    import grp
-    import pwd
-
-    try:
-        return is_alone(pwd.getpwuid(uid), grp.getgrgid(gid), pwd.getpwall())
-    except (KeyError, OSError):
-        return False
-
-
-def is_alone(user: struct_passwd, group: struct_group, users: Iterable[struct_passwd]) -> bool:
-    """Say whether a user is the only one in a group of his name, whether it lists him or is his by his own entry."""
-    others = any(one.pw_gid == group.gr_gid and one.pw_uid != user.pw_uid for one in users)
-    return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name} and not others
 
 
 def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:

@@ -19,9 +19,9 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import places
-from credential_helper.profiles.config_file import others_may_write
 from credential_helper.profiles.settings import SECRETS, TYPED, names_an_issuer
 from credential_helper.profiles.written import Origin, Refusal, Written
+from credential_helper.system.files import others_may_write
 
 _PREFIX = "CREDENTIAL_HELPER_"
 _NAMED = "CREDENTIAL_HELPER_CONFIG"

@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping
 from credential_helper import places
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret, Source
-from credential_helper.profiles import config_file
-from credential_helper.system import children
+from credential_helper.system import children, files
 from credential_helper.text import Note, foreign, silent
 
 SECRET_LIMIT = 1 << 16  # bytes, as for a command's stdout
@@ -45,9 +44,9 @@ def read_secret(
 def _file_secret(source: Source, note: Note) -> bytes:
     path = source.value[0]
     try:
-        data, status = config_file.read_bytes(path, SECRET_LIMIT)
+        data, status = files.read_bytes(path, SECRET_LIMIT)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{source.origin}: {foreign(path)} {config_file.reason(error)}") from None
+        raise ConfigurationError(f"{source.origin}: {foreign(path)} {files.reason(error)}") from None
     if not places.WINDOWS and status.st_mode & 0o044:
         note(f"{foreign(path)} holds a secret that others may read: chmod go-r {foreign(path)}")
     return data

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from credential_helper import places
 from credential_helper.text import foreign
+
+if TYPE_CHECKING:
+    from grp import struct_group
+    from pwd import struct_passwd
 
 
 def read_bytes(path: str, limit: int) -> tuple[bytes, os.stat_result]:
@@ -21,7 +27,7 @@ def read_bytes(path: str, limit: int) -> tuple[bytes, os.stat_result]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"is not a regular file ({_kind(status.st_mode)})")
+            raise ValueError("is not a regular file")
         data = b""
         while chunk := os.read(descriptor, limit + 1 - len(data)):
             data += chunk
@@ -30,10 +36,6 @@ def read_bytes(path: str, limit: int) -> tuple[bytes, os.stat_result]:
     if len(data) > limit:
         raise ValueError(f"is larger than {limit // 1024} KiB")
     return data, status
-
-
-def _kind(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "a FIFO" if stat.S_ISFIFO(mode) else "a device or a socket"
 
 
 def reason(error: OSError | ValueError) -> str:
@@ -66,13 +68,21 @@ def _has_acl(path: str) -> bool:
 
 
 def _is_private_group(gid: int, uid: int) -> bool:
-    """Say whether a group is its user's own: of his name, with nobody else in it, by either of the two databases."""
+    """Say whether a group is its user's own: of his name, with nobody else in it, by either of the two databases.
+
+    The name counts because a directory service need not tell who else is in a group; one of a user's name is made for
+    that user alone (USERGROUPS_ENAB of login.defs).
+    """
     import grp
     import pwd
 
     try:
-        user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
-        others = any(one.pw_gid == gid and one.pw_uid != uid for one in pwd.getpwall())
+        return is_alone(pwd.getpwuid(uid), grp.getgrgid(gid), pwd.getpwall())
     except (KeyError, OSError):
         return False
+
+
+def is_alone(user: struct_passwd, group: struct_group, users: Iterable[struct_passwd]) -> bool:
+    """Say whether a user is the only one in a group of his name, whether it lists him or is his by his own entry."""
+    others = any(one.pw_gid == group.gr_gid and one.pw_uid != user.pw_uid for one in users)
     return group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name} and not others

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
-import grp
 import os
-import pwd
-import struct
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -58,16 +53,6 @@ def test_the_stamp_is_that_of_the_descriptor(tmp_path: Path) -> None:
     assert one.file.stamp == places.stamp(os.stat(path))
 
 
-def test_the_stamp_is_taken_before_reading(tmp_path: Path) -> None:
-    """A file that grows while it is read has, after it, another stamp than the one that was kept."""
-    path = write(tmp_path / "config.toml", "a = 1\n")
-    data, status = config_file.read_bytes(path, 100)
-    with open(path, "ab") as more:
-        more.write(b"b = 2\n")
-    assert data == b"a = 1\n"
-    assert places.stamp(status) != places.stamp(os.stat(path))
-
-
 @pytest.mark.skipif(places.WINDOWS, reason="owner and mode are not judged")
 @pytest.mark.parametrize("mode", [0o602, 0o666, 0o646])
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
@@ -88,58 +73,6 @@ def test_a_file_that_a_group_of_others_may_write_is_refused(tmp_path: Path, mode
     path = write(tmp_path / "config.toml", "", mode)
     os.chown(path, -1, 12345)  # of which nobody knows who is in it
     assert refused(path).sentence == f"{path}: others may write to it"
-
-
-def user(name: str, uid: int, gid: int) -> Any:
-    return pwd.struct_passwd((name, "x", uid, gid, "", f"/home/{name}", "/bin/sh"))
-
-
-def group(name: str, gid: int, *members: str) -> Any:
-    return grp.struct_group((name, "x", gid, list(members)))
-
-
-ADA, BOB = user("ada", 1000, 1000), user("bob", 1001, 1001)
-
-
-@pytest.mark.parametrize("members", [(), ("ada",)])
-def test_a_group_of_one_is_nobody_else(members: tuple[str, ...]) -> None:
-    """With umask 002, the default of Ubuntu and Fedora, every file is writable by the user's own group."""
-    assert config_file.is_alone(ADA, group("ada", 1000, *members), [ADA, BOB])
-
-
-@pytest.mark.parametrize(
-    ("one", "users"),
-    [
-        (group("ada", 1000, "bob"), [ADA, BOB]),
-        (group("ada", 1000, "ada", "bob"), [ADA, BOB]),
-        (group("ada", 1000), [ADA, user("bob", 1001, 1000)]),  # it is his own group, too
-        (group("users", 1000), [ADA]),  # a directory may not tell who else is in it
-        (group("bob", 1001), [ADA, BOB]),
-    ],
-)
-def test_a_group_of_several_is_somebody_else(one: Any, users: list[Any]) -> None:
-    assert not config_file.is_alone(ADA, one, users)
-
-
-@pytest.mark.skipif(places.WINDOWS, reason="groups")
-def test_the_machine_s_own_databases_are_asked(tmp_path: Path) -> None:
-    path = write(tmp_path / "config.toml", "", 0o664)
-    mine, me = os.stat(path).st_gid, pwd.getpwuid(os.geteuid())
-    alone = config_file.is_alone(me, grp.getgrgid(mine), pwd.getpwall())
-    assert config_file.others_may_write(path, os.stat(path)) is not alone
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="POSIX access control lists")
-def test_an_access_control_list_behind_the_group_s_bit_is_somebody_else(tmp_path: Path) -> None:
-    path = write(tmp_path / "config.toml", "", 0o664)
-    entries = [(1, 6, -1), (2, 6, 12345), (4, 4, -1), (16, 6, -1), (32, 4, -1)]  # user:12345:rw-
-    try:
-        os.setxattr(
-            path, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *e) for e in entries)
-        )
-    except OSError:
-        pytest.skip("no access control lists on this file system")
-    assert config_file.others_may_write(path, os.stat(path))
 
 
 @pytest.mark.skipif(places.WINDOWS or os.geteuid() != 0, reason="needs root to give a file away")

@@ -191,9 +191,9 @@ def test_a_certificate_that_will_not_do_is_told_with_what_to_do(
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFOs there")
 def test_a_certificate_is_a_regular_file(hostile: HostileProvider, clock: FakeClock, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    for path, kind in ((tmp_path / "fifo", "a FIFO"), (tmp_path, "a folder"), ("/dev/zero", "a device or a socket")):
+    for path in (tmp_path / "fifo", tmp_path, "/dev/zero"):
         said = refused(hostile, clock, pem(p256()), certificate=path)
-        assert f"certificate {path} is not a regular file ({kind})" in said
+        assert f"certificate {path} is not a regular file" in said
 
 
 # --- keys that will do ------------------------------------------------------------------------------------------------
