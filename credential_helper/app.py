@@ -41,7 +41,9 @@ class App:
         self.began = clock.now()  # seconds since the epoch
         self.interrupts = Interrupts()
         self.caller = Caller()
-        self.state = State(places.state_directory(environ))
+        path = places.state_directory(environ)
+        chosen = path is not None and not places.is_default_state(path, environ)
+        self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, Secret] = {}
         self._owners: Owners | None = None

@@ -6,6 +6,7 @@
     ├── InteractionRequired          66  a person has to sign in, and none can be asked here
     ├── TransportError               69  no network, TLS, a 5xx answer, a deadline
     ├── StoreError                   74  the state directory, the keyring or stdout failed
+    │   └── NewerFormat              74  a file there is of a later version of this program: kept, not read
     ├── LockTimeout                  75  another process holds the session for too long
     ├── RateLimited                  75  the provider asks us to come back later
     ├── Exhausted                    75  the system gives no more files, processes or memory
@@ -81,6 +82,10 @@ class StoreError(CredentialHelperError):
     """The state directory, the keyring or stdout cannot be used."""
 
     exit_code = 74
+
+
+class NewerFormat(StoreError):
+    """A file is of a format that a later version of this program writes: it is kept, and not read."""
 
 
 class LockTimeout(CredentialHelperError):

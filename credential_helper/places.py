@@ -9,10 +9,17 @@ from _collections_abc import Mapping  # os has loaded it; collections.abc would 
 
 WINDOWS = sys.platform == "win32"
 
-# How every private file is opened: no link is followed, no child inherits it, no line end is changed.
-OPEN_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# How every private file is opened: no link is followed, no child inherits it, no line end is changed, and nobody waits
+# for a FIFO's other end or gets a terminal by it.
+OPEN_FLAGS = 0
+for _flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY", "O_NONBLOCK", "O_NOCTTY"):
+    OPEN_FLAGS |= getattr(os, _flag, 0)
 
 ABSENT = "absent"  # the stamp of a file that is not there
+ELSEWHERE = "set CREDENTIAL_HELPER_STATE_DIR to a folder of yours that nobody else can write"
+
+_LOCAL_STATE = os.path.join(".local", "state")
+_WINDOWS_HOME = ("USERPROFILE", "LOCALAPPDATA")
 
 # Values of these are secrets: never part of a kept reply's request, never handed to a child process.
 SECRET_VARIABLES = (
@@ -67,8 +74,24 @@ def state_directory(environ: Mapping[str, str]) -> str | None:
     named = environ.get("CREDENTIAL_HELPER_STATE_DIR", "")
     if named:
         return expand(named, environ)
-    base = environ.get("LOCALAPPDATA") if WINDOWS else _xdg("XDG_STATE_HOME", os.path.join(".local", "state"), environ)
+    base = environ.get("LOCALAPPDATA") if WINDOWS else _xdg("XDG_STATE_HOME", _LOCAL_STATE, environ)
     return os.path.join(base, "credential-helper") if base else None
+
+
+def is_default_state(path: str, environ: Mapping[str, str]) -> bool:
+    """Say whether a state directory is the one that no variable of ours or of XDG chose.
+
+    Another one may have come with somebody's files: see ``stores.provenance``.
+    """
+    default = state_directory({name: environ[name] for name in ("HOME", *_WINDOWS_HOME) if name in environ})
+    if default is None:
+        return False
+    if os.path.normpath(path) == os.path.normpath(default):
+        return True
+    try:
+        return os.path.samestat(os.lstat(path), os.lstat(default))
+    except OSError:
+        return False
 
 
 def stamp(status: os.stat_result) -> str:
@@ -77,6 +100,11 @@ def stamp(status: os.stat_result) -> str:
         f"{status.st_mode} {status.st_uid} {status.st_mtime_ns} {status.st_ctime_ns} "
         f"{status.st_size} {status.st_ino} {status.st_dev}"
     )
+
+
+def regular(status: os.stat_result) -> bool:
+    """Say whether this is a regular file: no folder, link, FIFO or device."""
+    return status.st_mode & 0o170000 == 0o100000
 
 
 def ours(status: os.stat_result) -> bool:

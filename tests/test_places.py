@@ -36,6 +36,22 @@ def test_the_state_directory_can_be_named() -> None:
     assert places.state_directory({**HOME, "CREDENTIAL_HELPER_STATE_DIR": "relative"}) is None
 
 
+def test_the_default_state_directory_is_known_by_any_name(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    environ = {"HOME": str(home)}
+    default = home / ".local" / "state" / "credential-helper"
+    assert places.is_default_state(str(default), environ)
+    assert places.is_default_state(f"{default}/", {**environ, "CREDENTIAL_HELPER_STATE_DIR": f"{default}/"})
+    assert places.is_default_state(str(default), {**environ, "XDG_STATE_HOME": str(home / ".local" / "state")})
+    (tmp_path / "other").symlink_to(home)
+    through_a_link = tmp_path / "other" / ".local" / "state" / "credential-helper"
+    assert not places.is_default_state(str(through_a_link), environ)
+    default.mkdir(parents=True)
+    assert places.is_default_state(str(through_a_link), environ)
+    for chosen in (tmp_path / "checkout", default / "below", default.parent):
+        assert not places.is_default_state(str(chosen), {**environ, "XDG_STATE_HOME": str(tmp_path / "checkout")})
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [("/a", "/a"), ("~/a", "/home/ada/a"), ("~", "/home/ada"), ("a", None), ("~bob/a", None), ("", None)],

@@ -12,13 +12,14 @@ from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,
     InteractionRequired,
+    NewerFormat,
     RateLimited,
     StoreError,
     TokenResponseError,
     TransportError,
 )
 from credential_helper.model import Credential, Secret, Session, session_id
-from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Stored
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
@@ -41,6 +42,7 @@ class CachedSession:
         self._means = means
         self._provider = means.provider(errand.profile)
         self.began = means.clock.now()  # seconds since the epoch
+        self._replaces_newer = False  # a person signs in anew where a later version of this program has kept a session
         self._seen = places.ABSENT  # the stamp of the file when it was last read
         self._last: Stored | None = None  # what was read last, wherever the disk is now
         self._lost: StoreError | None = None  # why a refresh token that is there is not spent
@@ -54,6 +56,12 @@ class CachedSession:
             return None
         try:
             self.stored = self._means.sessions.read(self.id)
+        except NewerFormat as error:
+            if self._errand.mode != "sign-in":
+                error.hint = f"use that version, or sign in anew with this one: {self._errand.login}"
+                raise
+            self._replaces_newer = True
+            return None
         except StoreError as error:
             self.lose_disk(error)
             return None
@@ -160,6 +168,9 @@ class CachedSession:
         except StoreError as error:
             self.lose_disk(error)
             return None
+        if self._replaces_newer:
+            self._replaces_newer = False
+            self._means.person.warn("the sign-in that a newer version of this program has kept is replaced")
         if new is not None and store == "keyring" and not stored.session.in_keyring:
             self._means.person.warn(
                 'the refresh token is not kept: no keyring is usable, and the profile says store = "keyring"',

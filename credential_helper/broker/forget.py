@@ -6,7 +6,7 @@ A session is erased here before it is revoked there, and what stays is reported.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import msgspec
 
@@ -57,6 +57,7 @@ def drop(session_id: str, rejected: Secret | None, means: Means) -> bool:
         return False
     sessions = means.sessions
     with _alone(session_id, means):
+        sessions.take_up(session_id)
         stored = sessions.read(session_id)
         if stored is None:
             return False
@@ -99,6 +100,8 @@ def forget(
     means = means_for(None)
     sessions = means.sessions
     with _alone(session_id, means, lambda: sessions.notes.clear_prompt(session_id)):
+        with suppress(StoreError):  # what cannot get its name can still be removed
+            sessions.take_up(session_id)
         stored = sessions.read(session_id)
         if stored is None:
             sessions.erase(session_id)

@@ -16,7 +16,7 @@ from credential_helper.broker.errand import Errand, Means
 from credential_helper.broker.freshness import SKEW
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.session_notes import SessionNotes
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned

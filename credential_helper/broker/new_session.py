@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TypeGuard
 
 from credential_helper.broker import verification
@@ -14,8 +13,8 @@ from credential_helper.oauth.claims import claims_of as unverified
 from credential_helper.oauth.claims import numeric_date
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
-from credential_helper.stores.private_files import Reservation
-from credential_helper.stores.sessions import Stored
+from credential_helper.stores.replacing import Reservation
+from credential_helper.stores.sessions import Stored, new_record
 from credential_helper.text import Note, foreign
 
 
@@ -100,10 +99,10 @@ def _is_known(errand: Errand, means: Means, tokens: Tokens) -> bool:
 
 
 def _record(old: Session | None, label: str) -> tuple[str, str]:
-    """Name the keyring's record: 128 random bits for us, and a label that a person recognises."""
+    """Name the keyring's record; the old one, where it is that person's."""
     if old is not None and old.record is not None and old.record[1] == label:
         return old.record
-    return os.urandom(16).hex(), label
+    return new_record(label)
 
 
 def _tell_scope(provider: Provider, granted: tuple[str, ...] | None) -> None:

@@ -10,7 +10,7 @@ from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import grants
-from credential_helper.stores.private_files import Reservation
+from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Stored
 from credential_helper.text import moment, span
 

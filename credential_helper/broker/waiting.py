@@ -13,7 +13,7 @@ from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means, Obtained
 from credential_helper.broker.interaction import OTHERS_PROMPT, current_prompt, under_way
 from credential_helper.broker.refusals import Refusals
-from credential_helper.errors import InteractionRequired, LockTimeout, StoreError
+from credential_helper.errors import InteractionRequired, LockTimeout, NewerFormat, StoreError
 from credential_helper.model import Prompt
 from credential_helper.stores import lock
 from credential_helper.system.caller import Abandoned
@@ -38,6 +38,10 @@ def _brought(errand: Errand, session: CachedSession, means: Means, stack: ExitSt
         name = sessions.lock_name(session.id)
         stack.enter_context(lock.held(sessions.state, name, clock=means.clock, waiting=waiting.go_on))
         found = waiting.found
+        if found is None:
+            sessions.take_up(session.id)
+    except NewerFormat:
+        raise
     except StoreError as error:
         session.lose_disk(error)
         found = session.better_than_none(error) if session.still_valid() else None

@@ -76,10 +76,10 @@ def _own(profile: Profile, sessions: Sessions) -> tuple[list[str], list[Session]
     """Return the ids of a profile's own sessions, and those of another person that were made under its name."""
     first = session_id(profile)
     mine, stay = [first], []
-    stored = sessions.read(first)
+    stored = sessions.look(first)
     who = stored.session.identity if stored is not None else None
     for one in sessions.ids("json", "prompt"):
-        found = sessions.read(one)
+        found = sessions.look(one)
         if one == first:
             continue
         if found is None:

@@ -127,7 +127,7 @@ def _others(subjects: Sequence[Chosen], sessions: Sessions, app: App, *, every: 
     strangers: list[Row] = []
     try:
         for identifier in sessions.ids("json"):
-            stored = sessions.read(identifier)
+            stored = sessions.look(identifier)
             if stored is None or identifier in seen:
                 continue
             session = stored.session

@@ -111,10 +111,19 @@ def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str
     known = [path for _, path in places.config_files(environ)]
     if [name for name, _ in named if name == CONFIG] != [CONFIG] * len(known):
         return None
+    # Who brings a folder cannot know the stamp of a file in it: a reply that stands on none may have come with it.
+    own = [name for name, stamp in named if name != CONFIG and stamp != places.ABSENT and _is_inside(name)]
+    if not own and not places.is_default_state(state, environ):
+        return None
     for name, stamp in named:
         if stamp_now(known.pop(0) if name == CONFIG else os.path.join(state, name)) != stamp:
             return None
     return body[length:]
+
+
+def _is_inside(name: str) -> bool:
+    """Say whether a head names a file in one of our folders, and not one elsewhere."""
+    return name.count("/") == 1 and name[0] not in "./"
 
 
 def write_out(answer: bytes) -> None:

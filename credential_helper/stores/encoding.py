@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from credential_helper.errors import NewerFormat
 from credential_helper.model import Secret
 
 _T = TypeVar("_T")
@@ -34,5 +35,23 @@ def decode(content: bytes, kind: type[_T]) -> _T | None:
     """Read a value back; None where it is damaged. The cause is dropped: its repr may hold the content."""
     try:
         return msgspec.json.decode(content, type=kind, dec_hook=conceal)
-    except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError):
+    except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError, RecursionError):
         return None
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def version_of(content: bytes) -> int | None:
+    """Return the number of a file's format, whatever else is in it; None where it says none."""
+    head = decode(content, _Version)
+    return None if head is None else head.version
+
+
+def newer(what: str, path: str) -> NewerFormat:
+    """Return the error for a file that a later version of this program has written."""
+    return NewerFormat(
+        f"{what} was written by a newer version of this program, and is kept as it is",
+        hint=f"use that version, or remove {path}",
+    )

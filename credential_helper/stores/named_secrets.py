@@ -22,6 +22,7 @@ import msgspec
 from credential_helper.errors import ConfigurationError, StoreError, UsageError
 from credential_helper.model import SECRET_NAME, Secret
 from credential_helper.stores import lock
+from credential_helper.stores.encoding import decode, newer, version_of
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
@@ -125,11 +126,10 @@ class NamedSecrets:
         found = self._state.read(INDEX)
         if found is None:
             return _Index()
-        try:
-            index = msgspec.json.decode(found[0], type=_Index)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            index = _Index(version=0)
-        if index.version != _VERSION or not all(re.fullmatch(SECRET_NAME, name) for name in index.names):
+        index = decode(found[0], _Index)
+        if (version_of(found[0]) or 0) > _VERSION:
+            raise newer("the list of secrets", self._state.locate(INDEX))
+        if index is None or index.version != _VERSION or not all(re.fullmatch(SECRET_NAME, one) for one in index.names):
             self._note("the index of secrets is damaged or of another version: it counts as absent")
             return _Index()
         return index

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -27,7 +28,7 @@ from credential_helper import places
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
-from credential_helper.stores.encoding import conceal, reveal
+from credential_helper.stores.encoding import conceal, newer, reveal, version_of
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
@@ -39,6 +40,7 @@ INDEX = "passwords/index.json"
 SECRETS = ("password", "credential", "oauth_refresh_token")
 
 _VERSION = 1
+_NAME = r"(?:password/)?[0-9a-f]{32}"  # of a record of the keyring that we made: never a session's, never a secret's
 _LOCK = "passwords/index.lock"
 _COMPARED = ("password", "credential")
 
@@ -164,7 +166,7 @@ class Passwords:
         return found == dict(attributes)
 
     def _into_keyring(self, record: _Record, secrets: Secret) -> _Record:
-        named = (os.urandom(16).hex(), _label(record))
+        named = (f"password/{os.urandom(16).hex()}", _label(record))
         try:
             self._keyring.write(*named, secrets)
         except StoreError as error:
@@ -236,6 +238,8 @@ class Passwords:
         self.seen = found[1] if found is not None else places.ABSENT
         if found is None:
             return _Index()
+        if (version_of(found[0]) or 0) > _VERSION:
+            raise newer("the list of stored passwords", self._state.locate(INDEX))
         index = _decode(found[0])
         if index is None or index.version != _VERSION:
             self._note("the index of stored passwords is damaged or of another version: it counts as absent")
@@ -262,6 +266,8 @@ def _encode(index: _Index) -> bytes:
 def _decode(content: bytes) -> _Index | None:
     """Read an index back; None where it is damaged. The cause is dropped: its repr may hold the content."""
     try:
-        return msgspec.convert(json.loads(content), _Index, dec_hook=conceal)
+        index = msgspec.convert(json.loads(content), _Index, dec_hook=conceal)
     except (ValueError, RecursionError, msgspec.ValidationError, NotImplementedError):
         return None
+    named = [*index.discarded, *(record.record for record in index.records if record.record is not None)]
+    return index if all(re.fullmatch(_NAME, name) for name, _user in named) else None

@@ -1,9 +1,13 @@
 """Private files under one private directory: judged before they are trusted, replaced and never rewritten in place.
 
-*Damaged* is for the caller to find (the content). *Too open to read but ours* is closed with chmod. *Unsafe* (our
+*Damaged* is for the caller to find (the content). *Too open to read but ours* is closed with chmod in the default state
+directory; in another one only where nothing is in it yet, because what a checkout brings is ours, too. *Unsafe* (our
 folder or a file in it is a symlink, somebody else's, or writable by others) and *unavailable* (cannot be made,
 read-only, full) raise StoreError; whoever catches it answers without the disk. Only our own folder and below are
 judged, its parents may be symlinks.
+
+In a state directory that is not the default one, a file that this program did not write there counts as absent
+(provenance.py).
 """
 
 from __future__ import annotations
@@ -12,23 +16,27 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from credential_helper import places
 from credential_helper.errors import StoreError
+from credential_helper.stores.provenance import Provenance
+from credential_helper.stores.replacing import Reservation, replace, why
+from credential_helper.text import Note, silent
 
 _HEADROOM = 16 * 1024  # bytes that a session may grow by from one save to the next
-_HINT = "set CREDENTIAL_HELPER_STATE_DIR to a folder of yours that nobody else can write"
-
-
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
+_HINT = places.ELSEWHERE
 
 
 class State:
     """The state directory; every method raises StoreError where it is unsafe or unavailable."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, *, default: bool = True, note: Note = silent) -> None:
+        """``default``: no variable chose this one, so nobody's checkout can have brought it."""
         self.path = path
+        self._default = default
+        self._note = note
+        self._provenance = None if default or path is None else Provenance(path)
         self._judged: set[str] = set()
 
     def _root(self) -> str:
@@ -58,15 +66,24 @@ class State:
             if places.writable_by_others(status):
                 raise StoreError(f"{path} is writable by others", hint=f"chmod 700 {path}, or " + _HINT)
             if not places.private(status):
-                os.chmod(path, 0o700)
+                self._close_folder(path)
         except (FileNotFoundError, NotADirectoryError):
             if make:
                 raise StoreError(f"{path} cannot be made: one of its parents is not a folder", hint=_HINT) from None
             return False
         except OSError as error:
-            raise StoreError(f"{path} cannot be used: {_why(error)}", hint=_HINT) from None
+            raise StoreError(f"{path} cannot be used: {why(error)}", hint=_HINT) from None
         self._judged.add(path)
         return True
+
+    def _close_folder(self, path: str) -> None:
+        """Close what others can read. What is in another than the default state directory is not adopted by that."""
+        if not self._default and os.listdir(path):
+            raise StoreError(
+                f"{path} can be read by others, so what is in it may be anybody's",
+                hint=f"if it is yours: chmod 700 {path}; or {_HINT}",
+            )
+        os.chmod(path, 0o700)
 
     def _make(self, path: str) -> None:
         try:
@@ -94,16 +111,18 @@ class State:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be read: {_why(error)}"
+            reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be read: {why(error)}"
             raise StoreError(f"{path} {reason}", hint=_HINT) from None
         status = os.fstat(descriptor)
         problem = None
-        if not stat.S_ISREG(status.st_mode):
+        if not places.regular(status):
             problem = "is not a regular file"
         elif not places.ours(status):
             problem = "belongs to somebody else"
         elif places.writable_by_others(status):
             problem = "is writable by others"
+        elif not self._default and not places.private(status):
+            problem = "can be read by others"
         if problem is not None:
             os.close(descriptor)
             raise StoreError(f"{path} {problem}", hint=f"remove it, or {_HINT}")
@@ -115,16 +134,25 @@ class State:
         """Return a file's content and the stamp that it had before it was read; None: not there."""
         if not self.prepare(name.rpartition("/")[0], make=False):
             return None
-        path = self.locate(name)
+        return self._content(name, self.locate(name))
+
+    def _content(self, name: str, path: str) -> tuple[bytes, str] | None:
+        """Read ``path``, which holds what was written as ``name``."""
         descriptor = self._open(path)
         if descriptor is None:
             return None
         try:
             with os.fdopen(descriptor, "rb") as file:
                 stamp = places.stamp(os.fstat(file.fileno()))
-                return file.read(), stamp
+                content: bytes | None = file.read()
         except OSError as error:
-            raise StoreError(f"{path} cannot be read: {_why(error)}", hint=_HINT) from None
+            raise StoreError(f"{path} cannot be read: {why(error)}", hint=_HINT) from None
+        if self._provenance is not None and content is not None:
+            content = self._provenance.proven(name, content)
+        if content is None:
+            self._note(f"{path} was not written there by this program: it counts as absent")
+            return None
+        return content, stamp
 
     def stamp(self, name: str) -> str:
         """Return the stamp of a file as it is now, places.ABSENT where there is none."""
@@ -141,12 +169,34 @@ class State:
             old = os.lstat(path).st_size
         except OSError:
             old = 0
-        return Reservation(path, old + _HEADROOM)
+        provenance = self._provenance
+        if provenance is None:
+            return Reservation(path, old + _HEADROOM)
+        provenance.prove(name, b"")  # where there can be no key, nothing is spent that has to be kept
+        return Reservation(path, old + _HEADROOM, prove=lambda content: provenance.prove(name, content))
 
     def write(self, name: str, content: bytes) -> str:
         """Replace a file that could be had again, so without waiting for the disk; return its stamp."""
         with self.reserve(name) as reservation:
             return reservation.commit(content, durable=False)
+
+    def take_up(self, name: str, whole: Callable[[bytes], bool]) -> None:
+        """Put ``NAME.new`` in the place of ``NAME`` if its writer got as far as that, under the lock of its writers.
+
+        It did not where the writer was killed, or the file could not be replaced. ``whole`` says whether content is all
+        there; what is not stays for the next writer to overwrite.
+        """
+        new = self.locate(f"{name}.new")
+        if not os.path.lexists(new) or not self.prepare(name.rpartition("/")[0], make=False):
+            return
+        found = self._content(name, new)
+        if found is None or not whole(found[0]):
+            return
+        try:
+            replace(new, self.locate(name))
+        except OSError as error:
+            raise StoreError(f"{self.locate(name)} cannot be written: {why(error)}", hint=_HINT) from None
+        self._note(f"{new} was whole: its writer ended before it had its name")
 
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
@@ -155,7 +205,7 @@ class State:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError as error:
-            raise StoreError(f"{self.locate(name)} cannot be removed: {_why(error)}") from None
+            raise StoreError(f"{self.locate(name)} cannot be removed: {why(error)}") from None
 
     def names(self, folder: str) -> list[str]:
         """List the files of a folder, sorted."""
@@ -164,7 +214,7 @@ class State:
         try:
             return sorted(os.listdir(self.locate(folder)))
         except OSError as error:
-            raise StoreError(f"{self.locate(folder)} cannot be listed: {_why(error)}") from None
+            raise StoreError(f"{self.locate(folder)} cannot be listed: {why(error)}") from None
 
     def empty(self, folder: str) -> None:
         """Remove every file of a folder; what cannot be removed is passed over."""
@@ -173,107 +223,3 @@ class State:
                 os.unlink(os.path.join(self.locate(folder), name))
         except (OSError, StoreError):
             pass
-
-
-class Reservation:
-    """``NAME.new``, open, filled and ours; becomes NAME by ``commit``, or is gone at the end of the block.
-
-    The name is fixed, so a killed writer leaves at most one file, which the next save overwrites.
-    """
-
-    def __init__(self, path: str, size: int) -> None:
-        self._path = path
-        self._new = path + ".new"
-        self._done = False
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | places.OPEN_FLAGS
-        try:
-            self._descriptor = os.open(self._new, flags, 0o600)
-        except OSError as error:
-            raise StoreError(f"{self._new} cannot be written: {_why(error)}", hint=_HINT) from None
-        try:
-            status = os.fstat(self._descriptor)
-            if not places.ours(status) or places.writable_by_others(status):
-                raise StoreError(f"{self._new} is not ours alone", hint=f"remove it, or {_HINT}")
-            if not places.private(status):
-                os.chmod(self._new, 0o600)
-            self._fill(size)
-        except OSError as error:
-            self.discard()
-            raise StoreError(f"{self._new} cannot be written: {_why(error)}", hint=_HINT) from None
-        except BaseException:  # Ctrl-C, too
-            self.discard()
-            raise
-
-    def _fill(self, size: int) -> None:
-        """Write real bytes: a sparse file would prove nothing about the disk."""
-        _write_all(self._descriptor, b" " * size)
-
-    def commit(self, content: bytes, *, durable: bool = True, sync_folder: bool = False) -> str:
-        """Write, sync, replace; return the stamp of the file as it then stands.
-
-        ``durable`` waits until the disk has the content, ``sync_folder`` until it has the new name too.
-        """
-        try:
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            _write_all(self._descriptor, content)
-            os.ftruncate(self._descriptor, len(content))
-            if durable:
-                os.fsync(self._descriptor)
-            _replace(self._new, self._path)
-            self._done = True
-            if sync_folder:
-                _sync_folder(os.path.dirname(self._path))
-            return places.stamp(os.fstat(self._descriptor))
-        except OSError as error:
-            raise StoreError(f"{self._path} cannot be written: {_why(error)}", hint=_HINT) from None
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Close, and remove what did not become the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if not self._done:
-            self._done = True
-            with contextlib.suppress(OSError):
-                os.unlink(self._new)
-
-    def __enter__(self) -> Reservation:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.discard()
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _replace(source: str, target: str) -> None:
-    if not places.WINDOWS:
-        os.replace(source, target)
-        return
-    import time  # another process that reads the target makes Windows refuse for a moment
-
-    for attempt in range(40):
-        try:
-            os.replace(source, target)
-        except PermissionError:
-            if attempt == 39:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _sync_folder(folder: str) -> None:
-    if places.WINDOWS:
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,20 +7,24 @@ a session empties ``replies/``. What stands beside ``ID.json`` is in session_not
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Literal, Protocol
 
 import msgspec
 
-from credential_helper.errors import StoreError
+from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Secret, Session
-from credential_helper.stores.encoding import decode, encode
-from credential_helper.stores.private_files import Reservation, State
+from credential_helper.stores.encoding import decode, encode, newer, version_of
+from credential_helper.stores.private_files import State
+from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.session_notes import FOLDER, SessionNotes, file_name
 from credential_helper.text import Note
 
 Store = Literal["auto", "keyring", "file", "none"]
 
 _VERSION = 1
+_RECORD = r"(?:session/)?[0-9a-f]{32}"  # the name of a keyring's record; before, sessions had no namespace of their own
 
 
 class Keyring(Protocol):
@@ -54,6 +58,11 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     stamp: str
 
 
+def new_record(label: str) -> tuple[str, str]:
+    """Name a record of the keyring: 128 random bits for us, and a label that a person recognises."""
+    return f"session/{os.urandom(16).hex()}", label
+
+
 class Sessions:
     """The sessions of one state directory."""
 
@@ -66,16 +75,32 @@ class Sessions:
     # --- reading, without a lock ---
 
     def read(self, session_id: str) -> Stored | None:
-        """Return a session; None where there is none or the file is damaged. StoreError: unsafe or unavailable."""
+        """Return a session; None where there is none or the file is damaged.
+
+        StoreError: unsafe or unavailable; NewerFormat: a later version of this program has written it.
+        """
         found = self.state.read(file_name(session_id, "json"))
         if found is None:
             return None
         content, stamp = found
-        file = decode(content, _File)
-        if file is None or file.version != _VERSION or file.id != session_id:
+        session = _decoded(content, session_id)
+        if session is None:
+            if (version_of(content) or 0) > _VERSION:
+                raise newer("the sign-in", self.state.locate(file_name(session_id, "json")))
             self._note(f"the session file {session_id[:8]}… is damaged or of another version: it counts as absent")
             return None
-        return Stored(session=file.session, stamp=stamp)
+        return Stored(session=session, stamp=stamp)
+
+    def look(self, session_id: str) -> Stored | None:
+        """Return a session as ``read`` does, None for one of a newer version too: for whoever looks through them all.
+
+        StoreError: unsafe or unavailable.
+        """
+        try:
+            return self.read(session_id)
+        except NewerFormat as error:
+            self._note(error.sentence)
+            return None
 
     def stamp(self, session_id: str) -> str:
         """Return the stamp of a session's file as it is now, to see whether somebody wrote it."""
@@ -94,6 +119,10 @@ class Sessions:
 
     # --- writing, under the session's lock ---
 
+    def take_up(self, session_id: str) -> None:
+        """Finish a save whose writer was killed, or could not rename its file: what it had spent is in there."""
+        self.state.take_up(file_name(session_id, "json"), lambda content: _decoded(content, session_id) is not None)
+
     def reserve(self, session_id: str) -> Reservation:
         """Open and fill the file that the next save will need; before the request whose answer must not be lost."""
         return self.state.reserve(file_name(session_id, "json"))
@@ -108,13 +137,12 @@ class Sessions:
         reservation: Reservation | None = None,
     ) -> Stored:
         """Keep a session. ``refresh_token`` is a new one to keep; without it the session's own stays where it is."""
-        before = self.read(session_id)
+        old = self._before(session_id)
         session = self._place(session, refresh_token, store) if refresh_token is not None else session
         content = encode(_File(version=_VERSION, id=session_id, session=session))
         with reservation or self.reserve(session_id) as place:
-            stamp = place.commit(content, sync_folder=refresh_token is not None)
+            stamp = place.commit(content, sync_folder=refresh_token is not None, precious=True)
         self.state.empty("replies")
-        old = before.session if before is not None else None
         if (
             old is not None
             and old.in_keyring
@@ -124,14 +152,25 @@ class Sessions:
             self._forget_record(old.record)
         return Stored(session=session, stamp=stamp)
 
+    def _before(self, session_id: str) -> Session | None:
+        """Return the session that is replaced. That it cannot be read is no reason to lose what takes its place."""
+        try:
+            stored = self.read(session_id)
+        except StoreError as error:
+            self._note(error.sentence)
+            return None
+        return stored.session if stored is not None else None
+
     def _place(self, session: Session, refresh_token: Secret, store: Store) -> Session:
         """Put a new refresh token into the keyring where one is usable, else into the session itself."""
         if store == "none":
             return msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
-        if store in ("auto", "keyring") and session.record is not None:
+        if store in ("auto", "keyring") and (record := session.record) is not None:
+            record = record if "/" in record[0] else new_record(record[1])
+            session = msgspec.structs.replace(session, record=record)
             try:
                 if self._keyring.usable("keyring" if store == "keyring" else "auto"):
-                    self._keyring.write(*session.record, refresh_token)
+                    self._keyring.write(*record, refresh_token)
                     return msgspec.structs.replace(session, refresh_token=None, in_keyring=True)
                 reason = "no keyring is usable"
             except StoreError as error:
@@ -161,3 +200,16 @@ class Sessions:
     def lock_name(self, session_id: str) -> str:
         """Return the lock file's name within the state directory."""
         return file_name(session_id, "lock")
+
+
+def _decoded(content: bytes, session_id: str) -> Session | None:
+    """Return the session in a file; None: it is damaged, of another format, or another session's.
+
+    A record that is not of the form that we draw is none: a file must not have us read, overwrite or delete what
+    somebody else keeps in the keyring, a secret of ``secret set`` for one.
+    """
+    file = decode(content, _File)
+    if file is None or file.version != _VERSION or file.id != session_id:
+        return None
+    record = file.session.record
+    return file.session if record is None or re.fullmatch(_RECORD, record[0]) else None

@@ -17,7 +17,8 @@ from credential_helper.broker.errand import Errand, Means, Mode
 from credential_helper.broker.interaction import OTHERS_PROMPT, SignIn, current_prompt, under_way
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
 from credential_helper.model import Profile, Prompt, Secret, Tokens
-from credential_helper.stores.private_files import Reservation, State
+from credential_helper.stores.private_files import State
+from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.signals import Interrupted, Interrupts

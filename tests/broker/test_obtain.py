@@ -20,6 +20,7 @@ from credential_helper.errors import (
     CredentialHelperError,
     InteractionRequired,
     LockTimeout,
+    NewerFormat,
     RateLimited,
     RememberedError,
     StoreError,
@@ -596,6 +597,44 @@ def test_two_homes_with_one_keyring_keep_two_sessions_apart(world: World, tmp_pa
 
 
 # --- the disk ---
+
+
+def test_what_a_killed_process_had_saved_but_not_renamed_is_what_goes_on(world: World) -> None:
+    world.signed_in()
+    world.keyring.works = False  # the tokens are in the file
+    world.clock.advance(3600)
+    world.approves()
+    world.obtain("sign-in")
+    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
+    spent = file.read_bytes()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-3"
+    file.rename(f"{file}.new")  # as it stands between the last write and the renaming
+    file.write_bytes(spent)
+    file.chmod(0o600)
+    world.clock.advance(3600)
+    world.provider.requests.clear()
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-4"
+    assert [one.field("refresh_token") for one in world.provider.to(TOKEN)] == ["refresh-3"]
+
+
+def test_a_session_of_a_newer_version_is_never_overwritten_without_a_word(world: World) -> None:
+    world.signed_in()
+    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
+    newer = file.read_bytes().replace(b'"version":1', b'"version":2')
+    file.write_bytes(newer)
+    for mode in ("any", "renew"):
+        with pytest.raises(NewerFormat, match="newer version") as caught:
+            world.obtain(mode)
+        assert caught.value.hint == "use that version, or sign in anew with this one: credential-helper login prod"
+        assert caught.value.profile == "prod"
+    assert (file.read_bytes(), world.requests(), world.person.prompts) == (newer, [], [])
+    world.approves()
+    assert world.token("sign-in") == "access-2"
+    assert world.person.warnings == ["the sign-in that a newer version of this program has kept is replaced | None"]
+    assert world.token() == "access-2"
 
 
 def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(world: World) -> None:

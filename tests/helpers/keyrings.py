@@ -75,7 +75,7 @@ class FolderKeyring:
     def _path(self, call: str, name: str, username: str) -> Path:
         folder, _, own = name.rpartition("/")
         assert username
-        assert (folder, own) == ("secret", username) or (folder == "" and len(own) == 32)
+        assert (folder, own) == ("secret", username) or (folder in ("session", "password", "") and len(own) == 32)
         self.calls.append(call)
         self.before(call)
         if call in self.refuses:

@@ -332,6 +332,33 @@ def test_an_unknown_state_directory_is_no_error(environ: dict[str, str]) -> None
     assert replies.find(b"x", environ) is None
 
 
+@pytest.mark.parametrize("variable", ["CREDENTIAL_HELPER_STATE_DIR", "XDG_STATE_HOME"])
+@pytest.mark.parametrize("named", [[], [(SESSION, places.ABSENT)], ["outside"], ["above"]])
+def test_a_reply_that_came_with_a_folder_is_not_replayed(
+    environ: dict[str, str], tmp_path: Path, variable: str, named: list[object]
+) -> None:
+    """It can only stand on files that are not there, or that look alike on many machines."""
+    folder = tmp_path / "checkout"
+    state = folder if variable == "CREDENTIAL_HELPER_STATE_DIR" else folder / "credential-helper"
+    state.mkdir(parents=True, mode=0o700)
+    known = tmp_path / "known"
+    known.write_text("of a golden image")
+    paths = {"outside": str(known), "above": os.path.relpath(known, state)}
+    files = [one if isinstance(one, tuple) else (paths[str(one)], places.stamp(known.stat())) for one in named]
+    environ |= {variable: str(folder), "CREDENTIAL_HELPER_CONFIG": "/nowhere"}
+    request = replies.request_of(ARGV, environ, INFO)
+    assert request is not None
+    keep(request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=environ)
+    assert [file.read_bytes().endswith(ANSWER) for file in (state / "replies").iterdir()] == [True]
+    assert replies.find(request, environ) is None
+    own = state / SESSION
+    own.parent.mkdir()
+    own.write_text("{}")
+    files = [(SESSION, places.stamp(own.stat()))]
+    keep(request, ANSWER, until=time.time() + 60, state_files=files, config_stamps=None, environ=environ)
+    assert replies.find(request, environ) == ANSWER
+
+
 # --- the executable ---
 
 

@@ -216,7 +216,7 @@ def test_a_disk_that_fails_keeps_nothing_in_the_keyring(house: House) -> None:
 
 def test_a_damaged_index_counts_as_absent_and_is_said(house: House) -> None:
     house.secrets.set("ci", Secret("s3cr3t"))
-    for content in (b"", b"{", b"\xff", b'{"version": 2}', b'{"names": ["a/b"]}', b'{"names": "ci"}'):
+    for content in (b"", b"{", b"\xff", b"[" * 100_000, b'{"names": ["a/b"]}', b'{"names": "ci"}'):
         house.index.write_bytes(content)
         house.notes.clear()
         assert house.secrets.names() == ()
@@ -224,6 +224,16 @@ def test_a_damaged_index_counts_as_absent_and_is_said(house: House) -> None:
     assert house.secrets.read("ci") == Secret("s3cr3t")
     assert house.secrets.set("ci", Secret("new")) is True
     assert house.secrets.names() == ("ci",)
+
+
+def test_an_index_of_a_newer_version_is_kept_and_not_read(house: House) -> None:
+    house.secrets.set("ci", Secret("s3cr3t"))
+    house.index.write_bytes(b'{"version": 2, "names": {}}')
+    for use in (house.secrets.names, lambda: house.secrets.set("ci", Secret("x")), lambda: house.secrets.delete("ci")):
+        with pytest.raises(StoreError, match="newer version"):
+            use()
+    assert house.index.read_bytes() == b'{"version": 2, "names": {}}'
+    assert house.secrets.read("ci") == Secret("s3cr3t")
 
 
 # --- a process that is killed -----------------------------------------------------------------------------------------

@@ -374,7 +374,10 @@ def test_seen_is_the_stamp_of_what_was_read(passwords: Passwords, house: House) 
         b"null",
         b"\xff",
         b"[" * 100_000,
-        b'{"version":2,"records":[]}',
+        b'{"version":0,"records":[]}',
+        b'{"version":1,"records":[],"discarded":[["secret/ci","ci"]]}',
+        b'{"version":1,"records":[{"tool":"git","attributes":{},"record":["secret/ci","ci"]}]}',
+        b'{"version":1,"records":[{"tool":"git","attributes":{},"record":["session/' + b"f" * 32 + b'","ci"]}]}',
         b'{"version":1,"records":[{"tool":1,"attributes":{}}]}',
         b'{"version":1,"records":[{"tool":"git","attributes":{"host":1}}]}',
         b'{"version":1,"records":[{"tool":"git","attributes":{},"secrets":1}]}',
@@ -556,3 +559,15 @@ def test_whoever_is_killed_leaves_nothing_listed_that_cannot_be_read(
 def test_expiry_is_read_as_git_reads_it(text: str, past: bool) -> None:
     assert expired({"password_expiry_utc": text}, NOW) is past
     assert not expired({}, NOW)
+
+
+def test_an_index_of_a_newer_version_is_kept_and_not_read(passwords: Passwords, house: House) -> None:
+    newer = b'{"version":2,"records":{"git":[]}}'
+    house.state.write(INDEX, newer)
+    assert passwords.get(OF_GIT, HOST) is None
+    assert passwords.listing(OF_DOCKER) == []
+    assert "newer version" in house.notes[0]
+    with pytest.raises(StoreError, match="newer version"):
+        passwords.store(OF_GIT, GIT)
+    assert (house.state.read(INDEX) or (b"",))[0] == newer
+    assert house.keyring.names() == []

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from credential_helper.errors import StoreError
+from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Identity, Secret, Session, Token
 from credential_helper.stores.private_files import State
 from credential_helper.stores.session_notes import Failure
@@ -132,7 +134,19 @@ def test_a_locked_keyring_is_unavailable_and_not_empty(sessions: Sessions, keyri
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"null", b"[]", b'{"version":1}', b"\xff\xfe", b'{"version":99,"id":"x","session":{}}', b"\0" * 100],
+    [
+        *(
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b'{"version":1}',
+            b"\xff\xfe",
+            b'{"version":0,"id":"x","session":{}}',
+            b"\0" * 100,
+        ),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b'{"version":' * 100_000),
+    ],
 )
 def test_a_damaged_session_counts_as_absent(state: State, keyring: MemoryKeyring, content: bytes) -> None:
     notes: list[str] = []
@@ -140,6 +154,79 @@ def test_a_damaged_session_counts_as_absent(state: State, keyring: MemoryKeyring
     state.write(f"sessions/{ID}.json", content)
     assert sessions.read(ID) is None
     assert any("damaged" in note for note in notes)
+
+
+NEWER = b'{"version":2,"grant":"' + b"a" * 64 + b'","session":[]}'
+
+
+def test_a_session_of_a_newer_version_is_kept_not_read_and_said(sessions: Sessions, state: State) -> None:
+    state.write(f"sessions/{ID}.json", NEWER)
+    with pytest.raises(NewerFormat, match="newer version") as caught:
+        sessions.read(ID)
+    assert state.locate(f"sessions/{ID}.json") in str(caught.value.hint)
+    assert sessions.look(ID) is None
+    with pytest.raises(NewerFormat):
+        sessions.erase(ID)
+    assert (state.read(f"sessions/{ID}.json") or (b"",))[0] == NEWER
+
+
+def test_a_save_that_its_writer_did_not_finish_is_taken_up(sessions: Sessions, state: State) -> None:
+    stored = sessions.save(ID, a_session(), store="file", refresh_token=Secret("spent"))
+    sessions.save(ID, stored.session, store="file", refresh_token=Secret("next"))
+    file = Path(state.locate(f"sessions/{ID}.json"))
+    file.rename(f"{file}.new")
+    sessions.save("b" * 64, stored.session)
+    Path(state.locate(f"sessions/{'b' * 64}.json")).rename(file)  # another session's: not to be believed
+    sessions.take_up(ID)
+    taken = sessions.read(ID)
+    assert taken is not None
+    assert taken.session.refresh_token == Secret("next")
+    Path(f"{file}.new").write_bytes(file.read_bytes()[:-1] + b" " * 100)
+    sessions.take_up(ID)
+    assert sessions.read(ID) == taken
+
+
+@pytest.mark.parametrize("name", ["secret/ci", "../secret/ci", "session/ci", "password/" + "f" * 32, "F" * 32, ""])
+def test_a_session_names_no_record_of_another_kind(
+    sessions: Sessions, state: State, keyring: MemoryKeyring, name: str
+) -> None:
+    keyring.records[name, "ci"] = "the secret of somebody else"
+    session = a_session(record=("f" * 32, "ci"), in_keyring=True)
+    sessions.save(ID, session)
+    found = state.read(f"sessions/{ID}.json")
+    assert found is not None
+    state.write(f"sessions/{ID}.json", found[0].replace(b"f" * 32, name.encode()))
+    assert sessions.read(ID) is None
+    sessions.save(ID, a_session(), store="file", refresh_token=Secret("refresh"))
+    sessions.erase(ID)
+    assert keyring.records == {(name, "ci"): "the secret of somebody else"}
+
+
+def test_a_record_of_before_is_read_and_moves_when_its_token_is_renewed(
+    sessions: Sessions, keyring: MemoryKeyring
+) -> None:
+    old = ("f" * 32, "prod ada@example.com")
+    keyring.records[old] = "one"
+    stored = sessions.save(ID, a_session(record=old, in_keyring=True))
+    assert sessions.refresh_token(stored.session) == Secret("one")
+    renewed = sessions.save(ID, stored.session, refresh_token=Secret("two"))
+    ((name, label), token), *others = keyring.records.items()
+    assert re.fullmatch("session/[0-9a-f]{32}", name)
+    assert (label, token, others) == (old[1], "two", [])
+    assert sessions.refresh_token(renewed.session) == Secret("two")
+    sessions.erase(ID)
+    assert keyring.records == {}
+
+
+def test_what_was_there_and_cannot_be_read_does_not_keep_a_new_one_out(sessions: Sessions, state: State) -> None:
+    sessions.save(ID, a_session())
+    file = Path(state.locate(f"sessions/{ID}.json"))
+    file.unlink()
+    os.mkfifo(file, 0o600)
+    sessions.save(ID, a_session(), store="file", refresh_token=Secret("refresh"))
+    read = sessions.read(ID)
+    assert read is not None
+    assert read.session.refresh_token == Secret("refresh")
 
 
 def test_a_truncated_session_counts_as_absent(sessions: Sessions, state: State) -> None:
