@@ -57,11 +57,9 @@ python:
 	echo "  Debian, Ubuntu: apt install python3-venv   Fedora: dnf install python3   macOS: brew install python" >&2; \
 	echo "  or name another one: make PYTHON=/path/to/python3.13" >&2; exit 1
 
-# pip before 25.2 writes an entry script that imports re before any line of ours runs, so pip itself comes first.
 $(VENV)/$(BASE):
 	@$(MAKE) --no-print-directory python >/dev/null
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 # build/ may hold modules of yesterday, which setuptools would put into the wheel.

@@ -11,6 +11,7 @@ time that Python takes to start. Otherwise ``cli`` finds the row that is called,
     oauth        how a provider is asked                 transport   the single place that opens a connection
     stores       what is kept                            terminal    what is said to a person
     system       what the operating system is asked      replies     ready-made answers: the hot path
+    bin          the executable                          isolation   what it may load beyond the hot path
 
 Three tables say what the program knows: ``tools/__init__.py``, ``flows.py`` and ``providers.py``. ``model``, ``errors``
 and ``text`` are the values and words that they all share.

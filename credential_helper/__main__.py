@@ -1,7 +1,7 @@
 """The entry point: a kept reply first, then the command line. Every way out is one ``os._exit``.
 
-Nothing but os, sys and the hot path is imported here. Interpreter shutdown (23 ms with 300 modules loaded) is
-skipped; everything has been written and flushed by then.
+``bin/credential-helper`` calls ``main``. Nothing but os, sys and the hot path is imported here. Interpreter shutdown
+(23 ms with 300 modules loaded) is skipped; everything has been written and flushed by then.
 """
 
 import os
@@ -30,11 +30,34 @@ def main() -> None:
     os._exit(code)
 
 
+def start_script() -> None:
+    """Begin where the start scripts that installers write do: credential-helper.exe, and credential-helper.py.
+
+    The latter is there for its first line, and hands over to ``bin/credential-helper`` beside it.
+    """
+    isolated = sys.argv[0].removesuffix(".py")
+    if os.name == "posix" and isolated != sys.argv[0] and os.access(isolated, os.X_OK):
+        os.execv(isolated, [isolated, *sys.argv[1:]])  # noqa: S606 - our own, by its path
+    from credential_helper import isolation
+
+    isolation.drop_pythonpath(os.environ)
+    main()
+
+
 def _say(sentence: str) -> None:
     try:
         os.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
     except OSError:  # nobody reads it; the exit code remains
         return
+
+
+def _stop(*_: object) -> None:
+    """End at once, until cli has handlers of its own.
+
+    An exception is raised wherever the interpreter happens to be: in a library that is half imported it was lost, or
+    turned into a RuntimeError, or ended in SIGSEGV.
+    """
+    os._exit(130)
 
 
 def _answer() -> int:
@@ -44,12 +67,20 @@ def _answer() -> int:
     answered, heard = replies.replay(sys.argv, os.environ)
     if answered:
         return 0
+    import _signal  # type: ignore[import-not-found]  # signal itself loads enum, 3 ms
     import gc
 
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _stop)
     gc.disable()  # the process is short and its memory goes with it
+    from credential_helper import isolation
+
+    isolation.add_packages()
+    environ = dict(os.environ)
+    isolation.clean(os.environ)
     from credential_helper import cli
 
-    return cli.run(sys.argv, os.environ, heard=heard)
+    return cli.run(sys.argv, environ, heard=heard)
 
 
 if __name__ == "__main__":

@@ -314,9 +314,6 @@ def main() -> int:
     parser.add_argument("--with-installers", action="store_true", help="also install with pipx and uv, and measure")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="runs of each program (default: %(default)s)")
     options = parser.parse_args()
-    # An older pip's entry script imports re first; the bound does not hold for it, and the label must say so.
-    pip = run([sys.executable, "-m", "pip", "--version"], dict(os.environ)).split()[1].decode()
-    names = {"pip": f"pip {pip}", "pipx": "pipx", "uv": "uv"}
     print(f"ratios to `python -c pass` of the same environment, medians of {options.pairs} pairs in turns\n")
     print(f"{'':<62}{'wall':>7}{'cpu':>7}{'peak memory':>13}")
     with tempfile.TemporaryDirectory(prefix="credential-helper-bench-") as temporary:
@@ -324,7 +321,7 @@ def main() -> int:
         for installation in installations(folder, with_installers=options.with_installers):
             for call in CALLS:
                 ratios = cached_answer(installation, call, folder, options.pairs)
-                print(row(f"cached answer, {call.label} ({names[installation.name]})", ratios), flush=True)
+                print(row(f"cached answer, {call.label} ({installation.name})", ratios), flush=True)
         own = Installation("pip", Path(sys.executable).with_name("credential-helper"), Path(sys.executable))
         for label, ratios in zip(("kept", "the first time"), docker_list(own, folder, options.pairs), strict=True):
             print(row(f"docker list of {SERVERS} stored servers, {label}", ratios), flush=True)

@@ -8,17 +8,14 @@ pytest itself was started from, and inherit no variable.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-import filelock
 import pytest
 
 from integration.clients.chromium import Chromium
+from integration.clients.installers import once, with_pip
 from integration.clients.programs import Kubectl, Runner, kubectls
 from integration.clients.real import missing, need
 from integration.scenes.browsers import Asked, Begin, Tabs, by_browser
@@ -29,10 +26,6 @@ from integration.servers.oidc import AUDIENCE, CLI, Face, OidcProvider, Provider
 from integration.servers.tls import Authority
 from tests.helpers.programs import CHECKOUT, Launcher, Running
 from tests.helpers.umask import umask as umask  # a fixture of every test
-
-PACKAGED = ("credential_helper", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
-PIP_DEADLINE = 600.0  # seconds, for each of two calls
-
 
 # --- kubectl ----------------------------------------------------------------------------------------------------------
 
@@ -140,51 +133,13 @@ def artefacts() -> Path:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the absolute path of a ``credential-helper`` that was installed as users install it.
 
-    CREDENTIAL_HELPER_EXECUTABLE names one that is there already; else a virtual environment is made, once a session,
-    whose first worker makes it for all.
-    pip is upgraded first: the entry scripts of pip before 25.2 are slower than the program's hot path.
+    CREDENTIAL_HELPER_EXECUTABLE names one that is there already; else pip makes one in a virtual environment.
     """
     if named := os.environ.get("CREDENTIAL_HELPER_EXECUTABLE"):
         if not os.path.isabs(named) or not os.access(named, os.X_OK):
             pytest.fail(f"CREDENTIAL_HELPER_EXECUTABLE is no program: {named}")
         return Path(named)
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return _install(tmp_path_factory.mktemp("installed"))
-    folder = tmp_path_factory.getbasetemp().parent / "installed"  # the workers' folders are neighbours
-    with filelock.FileLock(f"{folder}.lock"):
-        done = folder / "done"
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
-            folder.mkdir()
-            done.write_text(str(_install(folder)))
-        return Path(done.read_text())
-
-
-def _install(folder: Path) -> Path:
-    """Make a virtual environment with the program in it, and return the program's path."""
-    source = _source(folder / "source")  # setuptools builds inside the tree it is given: not in the checkout
-    _call(sys.executable, "-m", "venv", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    _call(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.2")
-    _call(python, "-m", "pip", "install", "--quiet", source)
-    return folder / "venv" / "bin" / "credential-helper"
-
-
-def _source(folder: Path) -> Path:
-    """Copy what a wheel is made of."""
-    folder.mkdir()
-    for name in PACKAGED:
-        if (CHECKOUT / name).is_dir():
-            shutil.copytree(CHECKOUT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(CHECKOUT / name, folder / name)
-    return folder
-
-
-def _call(*command: str | os.PathLike[str]) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PIP_DEADLINE)
-    if done.returncode != 0:
-        pytest.fail(f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return once("installed", tmp_path_factory, with_pip)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from urllib.parse import quote, quote_plus
 import jwt
 import pytest
 
+from integration.clients.installers import layer
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, each, walk
 from integration.servers.hostile_provider import (
     Behaviour,
@@ -624,15 +625,17 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("module", BREAKS)
-def test_a_defect_names_its_place_and_not_its_words(desk: Desk, module: str, tmp_path: Path) -> None:
+def test_a_defect_names_its_place_and_not_its_words(installed: Path, module: str, tmp_path: Path) -> None:
     """A broken package on the way, whose exception holds the secret: 70, one sentence, no traceback."""
     with HostileProvider(tls="good") as provider:
         provider.serve_metadata()
+        packages = layer(installed, tmp_path / "broken")
+        (packages / f"{module}.py").write_text(BREAKS[module])
+        program = tmp_path / "broken" / "bin" / "credential-helper"
+        desk = Desk(Home(tmp_path / "home", program, issuer=provider.issuer))
         as_machine(desk, provider.issuer, ca_file=provider.ca_file)
-        (tmp_path / "broken").mkdir()
-        (tmp_path / "broken" / f"{module}.py").write_text(BREAKS[module])
         for mode in MODES:
-            result = desk.run("token", "prod", mode=mode, PYTHONPATH=str(tmp_path / "broken"))
+            result = desk.run("token", "prod", mode=mode)
             judge(result, codes={69, 70, 74})
 
 

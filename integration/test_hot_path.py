@@ -1,6 +1,7 @@
 """Whatever way somebody signed in, the second identical call is a kept reply: no module of the slow path, no request.
 
-Python itself says what the installed program imports (PYTHONPROFILEIMPORTTIME): nothing of it is changed.
+Python itself says what the installed program imports (-X importtime). The program obeys no PYTHONPROFILEIMPORTTIME, so
+it is started from a copy of its first lines that has this option.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.clients.installers import PROGRAMS, layer
 from integration.clients.programs import Runner
 from integration.scenes.browsers import Begin
 from integration.scenes.keyrings import KeyringSession
@@ -20,7 +22,7 @@ from integration.scenes.private_keys import MACHINE, with_key
 from integration.scenes.sign_ins import asked, person, write_profiles
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
-from tests.helpers.programs import Result
+from tests.helpers.programs import Launcher, Result
 
 HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies", "tools"))}
 IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
@@ -30,12 +32,24 @@ Replayed = Callable[[Face, Result], None]
 
 
 @pytest.fixture
-def replayed(run: Runner, home: dict[str, str]) -> Replayed:
+def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
+    """Return the installed program, which says on stderr what it imports."""
+    layer(installed, tmp_path / "observed")
+    for program in PROGRAMS:
+        file = tmp_path / "observed" / "bin" / program
+        text = file.read_text()
+        assert text.count(" -I -S -c ") == 3
+        file.write_text(text.replace(" -I -S -c ", " -I -S -X importtime -c "))
+    return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
+
+
+@pytest.fixture
+def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
     """Return the check, which is given the first answer of ``token prod``."""
 
     def again(*argv: str) -> tuple[str, set[str]]:
         """Run the program once more, and return its answer and the modules that were imported for it."""
-        done = run(*argv, env={"PYTHONPROFILEIMPORTTIME": "1"})
+        done = observed(*argv)
         assert done.code == 0, done
         assert IMPORTED.sub("", done.stderr) == ""
         return done.text, {found[3] for found in IMPORTED.finditer(done.stderr)}
@@ -50,7 +64,7 @@ def replayed(run: Runner, home: dict[str, str]) -> Replayed:
             text, imported = again(*argv)
             assert text == answer
             assert {name for name in imported if name.partition(".")[0] == "credential_helper"} == HOT
-            assert not imported & {"msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
+            assert not imported & {"site", "msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
         assert face.counts() == {}
 
     return check

@@ -43,7 +43,7 @@ ON_THEIR_PAGES = {name for name, page in TOOLS.items() if f"(docs/tools/{page}.m
 
 # Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
 FOREIGN_FLAGS = {
-    "--upgrade",
+    *("--prefix", "--target", "--user"),
     *("--global", "--add", "--replace-all"),
     *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
     *("--current", "--user"),
