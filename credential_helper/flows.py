@@ -42,7 +42,12 @@ _FLOWS = (
         module="device_authorization",
         endpoint="device_authorization",
     ),
-    Flow(name="authorization-code", module="authorization_code", endpoint="authorization", own=("redirect_uri",)),
+    Flow(
+        name="authorization-code",
+        module="authorization_code",
+        endpoint="authorization",
+        own=("redirect_uri", "redirect_certificate", "redirect_private_key"),
+    ),
     Flow(name="client-credentials", module="client_credentials", who="client", confidential=True),
     Flow(
         name="password",

@@ -152,7 +152,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
-    redirect_uri: str | None = None  # http on loopback; without a port any free one; None: the provider's default
+    redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
+    redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https
+    redirect_private_key: Source | None = None  # that certificate's, a file
     legacy: bool = False  # allows the password flow
     realm: str | None = None  # Auth0's connection, of the password flow
     password: Source | None = None  # of the password flow, unattended

@@ -1086,6 +1086,59 @@ def test_a_fixed_port_that_is_in_use_is_an_error_of_the_explicit_flow(
     assert "authorization" not in oidc.counts()
 
 
+# --- https on loopback ------------------------------------------------------------------------------------------------
+
+
+def https_back(oidc: OidcProvider, authority: Authority, **changes: Value) -> tuple[str, dict[str, Value]]:
+    """Register an https redirect URI at a free port, and return it with the profile that has its certificate."""
+    with taken_port() as port:
+        pass
+    redirect_uri = f"https://localhost:{port}/callback"
+    oidc.add_client(
+        "secure",
+        redirect_uris=[redirect_uri],
+        grant_types=["authorization_code", "refresh_token"],
+        application_type="web",
+    )
+    certificate, key = authority.issue("redirect")
+    key.chmod(0o600)
+    tls: dict[str, Value] = {"redirect_certificate": str(certificate), "redirect_private_key": {"file": str(key)}}
+    return redirect_uri, by_browser(oidc, client_id="secure", redirect_uri=redirect_uri, **{**tls, **changes})
+
+
+def test_a_real_browser_comes_back_over_https(
+    tmp_path: Path, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    need("chromium")
+    need("chromedriver")
+    authority = Authority(tmp_path, "Redirect Test CA")
+    redirect_uri, profile = https_back(oidc, authority)
+    write_profiles(home, prod=profile)
+    oidc.configure(pages=True)
+    with Chromium(trust=(tmp_path / "redirect.pem",)) as chromium:
+        tabs.hand_to(chromium)
+        running = run.start("token", "prod", terminal=True)
+        assert tabs.wait().redirect_uri == redirect_uri
+        sign_in_with(chromium)
+        chromium.wait_for_text(SIGNED_IN)
+        assert chromium.url.startswith(redirect_uri)
+        done = running.finish()
+    assert (done.code, done.text) == (0, f"{token_of(oidc)}\n")
+
+
+def test_a_certificate_that_a_browser_would_refuse_is_told_before_it_opens(
+    tmp_path: Path, run: Runner, oidc: OidcProvider, home: dict[str, str], tabs: Tabs
+) -> None:
+    authority = Authority(tmp_path, "Redirect Test CA")
+    _, profile = https_back(oidc, authority)
+    (tmp_path / "redirect.key").chmod(0o644)
+    write_profiles(home, prod=profile)
+    done = run("token", "prod", terminal=True)
+    assert done.code == 78
+    assert f"redirect_private_key {tmp_path / 'redirect.key'} can be read by others" in done.terminal
+    assert tabs.opened == []
+
+
 # --- what a provider may demand ---------------------------------------------------------------------------------------
 
 

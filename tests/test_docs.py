@@ -46,6 +46,7 @@ FOREIGN_FLAGS = {
     *("--prefix", "--target", "--user"),
     *("--global", "--add", "--replace-all"),
     *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
+    *("--local-server-cert", "--local-server-key"),
     *("--current", "--user"),
     *("--oidc-issuer-url", "--oidc-client-id", "--oidc-client-secret", "--oidc-extra-scope"),
     *("--oidc-use-access-token", "--oidc-auth-request-extra-params", "--grant-type", "--certificate-authority"),

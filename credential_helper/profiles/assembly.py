@@ -55,6 +55,7 @@ def assemble(
         endpoints=Endpoints(**_table_of("endpoints", judged)),
         client_secret=_source_of("client_secret", judged),
         private_key=_private_key_of(judged),
+        redirect_private_key=judged.get("redirect_private_key.file"),
         password=_source_of("password", judged),
         origins=tuple((key, written.where) for key, written in values.items()),
     )
@@ -87,6 +88,7 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
             )
     yield from _of_the_client(judged, values, sources["client_secret"], sources["private_key"])
     yield from _of_the_flow(judged, values, sources["password"])
+    yield from _of_the_redirect(judged, values)
 
     # http is for one loopback origin: a second one, or https beside it, would take a secret somewhere else.
     endpoints = [key for key in judged if key.startswith("endpoints.")]
@@ -96,6 +98,26 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
         for key in endpoints:
             if urls.parse_url(judged[key]).origin != origin:
                 yield values[key].impossible(f"expected an address on {origin}, as {values[plain[0]].where} is http")
+
+
+def _of_the_redirect(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
+    """Yield what is wrong with where a browser comes back to: https needs a certificate, http has none."""
+    secure = judged.get("redirect_uri", "").startswith("https:")
+    files = [key for key in ("redirect_certificate", "redirect_private_key.file") if key in judged]
+    if secure and len(files) < 2:
+        yield values["redirect_uri"].impossible(
+            "https needs a certificate of yours and its key",
+            hint='write redirect_certificate = "PATH" and redirect_private_key = { file = "PATH" }'
+            if _of_file(values)
+            else "give --redirect-certificate PATH and --redirect-private-key-file PATH",
+        )
+    elif files and not secure and not _laid_over(values, "redirect_uri", files[0]):
+        yield values[files[0]].impossible("it is for a redirect_uri that begins with https://")
+
+
+def _laid_over(values: Mapping[str, Written], key: str, other: str) -> bool:
+    """Say whether a flag stands for one setting and a file for another: for once, that makes the file not wrong."""
+    return key in values and values[key].origin.kind != values[other].origin.kind
 
 
 def _of_the_client(

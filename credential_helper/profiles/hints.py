@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from credential_helper import PROGRAM
-from credential_helper.model import Profile
+from credential_helper.model import Profile, Source
 from credential_helper.profiles.settings import KINDS, SECRETS, by_key
 from credential_helper.tools import LISTED
 
@@ -47,7 +47,7 @@ def _as_written(profile: Profile, key: str) -> Sequence[str]:
         return list(value.source.value)
     if table == "private_key":
         return [getattr(value, inner)]
-    if table in SECRETS:
+    if isinstance(value, Source):
         return list(value.value)
     if table == "scope":
         return [" ".join(value)]

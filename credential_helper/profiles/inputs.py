@@ -41,7 +41,9 @@ def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHel
 
 def _inner_table(key: str, part: Written) -> dict[str, Any]:
     """Return a table in a profile's table; a secret that is written out, or nowhere, is told what to write instead."""
-    hint = write_instead(key)
+    hint = write_instead(key) if key in SECRETS else f'write {key} = {{ file = "PATH" }}'
+    if key.endswith("private_key") and key not in SECRETS and not (isinstance(part.value, dict) and part.value):
+        raise part.malformed("expected the file to read it from", hint=hint)
     if key in SECRETS and isinstance(part.value, str):
         itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
         raise part.malformed(f"found {itself}, expected where to read it", hint=hint)

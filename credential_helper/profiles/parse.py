@@ -142,21 +142,20 @@ def assertion_audience(written: Written) -> str:
 
 
 _REMOVED = re.compile(r"(?:\.|%2e){0,2}|.*%(?:2f|5c).*", re.IGNORECASE)  # what a browser may make another path of
-_REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"
+_REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"  # https, too, with a certificate
 
 
 def redirect_uri(written: Written) -> str:
-    """Return where the browser brings the answer (RFC 8252 §7.3): http on loopback, without query and fragment.
+    """Return where the browser brings the answer (RFC 8252 §7.3): on loopback, without query and fragment.
 
     Its host is as it was registered: a provider compares it letter by letter.
     """
-    if not text(written).startswith("http://"):
-        error = written.impossible if written.value.startswith("https://") else written.malformed
-        raise error(f"does not begin with http://, expected {_REDIRECT_URI}")
+    if not text(written).startswith(("http://", "https://")):
+        raise written.malformed(f"does not begin with http://, expected {_REDIRECT_URI}")
     url = _parsed(written, _REDIRECT_URI)
     if not url.loopback:
         raise written.impossible(f"is not on this machine, expected {_REDIRECT_URI}")
-    if not re.match(rf"http://{re.escape(url.host)}(?=[:/]|$)", written.value):
+    if not re.match(rf"https?://{re.escape(url.host)}(?=[:/]|$)", written.value):
         raise written.impossible(f"expected the host as it is registered: {', '.join(urls.LOOPBACK)}")
     if url.query is not None:
         raise written.impossible(f"has a query (?…), expected {_REDIRECT_URI}")

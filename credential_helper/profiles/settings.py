@@ -120,7 +120,22 @@ SETTINGS: tuple[Setting, ...] = (
         "redirect_uri",
         parse.redirect_uri,
         "URL",
-        "where the browser brings its answer: http on loopback; without a port, any free one",
+        "where the browser brings its answer, on loopback; without a port, any free one",
+    ),
+    _setting(
+        "redirect_certificate",
+        parse.path,
+        "PATH",
+        "the certificate (PEM) of an https redirect URI, which the browser trusts",
+        fixed=True,
+    ),
+    _setting(
+        "redirect_private_key.file",
+        parse.source_file,
+        "PATH",
+        "that certificate's private key (PEM)",
+        flag="--redirect-private-key-file",
+        fixed=True,
     ),
     _setting("audience", parse.text, "API", "the API that the token is for (Auth0's identifier)"),
     _setting("resource", parse.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
@@ -232,7 +247,7 @@ def without_issuer(setting: str) -> str:
 PROFILE_KEYS = tuple(dict.fromkeys(setting.name.partition(".")[0] for setting in SETTINGS))
 TABLE_KEYS = {
     table: tuple(name.partition(".")[2] for name in BY_NAME if name.startswith(f"{table}."))
-    for table in ("endpoints", *SECRETS)
+    for table in ("endpoints", "redirect_private_key", *SECRETS)
 }
 
 

@@ -229,6 +229,7 @@ def test_an_endpoint_may_have_a_query() -> None:
     "value",
     [
         *("http://127.0.0.1/callback", "http://127.0.0.1:8252/callback", "http://127.0.0.1", "http://127.0.0.1/"),
+        *("https://localhost:8000/callback", "https://127.0.0.1/", "https://[::1]:1/a"),
         *("http://[::1]/callback", "http://[::1]:1/a/b/", "http://localhost:8252", "http://localhost/a%20b"),
     ],
 )
@@ -239,7 +240,7 @@ def test_a_redirect_uri_is_http_on_loopback_and_kept_as_written(value: str) -> N
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("https://127.0.0.1/callback", "does not begin with http://"),
+        ("https://example.com/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://example.com/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://127.0.0.2/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),
         ("http://0.0.0.0/callback", "is not on this machine, expected http://127.0.0.1[:PORT][/PATH]"),

@@ -91,6 +91,7 @@ def test_who_is_asked_and_with_what_is_fixed() -> None:
         *("issuer", "client_id", "provider", "client_authentication", "ca_file", "legacy", "realm"),
         *(f"endpoints.{name}" for name in Endpoints.__struct_fields__),
         *(f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("env", "file")),
+        *("redirect_certificate", "redirect_private_key.file"),
         *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),
     }
 
@@ -215,6 +216,20 @@ def test_every_key_of_the_browser_flow_arrives() -> None:
     )
 
 
+SECURE: dict[str, object] = {
+    "redirect_uri": "https://localhost:8000/callback",
+    "redirect_certificate": "cert.pem",
+    "redirect_private_key": {"file": "key.pem"},
+}
+
+
+def test_every_key_of_an_https_redirect_uri_arrives() -> None:
+    profile = from_file(**SECURE)
+    assert (profile.redirect_uri, profile.redirect_certificate) == (SECURE["redirect_uri"], "/etc/x/cert.pem")
+    origin = "f.toml: profiles.prod.redirect_private_key.file"
+    assert profile.redirect_private_key == Source(kind="file", value=("/etc/x/key.pem",), origin=origin)
+
+
 def test_every_key_of_the_password_flow_arrives() -> None:
     profile = from_file(
         flow="password", legacy=True, realm="Users", account="ada", password={"command": ["pass", "show", "ada"]}
@@ -310,6 +325,9 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
         ({"legacy": "true"}, "legacy: found a string, expected true or false"),
         ({"realm": True}, "realm: found true or false, expected a string"),
         ({"redirect_uri": 8252}, "redirect_uri: found a number, expected a string"),
+        ({"redirect_private_key": "key.pem"}, "redirect_private_key: expected the file to read it from"),
+        ({"redirect_private_key": {}}, "redirect_private_key: expected the file to read it from"),
+        ({"redirect_private_key": {"env": "K"}}, "redirect_private_key.env: unknown key, expected one of file"),
         (
             {"private_key": {"pem": "x"}},
             "private_key.pem: unknown key, expected one of env, file, command, keyring, kid, algorithm, certificate, "
@@ -455,6 +473,24 @@ LEGACY = {"flow": "password", "legacy": True}
             {"flow": "password", "legacy": False},
             "flow: password shows this program the password, which RFC 9700 §2.4 forbids, and needs legacy = true",
             "if no other flow can be used, write legacy = true",
+        ),
+        *(
+            (
+                {key: value for key, value in SECURE.items() if key != missing},
+                "redirect_uri: https needs a certificate of yours and its key",
+                'write redirect_certificate = "PATH" and redirect_private_key = { file = "PATH" }',
+            )
+            for missing in ("redirect_certificate", "redirect_private_key")
+        ),
+        (
+            SECURE | {"redirect_uri": "http://localhost/callback"},
+            "redirect_certificate: it is for a redirect_uri that begins with https://",
+            None,
+        ),
+        (
+            {"redirect_private_key": {"file": "key.pem"}},
+            "redirect_private_key.file: it is for a redirect_uri that begins with https://",
+            None,
         ),
         ({"realm": "x"}, 'realm: does not go with flow = "auto"', 'it is for flow = "password"'),
         ({"realm": "x", "flow": "device"}, 'realm: does not go with flow = "device"', 'it is for flow = "password"'),

@@ -33,8 +33,12 @@ from credential_helper.oauth.endpoints.reply import Refusal
 from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.grants.loopback import Listener, PortTaken
 from credential_helper.text import foreign
+from credential_helper.transport.server_tls import server_tls
+from credential_helper.urls import parse_url
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from credential_helper.errors import CredentialHelperError
     from credential_helper.oauth.discovery.metadata import Metadata
     from credential_helper.oauth.interaction import Interaction
@@ -131,9 +135,10 @@ def _listener(provider: Provider, interaction: Interaction, state: str) -> Liste
     clock, patience = provider.clock, 0.0 if _has_another_way(provider) else PORT
     end = clock.monotonic() + patience
     told = False
+    tls = _tls(provider)
     while True:
         try:
-            return Listener(_redirect_uri(provider), state=state)
+            return Listener(_redirect_uri(provider), state=state, tls=tls)
         except PortTaken as taken:
             if taken.in_use is None or clock.monotonic() >= end:
                 raise
@@ -141,6 +146,15 @@ def _listener(provider: Provider, interaction: Interaction, state: str) -> Liste
                 interaction.tell(f"port {taken.in_use} is in use; waiting {patience:.0f} s for it")
             told = True
         clock.sleep(_PORT_AGAIN)
+
+
+def _tls(provider: Provider) -> SSLContext | None:
+    """Return what an https redirect URI is served with. Raises ConfigurationError."""
+    certificate, key = provider.profile.redirect_certificate, provider.profile.redirect_private_key
+    if certificate is None or key is None or not _redirect_uri(provider).startswith("https:"):
+        return None
+    host = parse_url(_redirect_uri(provider)).host
+    return server_tls(certificate, key.value[0], host=host, now=provider.clock.now())
 
 
 def _has_another_way(provider: Provider) -> bool:

@@ -14,6 +14,8 @@ somebody who was not sent by this sign-in (another page, a port scan, an old tab
 is not well-formed although its state is right goes the same way: no provider that is asked properly answers so. A
 well-formed callback is judged by who asked for it: see ``authorization_code`` for ``iss``.
 
+An https redirect URI is served with the person's own certificate; all the rest is the same.
+
 How. There is no thread: ``wait`` and ``finish`` serve, and between two calls the system's queue holds who comes. No
 read or write blocks, so a connection that stays silent or dribbles is in nobody's way; browsers open silent ones in
 advance (https://github.com/browser-use/browser-harness/issues/691).
@@ -34,6 +36,7 @@ from credential_helper.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from socket import socket
+    from ssl import SSLContext
 
 PATIENCE = 5.0  # seconds for a request to arrive, and for a refused one to hang up
 MOST = 32  # connections at a time
@@ -63,21 +66,29 @@ class Listener:
     ``state``, ``code``, ``error``, ``error_description`` and ``iss`` that it has.
     """
 
-    def __init__(self, redirect_uri: str, *, state: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Listen for the callback that carries ``state``.
+    def __init__(
+        self,
+        redirect_uri: str,
+        *,
+        state: str,
+        tls: SSLContext | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Listen for the callback that carries ``state``; ``tls`` is for an https redirect URI, and no other.
 
         Raises PortTaken; ConfigurationError for an address that is not on loopback.
         """
         import selectors
 
-        url = _judged(redirect_uri)
+        url = _judged(redirect_uri, "http" if tls is None else "https")
         self._listening = _listen(url)
         port: int = self._listening[0].getsockname()[1]
         self.redirect_uri = redirect_uri if url.port_given else _with_port(redirect_uri, port)
         self.parameters: dict[str, str] = {}
         self._path = f"/{url.path}"
-        self._names = (f"{url.host}:{port}", *([url.host] if port == urls.DEFAULT_PORTS["http"] else []))
+        self._names = (f"{url.host}:{port}", *([url.host] if port == urls.DEFAULT_PORTS[url.scheme] else []))
         self._state = state
+        self._tls = tls
         self._monotonic = monotonic
         self._open: dict[socket, _Request] = {}  # the oldest first
         self._held: list[socket] = []  # those that brought the callback
@@ -157,6 +168,12 @@ class Listener:
                 return
             self._make_room(MOST - 1)
             connection.setblocking(False)
+            if self._tls is not None:
+                try:  # its handshake is done by the first reads
+                    connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                except OSError:  # it has gone
+                    connection.close()
+                    continue
             self._open[connection] = _Request(self._monotonic() + PATIENCE)
             self._selector.register(connection, selectors.EVENT_READ)
             self._read(connection)
@@ -167,7 +184,9 @@ class Listener:
             data = connection.recv(_CHUNK)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if self._tls is not None and _is_under_way(error):
+                return
             data = b""
         if not data:
             self._drop(connection)
@@ -194,6 +213,13 @@ class Listener:
         self._selector.unregister(connection)
         del self._open[connection]
         connection.close()
+
+
+def _is_under_way(error: OSError) -> bool:
+    """Say whether TLS only waits for more: of a handshake, or of a record."""
+    import ssl
+
+    return isinstance(error, ssl.SSLWantReadError | ssl.SSLWantWriteError)
 
 
 class _Request:
@@ -234,14 +260,14 @@ def _send(connection: socket, message: bytes) -> None:
 # --- the address ------------------------------------------------------------------------------------------------------
 
 
-def _judged(redirect_uri: str) -> urls.Url:
+def _judged(redirect_uri: str, scheme: str) -> urls.Url:
     try:
         url = urls.parse_url(redirect_uri)
     except ValueError as error:
         raise ConfigurationError(f"redirect_uri {error}") from None
-    if url.scheme != "http" or not url.loopback or url.query is not None:
+    if url.scheme != scheme or not url.loopback or url.query is not None:
         raise ConfigurationError(
-            "redirect_uri is not an http address on 127.0.0.1, [::1] or localhost without a query",
+            f"redirect_uri is not an {scheme} address on 127.0.0.1, [::1] or localhost without a query",
             hint='for example redirect_uri = "http://127.0.0.1:8252/callback"',
         )
     return url
