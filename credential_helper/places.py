@@ -70,12 +70,35 @@ def config_files(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def state_directory(environ: Mapping[str, str]) -> str | None:
-    """Return our private directory, made or not; None where no absolute path can be worked out."""
+    """Return our private directory, made or not; None where no absolute path can be worked out.
+
+    Where a read-only home has no room for it, the person's runtime directory has, until they log out of the machine.
+    """
     named = environ.get("CREDENTIAL_HELPER_STATE_DIR", "")
     if named:
         return expand(named, environ)
     base = environ.get("LOCALAPPDATA") if WINDOWS else _xdg("XDG_STATE_HOME", _LOCAL_STATE, environ)
-    return os.path.join(base, "credential-helper") if base else None
+    usual = os.path.join(base, "credential-helper") if base else None
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isabs(runtime) or WINDOWS or (usual is not None and _may_be_written(usual)):
+        return usual
+    return os.path.join(runtime, "credential-helper") if _ours_alone(runtime) else usual
+
+
+def _may_be_written(path: str) -> bool:
+    """Say whether a folder can be written, or made: what is unsafe there is for others to judge."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _ours_alone(path: str) -> bool:
+    """Say whether this is a folder as XDG_RUNTIME_DIR has to be: no link, and nobody else's business."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return private(status) and (status.st_mode & 0o170000) == 0o040000
 
 
 def is_default_state(path: str, environ: Mapping[str, str]) -> bool:

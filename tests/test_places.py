@@ -52,6 +52,50 @@ def test_the_default_state_directory_is_known_by_any_name(tmp_path: Path) -> Non
         assert not places.is_default_state(str(chosen), {**environ, "XDG_STATE_HOME": str(tmp_path / "checkout")})
 
 
+@pytest.fixture
+def unwritable(tmp_path: Path) -> dict[str, str]:
+    """Return variables of a home where nothing can be made, not even by root, and of a private runtime directory."""
+    home, runtime = tmp_path / "home", tmp_path / "runtime"
+    home.write_text("no folder")
+    runtime.mkdir(mode=0o700)
+    return {"HOME": str(home), "XDG_RUNTIME_DIR": str(runtime)}
+
+
+def test_where_the_home_cannot_be_written_the_runtime_directory_is_used(unwritable: dict[str, str]) -> None:
+    assert places.state_directory(unwritable) == f"{unwritable['XDG_RUNTIME_DIR']}/credential-helper"
+
+
+@pytest.mark.parametrize("spoil", ["mode", "link", "file", "absent", "relative", "empty"])
+def test_a_runtime_directory_that_is_not_private_is_not_used(unwritable: dict[str, str], spoil: str) -> None:
+    runtime = Path(unwritable["XDG_RUNTIME_DIR"])
+    if spoil == "mode":
+        runtime.chmod(0o755)
+    elif spoil == "relative":
+        unwritable["XDG_RUNTIME_DIR"] = "runtime"
+    elif spoil == "empty":
+        unwritable["XDG_RUNTIME_DIR"] = ""
+    else:
+        other = runtime.rename(runtime.with_name("other"))
+        if spoil == "link":
+            runtime.symlink_to(other)
+        elif spoil == "file":
+            runtime.touch(0o600)
+    assert places.state_directory(unwritable) == f"{unwritable['HOME']}/.local/state/credential-helper"
+
+
+@pytest.mark.parametrize("there", ["", ".local", ".local/state/credential-helper"])
+def test_a_home_that_can_be_written_is_used(unwritable: dict[str, str], tmp_path: Path, there: str) -> None:
+    home = tmp_path / "writable"
+    (home / there).mkdir(parents=True)
+    unwritable["HOME"] = str(home)
+    assert places.state_directory(unwritable) == f"{home}/.local/state/credential-helper"
+
+
+def test_a_directory_that_is_named_is_used_or_none(unwritable: dict[str, str]) -> None:
+    named = f"{unwritable['HOME']}/state"
+    assert places.state_directory({**unwritable, "CREDENTIAL_HELPER_STATE_DIR": named}) == named
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [("/a", "/a"), ("~/a", "/home/ada/a"), ("~", "/home/ada"), ("a", None), ("~bob/a", None), ("", None)],

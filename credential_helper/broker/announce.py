@@ -8,14 +8,15 @@ from credential_helper.model import Session
 from credential_helper.text import foreign, span
 
 
-def signed_in(errand: Errand, means: Means, found: Obtained, *, took: float) -> None:
-    """Say who is signed in; ``took`` is in seconds."""
+def signed_in(errand: Errand, means: Means, found: Obtained, *, took: float, unkept: str | None = None) -> None:
+    """Say who is signed in; ``took`` is in seconds, ``unkept`` why the refresh token that came could not be kept."""
     means.person.signed_in(
         found.credential,
         request=errand.request,
         took=took,
         refresh_token=found.session.refreshable or errand.profile.session_kind == "client",
         advice=_advice(errand, means),
+        unkept=unkept,
     )
 
 

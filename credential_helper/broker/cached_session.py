@@ -45,6 +45,7 @@ class CachedSession:
         self._replaces_newer = False  # a person signs in anew where a later version of this program has kept a session
         self._seen = places.ABSENT  # the stamp of the file when it was last read
         self._last: Stored | None = None  # what was read last, wherever the disk is now
+        self.lost_because: str | None = None  # why the disk is lost
         self._lost: StoreError | None = None  # why a refresh token that is there is not spent
         self._read()
 
@@ -78,10 +79,12 @@ class CachedSession:
         if not self.disk:
             return
         self.disk = False
+        self.lost_because = error.sentence
         if self._last is not None and self._last.session.refreshable:
             self._lost = error  # what cannot be saved is not spent
         sentence = "; ".join(filter(None, (f"nothing is remembered: {error.sentence}", error.hint)))
-        if self._errand.request.manners.warns:
+        # With store = "none" nobody counts on what is kept.
+        if self._errand.request.manners.warns and self._errand.profile.store != "none":
             self._means.person.warn(sentence)
         else:
             self._means.note(sentence)

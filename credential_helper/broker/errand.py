@@ -136,6 +136,7 @@ class Attempt:
     def __init__(self) -> None:
         self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
         self.kept: Stored | None = None  # what a sign-in brought
+        self.unkept: str | None = None  # why the refresh token in it is not kept, where the disk is to blame
         self.browsed = False  # a browser was opened for it
 
 

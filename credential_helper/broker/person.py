@@ -53,8 +53,10 @@ class Person(Protocol):
         took: float,
         refresh_token: bool,
         advice: str | None,
+        unkept: str | None = None,
     ) -> None:
         """Say who is signed in, and until when; ``took`` is in seconds.
 
-        ``advice`` is what to do where a refresh token was asked for and none came; None: none was asked for.
+        ``advice`` is what to do where a refresh token was asked for and none came; None: none was asked for. One that
+        came is not the provider's fault: ``unkept`` is why it could not be kept.
         """

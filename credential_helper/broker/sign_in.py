@@ -33,6 +33,8 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
 
     def keep(tokens: Tokens, reservation: Reservation | None) -> None:
         attempt.kept = new_session.keep(errand, session, means, old, tokens, reservation)
+        if tokens.refresh_token is not None and errand.profile.store != "none":
+            attempt.unkept = session.lost_because
 
     def give_back(refresh_token: Secret | None) -> None:
         new_session.give_back(provider, refresh_token, means.note)
@@ -59,7 +61,8 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     found = session.answer(stored.session, stamp=stored.stamp or None)
     announce.new_person(errand, means, old, stored.session)
     if interaction.asked or (errand.mode == "sign-in" and errand.profile.session_kind == "person"):
-        announce.signed_in(errand, means, found, took=means.clock.monotonic() - started)
+        took = means.clock.monotonic() - started
+        announce.signed_in(errand, means, found, took=took, unkept=attempt.unkept)
     return found
 
 

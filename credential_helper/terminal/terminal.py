@@ -228,14 +228,23 @@ class Terminal:
             self._countdown.show(prompt, self._screen)
 
     def signed_in(
-        self, credential: Credential, *, request: Request, took: float, refresh_token: bool, advice: str | None
+        self,
+        credential: Credential,
+        *,
+        request: Request,
+        took: float,
+        refresh_token: bool,
+        advice: str | None,
+        unkept: str | None = None,
     ) -> None:
         """Close the prompt: who is signed in and until when; silent where no prompt stands, but for ``login``.
 
         took: seconds since this process began to wait.  refresh_token: whether it goes on without a person.
         advice: what to do where a refresh token was asked for and none came; None: none was asked for.
+        unkept: why one that came could not be kept.
         """
-        line = closing_line(credential, now=self._clock.now(), refresh_token=refresh_token, advice=advice)
+        now = self._clock.now()
+        line = closing_line(credential, now=now, refresh_token=refresh_token, advice=advice, unkept=unkept)
         manners = request.manners
         if manners.patience is not None and took > manners.patience:
             line += f" ({request.tool} may now print {manners.complaint}; the command goes on)"

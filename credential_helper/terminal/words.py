@@ -92,15 +92,19 @@ def _code(user_code: str) -> str:
     return " ".join(printable_ascii(user_code).split())[:64]
 
 
-def closing_line(credential: Credential, *, now: float, refresh_token: bool, advice: str | None) -> str:
-    """Say who is signed in, until when, and what happens then."""
+def closing_line(
+    credential: Credential, *, now: float, refresh_token: bool, advice: str | None, unkept: str | None = None
+) -> str:
+    """Say who is signed in, until when, and what happens then; ``unkept``: why a refresh token could not be kept."""
     name = foreign(credential.identity.shown, 100) if credential.identity else ""
     until = None if credential.expires_at is None else moment(credential.expires_at, now)
     words = [f"signed in to {foreign(credential.profile)}"]
     words += [f" as {name}"] if name else []
     words += [f" until {until}" if until else " for as long as the provider lets it"]
     words += [", renews by itself" if refresh_token else ", then a new sign-in"]
-    if advice and not refresh_token:
+    if unkept and not refresh_token:
+        words += [f" (the refresh token could not be kept: {foreign(unkept)})"]
+    elif advice and not refresh_token:
         words += [f" (no refresh token came: {foreign(advice)})"]
     return "".join(words)
 

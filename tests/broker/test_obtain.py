@@ -650,6 +650,16 @@ def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(world: Wo
     assert "CREDENTIAL_HELPER_STATE_DIR" in warning
 
 
+@pytest.mark.parametrize(("refresh", "store"), [(True, "auto"), (True, "file"), (False, "auto"), (True, "none")])
+def test_what_could_not_be_kept_is_not_the_providers_fault(world: World, refresh: bool, store: Any) -> None:
+    world.profile = msgspec.structs.replace(world.profile, store=store)
+    world.state.write_text("no folder")
+    world.approves(refresh=refresh)
+    assert world.token() == "access-1"
+    assert ("is not a folder" in (world.person.unkept or "")) == (refresh and store != "none")
+    assert len(world.person.warnings) == (store != "none"), "nobody who keeps nothing is warned"
+
+
 def test_a_full_disk_before_the_request_answers_what_is_valid_and_spends_nothing(world: World) -> None:
     world.signed_in()
     world.clock.advance(3600 - 30)

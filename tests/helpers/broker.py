@@ -43,6 +43,7 @@ class FakePerson:
         self.warnings: list[str] = []
         self.told: list[str] = []
         self.advice: str | None = None
+        self.unkept: str | None = None
         self.closings: list[tuple[Credential, bool]] = []
         self.on_waiting: Callable[[], None] = lambda: None
 
@@ -82,11 +83,19 @@ class FakePerson:
         self.warnings.append(f"{sentence} | {hint}")
 
     def signed_in(
-        self, credential: Credential, *, request: Request, took: float, refresh_token: bool, advice: str | None
+        self,
+        credential: Credential,
+        *,
+        request: Request,
+        took: float,
+        refresh_token: bool,
+        advice: str | None,
+        unkept: str | None = None,
     ) -> None:
         assert request.tool
         assert took >= 0
         self.advice = advice
+        self.unkept = unkept
         self.closings.append((credential, refresh_token))
 
 

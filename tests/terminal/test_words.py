@@ -213,3 +213,15 @@ def test_no_refresh_token_although_one_was_wanted_names_the_switches() -> None:
     assert close(clock, refresh_token=False, advice=None) == (
         "signed in to prod as ada@example.com until 13:00, then a new sign-in"
     )
+
+
+def test_what_could_not_be_kept_comes_before_what_the_provider_could_do(clock: FakeClock) -> None:
+    line = closing_line(
+        credential(clock),
+        now=clock.now(),
+        refresh_token=False,
+        advice="switch it on",
+        unkept="/home/ada/.local/state is read-only",
+    )
+    assert line.endswith("(the refresh token could not be kept: /home/ada/.local/state is read-only)")
+    assert "switch it on" not in line
