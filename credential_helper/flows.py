@@ -63,6 +63,7 @@ _CLIENT_AUTHENTICATION = (
     ClientAuthentication(name="none"),
     ClientAuthentication(name="basic", spellings=("client-secret-basic",), needs="client_secret"),
     ClientAuthentication(name="post", spellings=("client-secret-post",), needs="client_secret"),
+    ClientAuthentication(name="client_secret_jwt", spellings=("client-secret-jwt",), needs="client_secret"),
     ClientAuthentication(name="private_key_jwt", spellings=("private-key-jwt",), needs="private_key"),
 )
 

@@ -105,7 +105,7 @@ class PrivateKey(msgspec.Struct, frozen=True, kw_only=True):
 
     source: Source  # of a PEM or a JWK
     kid: str | None = None  # None: the JWK's own, if it has one
-    algorithm: str | None = None  # RS256, RS384, PS256, PS384, ES256, ES384; None: the JWK's own, or the key's
+    algorithm: str | None = None  # RS256 …, see private_keys; None: the JWK's own, or the key's
     certificate: str | None = None  # absolute path of a PEM; None: the provider knows the key without it
     audience: str | None = None  # None: what this provider wants
 

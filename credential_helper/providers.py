@@ -64,7 +64,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     prompts: tuple[str, ...] = ()  # the values of "prompt" beside login (OIDC Core §3.1.2.1), where no document says
     consent_for_offline_access: bool = False  # offline_access is dropped without prompt=consent (OIDC Core §11)
     client_authentication: Literal["basic", "post"] = "basic"  # what "auto" tries first with a secret
-    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of private_key_jwt
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of an assertion
     assertion_algorithm: str | None = None  # what private_key_jwt signs with where nobody says, if the key can
 
     audience_parameter: str | None = "audience"  # None: no parameter carries an audience

@@ -187,9 +187,9 @@ SETTINGS: tuple[Setting, ...] = (
     _setting("private_key.kid", parse.text, "ID", "the key's id at the provider", flag="--private-key-kid", fixed=True),
     _setting(
         "private_key.algorithm",
-        choice("RS256", "RS384", "PS256", "PS384", "ES256", "ES384"),
+        choice("RS256", "RS384", "PS256", "PS384", "ES256", "ES384", "EdDSA", "Ed25519", "Ed448"),
         "ALGORITHM",
-        "how the key signs: RS256, PS256, ES256 or the same with 384",
+        "how the key signs: RS256, PS256, ES256 or the same with 384, EdDSA, Ed25519 or Ed448",
         flag="--private-key-algorithm",
         fixed=True,
     ),

@@ -340,7 +340,8 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
         ({"private_key": {"env": "X", "certificate": 1}}, "private_key.certificate: found a number, expected a string"),
         (
             {"private_key": {"env": "X", "algorithm": "HS256"}},
-            'private_key.algorithm: found "HS256", expected RS256, RS384, PS256, PS384, ES256 or ES384',
+            'private_key.algorithm: found "HS256", expected RS256, RS384, PS256, PS384, ES256, ES384, EdDSA, Ed25519 '
+            "or Ed448",
         ),
         ({"password": {}}, "password: found an empty table, expected where to read it"),
         (

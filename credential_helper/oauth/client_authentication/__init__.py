@@ -3,7 +3,8 @@
 ``auto`` is ``private_key_jwt`` with a private key, and ``none`` with neither key nor secret. With a secret it is
 ``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused;
 a provider that is known to want it otherwise is asked the other way round. What worked is remembered by the provider
-object, and is then the first that is tried.
+object, and is then the first that is tried. A provider whose metadata name neither, but ``client_secret_jwt``, gets
+that: it has no use for the secret itself.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, private_key_jwt
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -49,7 +50,8 @@ SECRET_SOURCES = 'name its source in the profile: client_secret = { env = "NAME"
 def methods(provider: Provider) -> tuple[str, ...]:
     """Return the methods to be tried in order; a later one only after the client was refused.
 
-    Raises ConfigurationError for a method that needs a secret or a key where the profile has none.
+    Raises ConfigurationError for a method that needs a secret or a key where the profile has none, and what
+    ``provider.metadata`` does.
     """
     configured = provider.profile.client_authentication
     if configured == "auto":
@@ -57,13 +59,16 @@ def methods(provider: Provider) -> tuple[str, ...]:
             return ("private_key_jwt",)
         if provider.client_secret is None:
             return ("none",)
+        listed = provider.metadata().token_endpoint_auth_methods_supported or ()
+        if "client_secret_jwt" in listed and not {"client_secret_basic", "client_secret_post"} & set(listed):
+            return ("client_secret_jwt",)
         first = provider.authentication_worked or provider.known.client_authentication
         return ("post", "basic") if first == "post" else ("basic", "post")
     if configured == "private_key_jwt" and provider.private_key is None:
         raise ConfigurationError(
             f'client_authentication = "{configured}" needs a private_key', hint=private_key_jwt.KEY_SOURCES
         )
-    if configured in ("basic", "post") and provider.client_secret is None:
+    if configured in ("basic", "post", "client_secret_jwt") and provider.client_secret is None:
         raise ConfigurationError(f'client_authentication = "{configured}" needs a client_secret', hint=SECRET_SOURCES)
     return (configured,)
 
@@ -79,7 +84,17 @@ def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, st
 
 def hint(provider: Provider, method: str) -> str | None:
     """Return what to check when a client that was authenticated by ``method`` was refused; None: no more than usual."""
-    return private_key_jwt.hint(provider) if method == "private_key_jwt" else None
+    if method == "private_key_jwt":
+        return private_key_jwt.hint(provider)
+    if method == "client_secret_jwt":
+        return client_secret_jwt.hint(provider)
+    listed = provider.metadata().token_endpoint_auth_methods_supported or ()
+    if method in ("basic", "post") and "client_secret_jwt" in listed:
+        return (
+            "check client_id, client_secret and client_authentication: the provider also takes "
+            'client_authentication = "client_secret_jwt", from clients that are registered for it'
+        )
+    return None
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) -> tuple[str, ...]:
@@ -110,6 +125,14 @@ def _post(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
 
 
 def _private_key_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    return _with_assertion(provider, fields, private_key_jwt.make(provider))
+
+
+def _client_secret_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    return _with_assertion(provider, fields, client_secret_jwt.make(provider, _client_secret(provider)))
+
+
+def _with_assertion(provider: Provider, fields: Fields, made: Secret) -> tuple[Fields, Secret | None]:
     """A fresh assertion for this one request (RFC 7523 §2.2).
 
     NOTE: client_id is optional beside an assertion (RFC 7521 §4.2) and always sent: Entra ID and Spring's server demand
@@ -117,8 +140,8 @@ def _private_key_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret
     """
     own = (
         ("client_id", provider.profile.client_id),
-        ("client_assertion_type", private_key_jwt.TYPE),
-        ("client_assertion", private_key_jwt.make(provider).reveal()),
+        ("client_assertion_type", assertion.TYPE),
+        ("client_assertion", made.reveal()),
     )
     return (*fields, *own), None
 
@@ -128,6 +151,7 @@ _METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] 
     "basic": _basic,
     "post": _post,
     "private_key_jwt": _private_key_jwt,
+    "client_secret_jwt": _client_secret_jwt,
 }
 
 

@@ -1,6 +1,6 @@
-"""A client's private key: parsed, found fit, and how it signs (RFC 7468, RFC 7517, RFC 7518 §3.1).
+"""A client's private key: parsed, found fit, and how it signs (RFC 7468, RFC 7517, RFC 7518 §3.1, RFC 8037, RFC 9864).
 
-- It signs with RSA or ECDSA and one of six algorithms; each belongs to one kind of key.
+- It signs with RSA, ECDSA or EdDSA; each algorithm belongs to a kind of key, and EdDSA has another name for each curve.
 - The key is a PEM or a JWK, private and not encrypted. What is wrong with one is said in words that never quote it, and
   no exception of a library is chained to ours: its text or its frames may hold the key. One is parsed once per run (RSA
   takes 55 ms).
@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -22,14 +23,17 @@ from credential_helper.model import PrivateKey, Secret
 from credential_helper.system import files
 from credential_helper.text import foreign
 
-# The kind of key that an algorithm needs; the first of a kind is its default.
+# The kinds of key that an algorithm is for; the first algorithm of a kind is its default.
 _ALGORITHMS = {
-    "RS256": "RSA",
-    "RS384": "RSA",
-    "PS256": "RSA",
-    "PS384": "RSA",
-    "ES256": "P-256",
-    "ES384": "P-384",
+    "RS256": ("RSA",),
+    "RS384": ("RSA",),
+    "PS256": ("RSA",),
+    "PS384": ("RSA",),
+    "ES256": ("P-256",),
+    "ES384": ("P-384",),
+    "EdDSA": ("Ed25519", "Ed448"),
+    "Ed25519": ("Ed25519",),
+    "Ed448": ("Ed448",),
 }
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}  # as cryptography spells them
 _SHORTEST = 2048  # bits of an RSA key (RFC 7518 §3.3)
@@ -39,17 +43,27 @@ class Signer(msgspec.Struct, frozen=True):
     """A private key that was found fit, and how it signs."""
 
     key: Any  # cryptography's, whose repr is an address
-    algorithm: str
+    algorithms: tuple[str, ...]  # the one that is wanted comes first
     kid: str | None
     thumbprint: str | None  # of the certificate
 
-    def sign(self, claims: dict[str, object]) -> str:
+    def algorithm(self, listed: Collection[str] | None) -> str:
+        """Return what to sign with, of a provider whose metadata list these."""
+        return next((one for one in self.algorithms if one in (listed or ())), self.algorithms[0])
+
+    def sign(self, claims: dict[str, object], algorithm: str) -> str:
         """Return a JWT of exactly these claims (RFC 7515 §3.1)."""
+        import json
+
         import jwt  # 75 ms
 
+        signer = jwt.PyJWS()
+        for name in _ALGORITHMS.keys() - set(signer.get_algorithms()):  # PyJWT 2.15 has EdDSA by that name only
+            signer.register_algorithm(name, jwt.get_algorithm_by_name("EdDSA"))
         headers = {"kid": self.kid, "x5t#S256": self.thumbprint}
         given = {name: value for name, value in headers.items() if value is not None}
-        return jwt.encode(claims, self.key, algorithm=self.algorithm, headers=given)
+        payload = json.dumps(claims, separators=(",", ":")).encode()
+        return signer.encode(payload, self.key, algorithm=algorithm, headers=given)
 
 
 @lru_cache(maxsize=4)  # one run asks for few keys, and a poll every few seconds
@@ -65,31 +79,39 @@ def load(secret: Secret, settings: PrivateKey, wanted: str | None) -> Signer:
         raise _unusable(
             settings,
             "the private key cannot be read",
-            "it may be cut short or damaged; RSA keys and EC keys of P-256 and P-384 will do, as PEM or JWK; " + _MAKE,
+            f"it may be cut short or damaged; RSA keys, EC keys of P-256 and P-384, and Ed25519 will do; {_MAKE}",
         )
     own = _algorithms_for(key, settings)
     said = jwk or {}
-    algorithm = settings.algorithm or said.get("alg") or (wanted if wanted in own else own[0])
-    if algorithm not in own:
+    algorithm = settings.algorithm or said.get("alg")
+    if algorithm is not None and algorithm not in own:
         place = "the algorithm of private_key" if settings.algorithm else "the alg of the JWK"
         raise _unusable(
             settings, f"{place} is {foreign(str(algorithm), 20)}, which does not fit the key", f"use {', '.join(own)}"
         )
     kid = settings.kid or said.get("kid")
     certificate = None if settings.certificate is None else _certificate(settings.certificate, key, settings)
-    return Signer(key, algorithm, kid if isinstance(kid, str) and kid else None, _thumbprint(certificate))
+    chosen = own if algorithm is None else [algorithm]
+    first = (wanted,) if algorithm is None and wanted in own else ()
+    return Signer(key, (*first, *chosen), kid if isinstance(kid, str) and kid else None, _thumbprint(certificate))
 
 
 def _algorithms_for(key: Any, settings: PrivateKey) -> list[str]:
     """Return what a key can sign with, its default first. Raises ConfigurationError where that is nothing."""
-    curve = getattr(key, "curve", None)
-    kind = "RSA" if curve is None else _CURVES.get(curve.name, curve.name)
+    kind = _kind_of(key)
     if kind == "RSA" and key.key_size < _SHORTEST:
         raise _unusable(settings, f"the RSA key has {key.key_size} bits, and {_SHORTEST} are the least", _MAKE)
-    own = [algorithm for algorithm, needed in _ALGORITHMS.items() if needed == kind]
+    own = [algorithm for algorithm, kinds in _ALGORITHMS.items() if kind in kinds]
     if not own:
         raise _unusable(settings, f"the private key is on the curve {kind}, and only P-256 and P-384 will do", _MAKE)
     return own
+
+
+def _kind_of(key: Any) -> str:
+    curve = getattr(key, "curve", None)
+    if curve is not None:
+        return _CURVES.get(curve.name, str(curve.name))
+    return next((kind for kind in ("Ed25519", "Ed448") if kind in type(key).__name__), "RSA")
 
 
 def _loaded(written: str | dict[str, Any]) -> Any:
@@ -101,12 +123,12 @@ def _loaded(written: str | dict[str, Any]) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from jwt.algorithms import ECAlgorithm, RSAAlgorithm  # 75 ms
+        from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm  # 75 ms
 
-        for algorithm in (RSAAlgorithm(RSAAlgorithm.SHA256), ECAlgorithm(ECAlgorithm.SHA256)):
+        for algorithm in (RSAAlgorithm(RSAAlgorithm.SHA256), ECAlgorithm(ECAlgorithm.SHA256), OKPAlgorithm()):
             with contextlib.suppress(Exception):
                 key = algorithm.prepare_key(written) if isinstance(written, str) else algorithm.from_jwk(written)
-                return key if hasattr(key, "private_numbers") else None
+                return key if hasattr(key, "private_bytes") else None
     return None
 
 
@@ -119,7 +141,7 @@ _CONVERT = "openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem"
 
 
 def _not_ours(kind: str) -> tuple[str, str]:
-    return f"the private key is an {kind} key, which is not one of RSA, EC P-256 and EC P-384", _MAKE
+    return f"the private key is an {kind} key, which is not one of RSA, EC P-256, EC P-384 and Ed25519", _MAKE
 
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
@@ -184,8 +206,6 @@ def _no_pem(text: str) -> tuple[str, str]:
 _KINDS = {
     bytes.fromhex("06032b656e"): "X25519",
     bytes.fromhex("06032b656f"): "X448",
-    bytes.fromhex("06032b6570"): "Ed25519",
-    bytes.fromhex("06032b6571"): "Ed448",
     bytes.fromhex("06072a8648ce380401"): "old DSA",
 }
 
@@ -230,8 +250,11 @@ _CERTIFY = "one for the key: openssl req -x509 -new -key key.pem -days 365 -subj
 
 
 def _public_number(key: Any) -> bytes:
-    """Return what a certificate has of its key, whatever wraps it there: the modulus, or a point's x (SEC 1 §2.3.3)."""
-    numbers = key.public_key().public_numbers()
+    """Return what a certificate has of its key, whatever wraps it there: the modulus, or a point (SEC 1 §2.3.3)."""
+    public = key.public_key()
+    if hasattr(public, "public_bytes_raw"):  # Ed25519 and Ed448 (RFC 8410 §4)
+        return bytes(public.public_bytes_raw())
+    numbers = public.public_numbers()
     number, bits = (numbers.n, key.key_size) if hasattr(numbers, "n") else (numbers.x, key.curve.key_size)
     return bytes(number.to_bytes((bits + 7) // 8, "big"))
 
@@ -251,7 +274,7 @@ def _jwk(text: str, settings: PrivateKey) -> dict[str, Any]:
     if value is None:
         raise _unusable(settings, "that begins like a JWK, but is not JSON", "is it whole?")
     listed = value["keys"] if isinstance(value.get("keys"), list) else [value]
-    keys = [key for key in listed if isinstance(key, dict) and key.get("kty") in ("RSA", "EC")]
+    keys = [key for key in listed if isinstance(key, dict) and _is_ours(key)]
     private = [key for key in keys if "d" in key]
     signing = [key for key in private if _may_sign(key)]
     named = [key for key in signing if key.get("kid") == settings.kid] if len(signing) > 1 else signing
@@ -266,7 +289,12 @@ def _jwk(text: str, settings: PrivateKey) -> dict[str, Any]:
     for key in listed:
         if isinstance(key, dict) and key.get("kty") == "OKP":  # RFC 8037 §2
             raise _unusable(settings, *_not_ours(foreign(str(key.get("crv", "OKP")), 20)))
-    raise _unusable(settings, "that is JSON without an RSA or EC key (kty)", "a JWK or a JWK Set is needed, or a PEM")
+    raise _unusable(settings, "that is JSON without an RSA, EC or Ed25519 key (kty)", "name a JWK, a JWK Set or a PEM")
+
+
+def _is_ours(key: dict[str, Any]) -> bool:
+    kty = key.get("kty")
+    return kty in ("RSA", "EC") or (kty == "OKP" and key.get("crv") in ("Ed25519", "Ed448"))
 
 
 def _json(text: str) -> dict[str, Any] | None:

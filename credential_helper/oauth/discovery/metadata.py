@@ -46,6 +46,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     id_token_signing_alg_values_supported: tuple[str, ...] | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     prompt_values_supported: tuple[str, ...] | None = None  # Initiating User Registration via OpenID Connect 1.0 §5
+    token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
     unusable: dict[str, str] = {}  # what is wrong with an address that counts as absent, by its member
 
@@ -75,6 +76,7 @@ _LISTS = (
     "id_token_signing_alg_values_supported",
     "token_endpoint_auth_methods_supported",
     "prompt_values_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
 )
 _ISS_PARAMETER = "authorization_response_iss_parameter_supported"
 _MEMBERS = ("issuer", *ADDRESSES, *_LISTS, _ISS_PARAMETER)

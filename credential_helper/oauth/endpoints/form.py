@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import CredentialHelperError, TransportError
 from credential_helper.oauth import client_authentication
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import assertion
 from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, verdict, wait_of
 from credential_helper.text import span
 
@@ -100,7 +100,7 @@ def exchange(
     for method in methods:
         believed = provider.transport.skew or 0.0
         reply = _send(provider, address, fields, method, grant_type)
-        if reply.refuses_client and method == "private_key_jwt" and _clock_was_wrong(provider, believed):
+        if reply.refuses_client and method.endswith("_jwt") and _clock_was_wrong(provider, believed):
             provider.note(f"this machine's clock is not that of {reply.answer.host}: its answer tells the time")
             reply = _send(provider, address, fields, method, grant_type)
         wait = wait_of(provider, reply) if reply.answer.status in busy and reply.unavailable else None
@@ -125,7 +125,7 @@ def _clock_was_wrong(provider: Provider, believed: float) -> bool:
     With kept metadata the first request of a process is this one, and a cache may have told us its own time. A refused
     client has spent nothing.
     """
-    return abs((provider.transport.skew or 0.0) - believed) > private_key_jwt.CLOCK
+    return abs((provider.transport.skew or 0.0) - believed) > assertion.CLOCK
 
 
 def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> Reply:

@@ -70,6 +70,10 @@ _WORDS = {
     ("password", "too_many_attempts"): _ATTEMPTS,
     (PASSWORD_REALM, "too_many_attempts"): _ATTEMPTS,
     (PASSWORD_REALM, "invalid_request"): ("", "check realm: it is the name of a connection"),
+    ("client_secret_jwt", "invalid_client"): (
+        "refused the client's assertion",
+        "check client_id, client_secret, and that this client is registered for client_secret_jwt",
+    ),
     ("private_key_jwt", "invalid_client"): (
         "refused the client's assertion",
         "check client_id, and that the public key is registered for this client",
