@@ -12,10 +12,10 @@ from credential_helper import __version__, urls
 from credential_helper.errors import TransportError
 from credential_helper.system.clock import Clock
 from credential_helper.text import foreign
+from credential_helper.transport import connect, socks
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.dialling import Addresses, dial
 from credential_helper.transport.proxies import Proxy
-from credential_helper.transport.socks import open_tunnel
 
 if TYPE_CHECKING:
     import socket
@@ -80,15 +80,13 @@ class Exchange(threading.Thread):
 
     def dial(self, host: str, port: int) -> socket.socket:
         """Return a connection to a host, through the proxy where that speaks SOCKS. Raises OSError."""
-        way, socks = self.way, None
-        if way.proxy is not None and way.proxy.socks:
-            socks = way.proxy
-        peer = (host.strip("[]"), port) if socks is None else (socks.host, socks.port)
+        way, proxy = self.way, self.way.proxy if self.way.proxy is not None and self.way.proxy.socks else None
+        peer = (host.strip("[]"), port) if proxy is None else (proxy.host, proxy.port)
         connected = self._hold(dial(*peer, seconds=way.connect, addresses=way.addresses))
         connected.settimeout(way.connect)
-        if socks is not None:
+        if proxy is not None:
             try:
-                open_tunnel(connected, host.strip("[]"), port, socks.login)
+                socks.open_tunnel(connected, host.strip("[]"), port, proxy.login)
             except BaseException:
                 connected.close()
                 raise
@@ -173,7 +171,7 @@ def _session(exchange: Exchange) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
 
-    context, pools, proxied = exchange.way.context, _pools(exchange), exchange.way.proxy
+    context, pools = exchange.way.context, _pools(exchange)
 
     class Adapter(HTTPAdapter):
         """Hands our TLS settings to direct connections, to those through a proxy, and to the one with a TLS proxy."""
@@ -186,11 +184,6 @@ def _session(exchange: Exchange) -> requests.Session:
             manager = super().proxy_manager_for(proxy, **options, ssl_context=context, proxy_ssl_context=context)
             manager.pool_classes_by_scheme = pools
             return manager
-
-        def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - its signature
-            """Add who we are; requests would take it from the proxy's address, in latin-1."""
-            authorization = None if proxied is None else proxied.authorization
-            return {} if authorization is None else {"Proxy-Authorization": authorization}
 
         def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002 - its signature
             """Add nothing: requests would add certifi's roots to ours."""
@@ -225,8 +218,7 @@ def _issuer_of(refused: Any, tls: Any, of_proxy: bool) -> str | None:
     )
     try:
         if refused._tunnel_host is not None and not of_proxy:
-            headers = getattr(refused, "_tunnel_headers", None)
-            look.set_tunnel(refused._tunnel_host, refused._tunnel_port, headers, refused._tunnel_scheme or "http")
+            look.set_tunnel(refused._tunnel_host, refused._tunnel_port, scheme=refused._tunnel_scheme or "http")
         look.connect()
         return _issuer_name(look.sock.getpeercert(binary_form=True))
     except Exception:
@@ -251,7 +243,11 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
             return exchange.dial(self._dns_host, self.port)
 
         def _tunnel(self) -> None:
-            super()._tunnel()
+            host, port, proxy = self._tunnel_host, self._tunnel_port, exchange.way.proxy
+            assert host is not None
+            assert port is not None
+            assert proxy is not None
+            connect.open_tunnel(self.sock, host.strip("[]"), port, proxy.authorization)
             exchange.step = "handshake"
 
     class Verified(Tls):

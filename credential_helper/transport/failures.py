@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from credential_helper import urls
 from credential_helper.errors import TransportError
-from credential_helper.text import foreign
+from credential_helper.text import either, foreign
 from credential_helper.transport.answer import Answer
+from credential_helper.transport.connect import ConnectError
 from credential_helper.transport.connection import Exchange, Refused, causes
 from credential_helper.transport.proxies import Proxy
 from credential_helper.transport.socks import SocksError
@@ -96,37 +97,38 @@ def redirected(answer: Answer, shown: str) -> TransportError:
     )
 
 
-_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words before the status line of a proxy
-
-
 def _proxy_trouble(exchange: Exchange, proxy: Proxy, chain: list[BaseException]) -> TransportError:
     """Return the sentence for what stopped us at the proxy."""
-    refusal = next((str(link) for link in chain if str(link).startswith(_TUNNEL_FAILED)), "")
-    said = foreign(refusal.removeprefix(_TUNNEL_FAILED), 100)
+    refusal = next((link for link in chain if isinstance(link, ConnectError)), None)
     hint = f"the proxy is the one that {proxy.variable} names; hosts in NO_PROXY are reached without it"
-    if said.startswith("407"):
-        place = f"{proxy.variable}={proxy.scheme}://USER:PASSWORD@{proxy.authority}"
-        wanted = "other ones, or another way to sign in" if proxy.login else "a user name and a password"
-        hint = f"it wants {wanted}: {place}, %-escaped"
+    if refusal is not None and refusal.status == 407:
+        hint = _login_hint(proxy, refusal.wanted)
     return TransportError(
-        f"{exchange.host} cannot be reached through the proxy {proxy.authority}: "
-        + (f"it said {said}" if said else _proxy_words(exchange, chain)),
+        f"{exchange.host} cannot be reached through the proxy {proxy.authority}: {_proxy_words(exchange, chain)}",
         hint=hint,
     )
+
+
+def _login_hint(proxy: Proxy, wanted: tuple[str, ...]) -> str:
+    if wanted and "basic" not in (way.lower() for way in wanted):
+        ways = either(wanted) if len(wanted) > 1 else wanted[0]
+        return f"it takes {ways}, which is not supported: only a user name and a password (Basic) are"
+    if proxy.login:
+        return f"it does not take the user name and password of {proxy.variable}"
+    return f"{proxy.variable}={proxy.scheme}://USER:PASSWORD@{proxy.authority}, with @ : / ? # % in them %-escaped"
 
 
 def _proxy_words(exchange: Exchange, chain: list[BaseException]) -> str:
     import socket
     import ssl
-    from http.client import BadStatusLine, RemoteDisconnected
 
     way = exchange.way
     if not chain:  # the deadline
         return (
             f"it {'could not be reached' if exchange.step == 'connect' else 'did not answer'} within {way.deadline:g} s"
         )
-    if socks := next((link for link in chain if isinstance(link, SocksError)), None):
-        return str(socks)
+    if said := next((link for link in chain if isinstance(link, SocksError | ConnectError)), None):
+        return str(said)
     if _is_among(chain, socket.gaierror):
         return _lookup(chain)
     if _is_among(chain, ConnectionRefusedError):
@@ -136,10 +138,8 @@ def _proxy_words(exchange: Exchange, chain: list[BaseException]) -> str:
         return f"it {what} within {way.connect:g} s"
     if _is_among(chain, ssl.SSLError):
         return f"no TLS with it: {_tls_words(chain)}"
-    if _is_among(chain, RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+    if _is_among(chain, ConnectionResetError, BrokenPipeError):
         return "it broke the connection off"
-    if _is_among(chain, BadStatusLine):
-        return "its answer is not HTTP"
     return _system_words(chain)
 
 

@@ -306,9 +306,7 @@ def test_a_proxy_that_says_no_is_named_without_its_password(
     assert error.sentence == (
         f"provider.test cannot be reached through the proxy {proxy.host}: it said 407 Proxy Authentication Required"
     )
-    assert error.hint == (
-        f"it wants other ones, or another way to sign in: HTTPS_PROXY=http://USER:PASSWORD@{proxy.host}, %-escaped"
-    )
+    assert error.hint == "it does not take the user name and password of HTTPS_PROXY"
 
 
 def test_a_proxy_that_wants_to_know_who_we_are(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,8 +314,17 @@ def test_a_proxy_that_wants_to_know_who_we_are(transport: Transport, monkeypatch
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.host}")
         error = failure(transport, "https://provider.test/token")
     assert error.sentence.endswith(f"{proxy.host}: it said 407 Proxy Authentication Required")
+    assert error.hint == f"HTTPS_PROXY=http://USER:PASSWORD@{proxy.host}, with @ : / ? # % in them %-escaped"
+
+
+def test_a_proxy_that_wants_what_we_do_not_have(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM\r\n\r\n"
+    with HostileProvider() as proxy:
+        proxy.script("provider.test:443", raw(said))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ada:pass-word@{proxy.host}")
+        error = failure(transport, "https://provider.test/token")
     assert error.hint == (
-        f"it wants a user name and a password: HTTPS_PROXY=http://USER:PASSWORD@{proxy.host}, %-escaped"
+        "it takes Negotiate or NTLM, which is not supported: only a user name and a password (Basic) are"
     )
 
 
