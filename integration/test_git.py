@@ -525,7 +525,8 @@ def test_the_repository_s_own_configuration_is_git_s_no_too(bare_desk: Desk, git
     bare_desk.ok(git, "init", "--quiet", "work")
     bare_desk.ok(git, "-C", "work", "config", "credential.interactive", "never")
     done = bare_desk.git(git, "-C", "work", "ls-remote", f"{server.url}/project.git", terminal=True)
-    assert "nobody can be asked" in done.terminal
+    assert "nobody is signed in to " in done.terminal
+    assert "credential.interactive" in done.terminal
     assert "go on only if" not in done.terminal
 
 

@@ -308,15 +308,21 @@ def typed(environ: dict[str, str], *words: str, heard: bytes | None = None) -> t
             if program.stdin is not None:
                 program.stdin.write(heard or b"")
                 program.stdin.close()
-            text = b""
-            try:
-                while piece := os.read(master, 65536):
-                    text += piece
-            except OSError:  # EIO: nobody has the other end any more
-                pass
-            return program.wait(DEADLINE), text.decode().replace("\r\n", "\n")
+            text = read_all(master)
+            return program.wait(DEADLINE), text
     finally:
         os.close(master)
+
+
+def read_all(master: int) -> str:
+    """Return what comes to a terminal until nobody has its other end any more."""
+    text = b""
+    try:
+        while piece := os.read(master, 65536):
+            text += piece
+    except OSError:  # EIO
+        pass
+    return text.decode().replace("\r\n", "\n")
 
 
 GIT_GET = b"capability[]=authtype\nprotocol=https\nhost=git.example.com\n\n"
@@ -394,6 +400,36 @@ def test_help_names_the_common_flags_and_all_of_them_where_that_is_asked(environ
         for setting in (settings.PROFILE, *settings.SETTINGS):
             assert setting.flag is None or setting.flag in every
         assert call(environ, *words, "--all", "-h").stdout.decode() == every
+
+
+# The leader of a terminal's session, which starts six jobs in the background.
+JOBS = f"""\
+import fcntl, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+job = [sys.executable, "-c", {START!r}, "credential-helper", *sys.argv[1:]]
+jobs = [subprocess.Popen(job, stdin=subprocess.DEVNULL, process_group=0) for _ in range(6)]
+print("ended", *(one.wait() for one in jobs), file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="job control")
+@pytest.mark.parametrize("words", [("token",), ("kubectl", "--api-version", "v1"), ("refresh",)])
+def test_six_background_jobs_say_once_why_nobody_is_asked(environ: dict[str, str], words: tuple[str, ...]) -> None:
+    configure(environ, 'profiles.prod.issuer = "https://login.example.com"\nprofiles.prod.client_id = "x"\n')
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", JOBS, *words]
+    with subprocess.Popen(
+        command, env=environ, stdin=slave, stdout=subprocess.DEVNULL, stderr=slave, start_new_session=True
+    ) as leader:
+        os.close(slave)
+        text = read_all(master)
+        assert leader.wait(DEADLINE) == 0
+    os.close(master)
+    assert text.endswith("ended 66 66 66 66 66 66\n")
+    why = "nobody is signed in to login.example.com: "
+    reason = ": there is nothing to renew\n" if words == ("refresh",) else ": this is a background job\n"
+    times = 6 if words == ("refresh",) else 1  # each of them was typed
+    assert (text.count(why), text.count(reason), text.count("hint: ")) == (times, times, times), text
 
 
 # --- a canary through every error path

@@ -15,6 +15,14 @@ class Person(Protocol):
     def by_window(self) -> bool:
         """Say whether the person that can_answer found can be asked by a browser alone: there is no terminal."""
 
+    @property
+    def why_not(self) -> str | None:
+        """Say why can_answer has found nobody; None: it found somebody, or nobody is there to read why."""
+
+    @property
+    def background(self) -> str | None:
+        """Name the terminal that this is a background job of; None: it is none, or nobody reads there what it says."""
+
     def can_answer(self, profile: Profile, request: Request) -> bool:
         """Say whether a person can be asked here and now."""
 

@@ -57,7 +57,10 @@ _UNATTENDED = {
 
 
 class Refusals:
-    """The remembered refusal of one session; one parent process is told a sentence once."""
+    """The remembered refusal of one session; one parent process is told a sentence once.
+
+    So is a terminal whose background jobs nobody can be asked by: six of them would say the same six times.
+    """
 
     def __init__(self, errand: Errand, session: CachedSession, means: Means) -> None:
         self._errand = errand
@@ -66,6 +69,7 @@ class Refusals:
         self._id = session.id
         self._clock = means.clock
         self._parent = means.caller.key
+        self._person = means.person
         self._note = means.note
 
     def recall(self) -> None:
@@ -73,12 +77,17 @@ class Refusals:
         failure = self._standing()
         if failure is None:
             return
-        said = self._parent in failure.told
-        if not said:
+        said, told_terminal = self._parent in failure.told, self._told_terminal(failure)
+        if not said and not told_terminal:
             self._keep(msgspec.structs.replace(failure, told=(*failure.told[-99:], self._parent)))
         repeated = self._repeated(failure)
-        repeated.silent = said and self._errand.request.manners.repeats
+        repeated.silent = (said and self._errand.request.manners.repeats) or told_terminal
         raise repeated
+
+    def _told_terminal(self, failure: Failure) -> bool:
+        """Say whether the terminal that this is a background job of was told that nobody can be asked."""
+        person = failure.exit_code == InteractionRequired.exit_code and failure.passing
+        return person and self._person.background in failure.told
 
     def standing(self) -> RememberedError | None:
         """Return what ``recall`` would raise; nothing is noted."""
@@ -108,9 +117,11 @@ class Refusals:
             return False
         if self._errand.config_changed_at > failure.made:
             return False
-        # No answer came, or nobody could be asked: the next caller may fare better, but not this one's repeats,
-        # nor whoever waited for this very try.
-        return not failure.passing or self._parent in failure.told or self._session.began <= failure.made
+        # No answer came, or nobody could be asked: the next caller may fare better, but not this one's repeats, nor
+        # whoever waited for this very try, unless it has a person to ask.
+        if not failure.passing or self._parent in failure.told or self._told_terminal(failure):
+            return True
+        return failure.exit_code != InteractionRequired.exit_code and self._session.began <= failure.made
 
     def remember(self, error: CredentialHelperError, attempt: Attempt) -> None:
         """Keep a refusal that the provider would only repeat; after a browser was opened, any.
@@ -123,8 +134,12 @@ class Refusals:
         browsed = attempt.browsed and not (attempt.kept is not None and isinstance(error, TransportError))
         if browsed and not isinstance(error, (InteractionRequired, StoreError)) and not _cancelled(error):
             seconds = max(seconds, _AFTER_A_BROWSER)
-        if isinstance(error, InteractionRequired) and self._errand.request.manners.repeats:
-            seconds = _FIVE_TRIES
+        told: tuple[str, ...] = (self._parent,)
+        if isinstance(error, InteractionRequired):
+            repeats, terminal = self._errand.request.manners.repeats, self._person.background
+            seconds = _FIVE_TRIES if repeats or terminal is not None else seconds
+            # A shell is the parent of its next command, too, and that one may have the terminal to itself.
+            told = (*(told if repeats else ()), *(() if terminal is None else (terminal,)))
         if seconds <= 0:
             return
         now = self._clock.now()
@@ -136,7 +151,7 @@ class Refusals:
                 made=now,
                 until=now + seconds,
                 passing=isinstance(error, (TransportError, InteractionRequired)),
-                told=(self._parent,),
+                told=told,
                 other_account=_is_other_account(error) or self.other_account(),
             )
         )

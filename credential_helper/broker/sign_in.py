@@ -78,7 +78,9 @@ def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: floa
     if refused is not None:
         when = moment(refused[0], means.clock.now())
         return InteractionRequired(f"{refused[1]} at {when}: a new sign-in is needed", hint=errand.login)
-    why = "there is nothing to renew" if errand.mode == "renew" else "nobody can be asked here"
+    why = means.person.why_not or "nobody can be asked here"
+    if errand.mode == "renew":
+        why = "there is nothing to renew"
     if ago is not None:
         why = f"a browser was opened for it {span(ago)} ago, and is not opened again by itself"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)

@@ -244,7 +244,7 @@ def _remarks(row: Row) -> Iterator[str]:
         yield f"same sign-in as {foreign(row.same_sign_in_as)}"
     if row.problem is not None and (row.who is not None or row.exit_code != InteractionRequired.exit_code):
         yield f"{'once it ends' if row.ready else 'not ready'}: {foreign(row.problem, 500)}"
-    if row.last_failure is not None:
+    if row.last_failure is not None and row.last_failure.partition(": ")[2] not in (row.problem or ""):
         yield f"last failure {foreign(row.last_failure, 500)}"
 
 

@@ -16,6 +16,7 @@ The terminal is opened by whoever has it, and handed in: this file writes nowher
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ from credential_helper.text import foreign
 if TYPE_CHECKING:
     from credential_helper.model import Profile, Request, Run
     from credential_helper.terminal.devices import Screen
+
+
+NO_TERMINAL = "there is no terminal"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -106,12 +110,22 @@ class MayAsk:
 
 def _terminal_says_no(screen: Screen | None) -> str | None:
     if screen is None:
-        return "there is no terminal"
+        return NO_TERMINAL
     if not takes_lines(screen.fd):
         return "another program draws on the terminal"
     if not in_foreground(screen.fd):
-        return "this job is in the background"
+        return "this is a background job"
     return None
+
+
+def background_of(screen: Screen | None, stderr_fd: int) -> str | None:
+    """Name the terminal that we are a background job of and talk to, None where that is not so.
+
+    What one such job has said there need not be said by the next.
+    """
+    if screen is None or not screen.is_terminal or not os.isatty(stderr_fd) or in_foreground(screen.fd):
+        return None
+    return screen.key
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:

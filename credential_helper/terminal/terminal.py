@@ -21,7 +21,7 @@ from credential_helper.terminal.countdown import Countdown
 from credential_helper.terminal.desktop import somebody_is_there
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
-from credential_helper.terminal.may_ask import MayAsk, in_ci, rule_of
+from credential_helper.terminal.may_ask import NO_TERMINAL, MayAsk, background_of, in_ci, rule_of
 from credential_helper.terminal.pasted import Pasting, is_cut, secret_of
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lines, prompt_lines, qr_lines
@@ -103,6 +103,16 @@ class Terminal:
             self.note(f"nobody can be asked: {reason}")
         self._reason = reason
         return reason is None
+
+    @property
+    def why_not(self) -> str | None:
+        """Say why can_answer has found nobody; None: it found somebody, or there is just no terminal."""
+        return None if self._reason == NO_TERMINAL else self._reason
+
+    @property
+    def background(self) -> str | None:
+        """Name the terminal that this is a background job of, and where it is read what we say."""
+        return background_of(self._find_screen(), self._stderr.fd)
 
     def _find_window(self, profile: Profile) -> bool:
         """Say whether a browser that is opened without a word here would ask somebody."""

@@ -317,7 +317,8 @@ def test_nobody_is_signed_in_is_dockers_sentence_and_the_hint_is_on_stderr(house
     said = house.get("registry.example.com:5000")
     assert (said.code, said.stdout) == (1, NOT_FOUND)
     assert said.stderr == (
-        "credential-helper: prod: nobody is signed in to idp.example.com: nobody can be asked here\n"
+        "credential-helper: prod: nobody is signed in to idp.example.com: "
+        'docker does not ask unless the profile says interactive = "always"\n'
         "hint: credential-helper login prod\n"
     )
 

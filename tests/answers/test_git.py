@@ -322,7 +322,7 @@ def test_nobody_signed_in_is_our_sentence_and_nobody_else_is_asked(world: World)
     assert (got.code, got.stdout) == (66, b"quit=1\n")
     host = world.provider.url.partition("://")[2]
     assert got.stderr == (
-        f"credential-helper: prod: nobody is signed in to {host}: nobody can be asked here\n"
+        f"credential-helper: prod: nobody is signed in to {host}: CREDENTIAL_HELPER_INTERACTIVE says never\n"
         "hint: credential-helper login prod\n"
     )
 

@@ -46,11 +46,13 @@ def sessions(tmp_path: Path) -> Sessions:
 class Process:
     """One process of ours, as the remembered refusals see it."""
 
-    def __init__(self, sessions: Sessions, clock: FakeClock, parent: str = "kubectl-1") -> None:
+    def __init__(
+        self, sessions: Sessions, clock: FakeClock, parent: str = "kubectl-1", background: str | None = None
+    ) -> None:
         self.notes: list[str] = []
         self.means = Means(
             sessions=sessions,
-            person=cast(Any, None),  # nobody is asked here
+            person=cast(Any, SimpleNamespace(background=background)),  # nobody is asked here
             interrupts=Interrupts(),
             caller=cast(Any, SimpleNamespace(key=parent)),
             clock=clock,
@@ -176,6 +178,26 @@ def test_nobody_to_ask_is_remembered_for_kubectl_s_five_tries_only(
     assert Process(sessions, clock, "another kubectl").recall() is None
     clock.advance(1)
     assert process.recall() is None
+
+
+def test_of_a_terminal_s_background_jobs_one_says_it(sessions: Sessions, clock: FakeClock) -> None:
+    nobody = InteractionRequired("nobody is signed in: this is a background job")
+    Process(sessions, clock, "bash", "tty 1").remember(nobody, tool="credential-helper")
+    for parent in ("bash", "kubectl-2"):
+        error = Process(sessions, clock, parent, "tty 1").recall()
+        assert error is not None
+        assert error.silent
+    elsewhere: tuple[tuple[str, str | None], ...] = (("bash", None), ("bash", "tty 2"), ("kubectl-2", None))
+    for parent, background in elsewhere:  # a person may be asked, or has not read it
+        assert Process(sessions, clock, parent, background).recall() is None
+    clock.advance(10)
+    assert Process(sessions, clock, "bash", "tty 1").recall() is None
+
+
+def test_who_waited_behind_a_background_job_may_have_a_person_to_ask(sessions: Sessions, clock: FakeClock) -> None:
+    waits = Process(sessions, clock, "bash")
+    Process(sessions, clock, "kubectl-1", "tty 1").remember(InteractionRequired("this is a background job"))
+    assert waits.recall() is None
 
 
 # --- what is said

@@ -322,7 +322,10 @@ def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -
     clock.advance(12)
     assert "12 s" in world.row()["last_failure"]
     _, table, _ = world.show()
-    assert "last failure 12 s ago: declined at idp.example.com" in table
+    assert "not ready: declined at idp.example.com; that was 12 s ago" in table
+    assert "last failure" not in table  # it is said already
+    clock.advance(60)
+    assert "last failure 72 s ago: declined at idp.example.com" in world.show()[1]
     world.app().sessions().notes.remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
     assert world.row()["last_failure"] is None
 

@@ -35,6 +35,8 @@ class FakePerson:
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
         self.by_window = False
+        self.why_not: str | None = None
+        self.background: str | None = None
         self.blind: str | None = "there is no display"
         self.typed = "correct horse"
         self.labels: list[str] = []
