@@ -24,8 +24,8 @@ from credential_helper.terminal.keyboard import read_line
 from credential_helper.terminal.may_ask import NO_TERMINAL, MayAsk, background_of, in_ci, rule_of
 from credential_helper.terminal.pasted import Pasting, is_cut, secret_of
 from credential_helper.terminal.verbose import Verbose
-from credential_helper.terminal.words import QR_LONGEST, closing_line, error_lines, prompt_lines, qr_lines
-from credential_helper.text import foreign, host_of, printable_ascii
+from credential_helper.terminal.words import closing_line, error_lines, prompt_lines, with_qr
+from credential_helper.text import foreign, printable_ascii
 
 if TYPE_CHECKING:
     from credential_helper.model import Credential, Profile, Prompt, Request, Run, Secret
@@ -198,8 +198,8 @@ class Terminal:
             paste=paste,
             machine=machine or "HOST",
         )
-        if not browser and prompt.verification_uri_complete:
-            lines = self._with_qr(lines, uri, screen)
+        if not browser and prompt.verification_uri_complete and not self._plain and self._encoding == "utf-8":
+            lines = with_qr(lines, uri, size=screen.size())
         return "\n".join(lines) + "\n"
 
     def can_paste(self) -> bool:
@@ -215,22 +215,6 @@ class Terminal:
             self.tell("that is longer than a line of this terminal, which cut it; paste only what begins with code=")
             return None
         return secret_of(line) or None
-
-    def _with_qr(self, lines: list[str], uri: str, screen: Screen) -> list[str]:
-        """Add a QR code where it can be read: not where lines must be plain, nor where it would scroll away."""
-        from credential_helper.urls import is_loopback  # a phone would knock at its own door
-
-        columns, rows = screen.size()
-        host = host_of(uri)
-        name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-        if self._plain or self._encoding != "utf-8" or is_loopback(name) or columns == 0 or len(uri) > QR_LONGEST:
-            return lines
-        drawing = qr_lines(uri)
-        text_rows = sum(-(-len(line) // columns) for line in lines)
-        if len(drawing[0]) + 2 > columns or len(drawing) + text_rows + 1 > rows:
-            return lines
-        coloured = [f"  \x1b[97;40m{line}\x1b[0m" for line in drawing]
-        return [*lines[:-1], *coloured, lines[-1]]
 
     def waiting(self, prompt: Prompt) -> None:
         """Say how long is left, and what is in the way; called about twice per second while we wait."""

@@ -119,6 +119,23 @@ def error_lines(error: CredentialHelperError, *, ci: bool) -> list[str]:
     return [*lines, f"hint: {foreign(hint, 4000)}"] if hint else lines
 
 
+def with_qr(lines: list[str], uri: str, *, size: tuple[int, int]) -> list[str]:
+    """Add a QR code where it can be read: not where it would scroll away; ``size`` is in columns and rows."""
+    from credential_helper.urls import is_loopback  # a phone would knock at its own door
+
+    columns, rows = size
+    host = host_of(uri)
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+    if is_loopback(name) or columns == 0 or len(uri) > QR_LONGEST:
+        return lines
+    drawing = qr_lines(uri)
+    text_rows = sum(-(-len(line) // columns) for line in lines)
+    if len(drawing[0]) + 2 > columns or len(drawing) + text_rows + 1 > rows:
+        return lines
+    coloured = [f"  \x1b[97;40m{line}\x1b[0m" for line in drawing]
+    return [*lines[:-1], *coloured, lines[-1]]
+
+
 def qr_lines(uri: str) -> list[str]:
     """Draw a QR code with half blocks, white on black whatever the terminal's colours are."""
     import io
