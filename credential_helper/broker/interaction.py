@@ -17,13 +17,16 @@ from credential_helper.broker.freshness import SKEW
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.session_notes import SessionNotes
+from credential_helper.stores.session_notes import Window
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
 
 OTHERS_PROMPT = 5.0  # seconds that a process which may not ask waits for a person in another terminal
 _ON_THE_WAY = 0.5  # seconds that a request may take longer to arrive than the one before
-WINDOW_AGAIN = 12 * 3600.0  # seconds after which a browser that nobody answered may open by itself once more
+# Seconds until a browser may open by itself once more: after one that nobody answered; and after one whose process was
+# ended before anybody could, which doubles and more, because an editor asks all day.
+WINDOW_AGAIN = 12 * 3600.0
+_WINDOW_SOON, _WINDOW_GROWTH = 300.0, 6.0
 _SLICE = 0.5  # seconds between two looks at whether the sign-in is still wanted
 
 
@@ -49,18 +52,17 @@ def someone_is_asked(means: Means, session_id: str) -> bool:
 
 
 def window_for_nothing(means: Means, session: CachedSession) -> float | None:
-    """Return how many seconds ago a browser opened by itself for nothing, where it must not do so again; else None.
-
-    An editor asks all day, also when nobody is there.
-    """
+    """Return how many seconds ago a browser opened by itself for nothing, where none may do so again yet; else None."""
     if not means.person.by_window or not session.disk:
         return None
     try:
-        opened = means.sessions.notes.window(session.id)
+        window = means.sessions.notes.window(session.id)
     except StoreError:
         return None
-    ago = means.clock.now() - opened if opened is not None else -1.0
-    return ago if 0 <= ago < WINDOW_AGAIN else None
+    now = means.clock.now()
+    if window is None or not window.opened <= now < window.until <= window.opened + WINDOW_AGAIN:
+        return None
+    return now - window.opened
 
 
 def drop_dead_prompt(session: CachedSession, means: Means) -> None:
@@ -161,7 +163,7 @@ class SignIn:
         self._asking = prompt
         self._write(prompt)
         if self._person.by_window:
-            self._note_window(lambda notes: notes.keep_window(self._id, self._clock.now()))
+            self._note_window(answered=False)
         self._show(prompt)
         while prompt.flow == "password" and not self.asked:  # what is typed now is for the prompt that has the terminal
             self._clock.sleep(_SLICE)
@@ -238,7 +240,7 @@ class SignIn:
         while self._ends:
             self._ends.pop()(verified)
         if finished:
-            self._note_window(lambda notes: notes.clear_window(self._id))
+            self._forget_window()
         if self._sessions is not None and self._announced and (finished or self._may_ask):
             try:
                 self._sessions.notes.clear_prompt(self._id)
@@ -285,11 +287,30 @@ class SignIn:
             self._announced = False
             self._note(f"other processes cannot see the prompt: {error.sentence}")
 
-    def _note_window(self, write: Callable[[SessionNotes], None]) -> None:
+    def shut_window(self) -> None:
+        """Note that nobody wants to sign in: it was refused, or nobody came."""
+        if self._person.by_window and self.asked:
+            self._note_window(answered=True)
+
+    def _note_window(self, *, answered: bool) -> None:
+        if self._sessions is None:
+            return
+        now, notes = self._clock.now(), self._sessions.notes
+        try:
+            before = notes.window(self._id)
+            times = (before.times if before is not None else 0) + (0 if answered else 1)
+            wait = WINDOW_AGAIN if answered else min(_WINDOW_SOON * _WINDOW_GROWTH ** (times - 1), WINDOW_AGAIN)
+            opened = before.opened if answered and before is not None else now
+            until = min(now + wait, opened + WINDOW_AGAIN)
+            notes.keep_window(self._id, Window(opened=opened, times=min(times, 9), until=until))
+        except StoreError as error:
+            self._note(error.sentence)
+
+    def _forget_window(self) -> None:
         if self._sessions is None:
             return
         try:
-            write(self._sessions.notes)
+            self._sessions.notes.clear_window(self._id)
         except StoreError as error:
             self._note(error.sentence)
 

@@ -50,6 +50,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
             raise CredentialHelperError("the sign-in ended without tokens")
         stored = verification.settle(errand, session, means, attempt.kept)
     except AuthorizationError as error:
+        interaction.shut_window()
         if error.error == "expired_token" and may_ask and not unattended and not interaction.asked:
             raise InteractionRequired(
                 "another prompt has had this terminal all the time", hint=f"answer that one, then {errand.login}"

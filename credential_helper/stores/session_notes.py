@@ -1,7 +1,7 @@
 """What stands beside a session's file: a refusal, a prompt, and who was told of it.
 
 ``ID.failure`` is a refusal worth remembering, ``ID.prompt`` says that a person is being asked, ``ID.told`` names the
-callers that were told so, ``ID.window`` says when a browser was opened by itself, for a tool without a terminal, and
+callers that were told so, ``ID.window`` says that a browser was opened by itself, for a tool without a terminal, and
 nobody has signed in since. They are written by the holder of the session's lock, but for ``ID.told``.
 """
 
@@ -31,6 +31,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     passing: bool = False  # no answer came: only for the same parent and for those who waited behind it
     told: tuple[str, ...] = ()  # the parents to whom it was said
     other_account: bool = False  # the last person who signed in was not the profile's: outlives ``until``
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser that was opened by itself (``ID.window``)."""
+
+    opened: float  # the last time
+    times: int  # since somebody has signed in
+    until: float  # none is opened again before
 
 
 class SessionNotes:
@@ -72,13 +80,13 @@ class SessionNotes:
         """Note who was told."""
         self._state.write(file_name(session_id, "told"), encode(callers))
 
-    def window(self, session_id: str) -> float | None:
-        """Return when a browser was opened by itself, and nobody has signed in since."""
-        return self._beside(file_name(session_id, "window"), float)
+    def window(self, session_id: str) -> Window | None:
+        """Return when a browser was opened by itself, where nobody has signed in since."""
+        return self._beside(file_name(session_id, "window"), Window)
 
-    def keep_window(self, session_id: str, at: float) -> None:
+    def keep_window(self, session_id: str, window: Window) -> None:
         """Note that a browser is opened by itself."""
-        self._state.write(file_name(session_id, "window"), encode(at))
+        self._state.write(file_name(session_id, "window"), encode(window))
 
     def clear_window(self, session_id: str) -> None:
         """Note that somebody has signed in."""

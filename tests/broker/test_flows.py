@@ -175,12 +175,10 @@ def refused(world: World, browser: Browser) -> InteractionRequired:
     return caught.value
 
 
-def test_a_browser_that_opened_by_itself_for_nothing_does_not_open_again_all_day(
-    world: World, browser: Browser
-) -> None:
+def test_a_browser_that_somebody_refused_does_not_open_by_itself_again_all_day(world: World, browser: Browser) -> None:
     browser.by_window = True
-    browser.token = oauth_error("server_error", 503)  # whatever became of it
-    with pytest.raises(CredentialHelperError):
+    browser.token = oauth_error("invalid_grant", 400)
+    with pytest.raises(AuthorizationError):
         world.token()
     browser.close()
     assert len(browser.prompts) == 1
@@ -194,11 +192,27 @@ def test_a_browser_that_opened_by_itself_for_nothing_does_not_open_again_all_day
     assert len(browser.prompts) == 2
 
 
+def test_a_browser_whose_process_was_ended_may_open_again_but_ever_later(world: World, browser: Browser) -> None:
+    """An editor that gives its commands half a minute, over a weekend."""
+    browser.by_window = True
+    browser.token = oauth_error("server_error", 503)  # nobody has refused anything
+    opened = []
+    for minute in range(0, 60 * 60, 4):
+        before = len(browser.prompts)
+        with pytest.raises(CredentialHelperError):
+            world.token()
+        browser.close()
+        opened += [minute] if len(browser.prompts) > before else []
+        world.clock.advance(240)
+    assert opened[:4] == [0, 8, 40, 220]
+    assert len(opened) == 8
+
+
 @pytest.mark.parametrize("there", ["a login", "a terminal"])
 def test_whoever_is_at_a_terminal_or_signs_in_is_asked_all_the_same(world: World, browser: Browser, there: str) -> None:
     browser.by_window = True
-    browser.token = oauth_error("server_error", 503)
-    with pytest.raises(CredentialHelperError):
+    browser.token = oauth_error("invalid_grant", 400)
+    with pytest.raises(AuthorizationError):
         world.token()
     browser.close()
     world.clock.advance(61)
