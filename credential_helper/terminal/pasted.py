@@ -94,7 +94,7 @@ class _Pasted:
             if begin:
                 self._reading.begin()
             return self._reading.piece(0.0)
-        except CredentialHelperError:  # the terminal is gone, or was another program's from the start
+        except (CredentialHelperError, OSError):  # the terminal is gone, or was another program's from the start
             self.end()
             return None
 

@@ -162,6 +162,16 @@ report(told.pasted())
     assert session(None, snippet, stderr=subprocess.DEVNULL).splitlines() == ["False True", "None"]
 
 
+def test_a_terminal_that_is_closed_in_the_middle_is_survived(screen: Pty, prompted: Terminal) -> None:
+    typed(screen, b"half an addr")
+    assert line(prompted) is None
+    os.close(screen.master)
+    assert [line(prompted), line(prompted)] == [None, None]
+    prompted.waiting(in_a_browser(FakeClock(), redirect_uri=BACK))
+    prompted.tell("nobody hears this")
+    prompted.finish()
+
+
 def test_the_terminal_is_given_back_whatever_happens(screen: Pty) -> None:
     """A signal ends the wait; the shell that comes after it has its echo."""
     snippet = """
