@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Literal
 
 from credential_helper import PROGRAM, places, replies
 from credential_helper.broker.announce import described
@@ -95,12 +96,14 @@ class App:
             else:
                 self.note(error.sentence)
 
-    def keyring(self, profile: Profile | None = None, *, person: bool = True) -> Keyring:
-        """Return the keyring that a profile means; ``person`` False: none is to be asked to unlock it."""
+    def keyring(
+        self, profile: Profile | None = None, *, person: bool = True, store: Literal["auto", "keyring"] = "auto"
+    ) -> Keyring:
+        """Return the keyring that a profile or a setting means; ``person`` False: none is to be asked to unlock it."""
         return Keyring(
             environ=self.environ,
             deadline=self._keyring_deadline(profile if person else None),
-            store="keyring" if profile is not None and profile.store == "keyring" else "auto",
+            store="keyring" if profile is not None and profile.store == "keyring" else store,
             note=self.note,
         )
 
@@ -117,12 +120,12 @@ class App:
         return self.keyring(person=False).usable("auto")
 
     def named_secrets(self, profile: Profile | None = None, *, person: bool = False) -> NamedSecrets:
-        """Return the secrets that a person put into the system's own keyring, for a profile to read.
+        """Return the secrets that a person put into the keyring, for a profile to read: both say "keyring".
 
         ``person``: one is there to unlock it, whatever a profile says.
         """
         deadline = (lambda: _KEYRING_DEADLINE_PERSON) if person else self._keyring_deadline(profile)
-        keyring = Keyring(environ=self.environ, deadline=deadline, note=self.note)
+        keyring = Keyring(environ=self.environ, deadline=deadline, store="keyring", note=self.note)
         return NamedSecrets(self.state, keyring, clock=self.clock, note=self.note)
 
     def sessions(self, profile: Profile | None = None) -> Sessions:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from integration.scenes.secret_service import run
 
 NAME, OTHER = "a" * 32, "b" * 32
@@ -187,3 +189,83 @@ print(json.dumps([first, second]))
     assert second[0] == "the keyring still does not answer"
     assert second[2] < 0.1
     assert ran.seconds < 3
+
+
+def test_a_bus_in_the_run_directory_is_found_without_its_variable(tmp_path: Path) -> None:
+    """As cron and units have it: XDG_RUNTIME_DIR is set, DBUS_SESSION_BUS_ADDRESS is not."""
+    outcome = run(
+        tmp_path,
+        "unlocked",
+        """
+address = os.environ.pop("DBUS_SESSION_BUS_ADDRESS")
+path = dict(part.split("=", 1) for part in address.partition(":")[2].split(","))["path"]
+os.symlink(path, os.path.join(os.environ["XDG_RUNTIME_DIR"], "bus"))
+keyring.write("session/" + NAME, "person", Secret("secret"))
+found = keyring.read("session/" + NAME, "person")
+print(json.dumps([found.reveal(), keyring.usable("auto"), notes]))
+""",
+    )
+    assert outcome.answer() == ["secret", True, []]
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp:host=127.0.0.1,port=9", "unixexec:path=/bin/true", "unix:path=/nowhere;tcp:host=127.0.0.1"]
+)
+def test_a_bus_elsewhere_is_not_used(tmp_path: Path, address: str) -> None:
+    outcome = run(
+        tmp_path,
+        "unlocked",
+        f"""
+os.environ["DBUS_SESSION_BUS_ADDRESS"] = {address!r}
+print(json.dumps(refused(lambda: keyring.read("session/" + NAME, "person"))[0]))
+""",
+    )
+    assert "none of this machine" in outcome.answer()
+
+
+def test_a_dialog_of_the_keyrings_is_dismissed_where_nobody_has_time_to_answer_it(tmp_path: Path) -> None:
+    """A new collection needs a password, for which gnome-keyring asks; KeePassXC asks before it overwrites."""
+    outcome = run(
+        tmp_path,
+        "unlocked",
+        """
+import secretstorage
+def ask(backend, person):
+    return secretstorage.create_collection(secretstorage.dbus_init(), "another")
+sentence, hint, seconds = refused(lambda: keyring._call("be asked", ask))
+keyring.write("session/" + NAME, "person", Secret("secret"))
+print(json.dumps([sentence, seconds < 2.5, keyring.read("session/" + NAME, "person").reveal()]))
+""",
+    )
+    assert outcome.answer() == ["the keyring wants to ask a person first", True, "secret"]
+
+
+def test_keyring_is_what_auto_takes_where_nothing_else_is_named(tmp_path: Path) -> None:
+    outcome = run(
+        tmp_path,
+        "unlocked",
+        """
+explicit = Keyring(environ=os.environ, deadline=lambda: 3.0, store="keyring")
+keyring.write("secret/ci", "ci", Secret("of before"))
+print(json.dumps([explicit.backend() == keyring.backend(), explicit.read("secret/ci", "ci").reveal()]))
+""",
+    )
+    assert outcome.answer() == [True, "of before"]
+
+
+def test_a_kwallet_without_its_package_is_named(tmp_path: Path) -> None:
+    """It is on the bus, and the Secret Service there has no collection."""
+    outcome = run(
+        tmp_path,
+        "absent",
+        """
+import secretstorage
+from jeepney.bus_messages import message_bus
+bus = secretstorage.dbus_init()
+bus.send_and_get_reply(message_bus.RequestName("org.kde.kwalletd6"))
+print(json.dumps(refused(lambda: keyring.read("session/" + NAME, "person"))[:2]))
+""",
+    )
+    sentence, hint = outcome.answer()
+    assert sentence.endswith("; KWallet is there, but the Python package dbus-python is not installed")
+    assert hint.startswith("uv tool install --with dbus-python credential-helper (pipx inject")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from credential_helper import cli
+from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App
-from credential_helper.model import Request, session_id
+from credential_helper.errors import StoreError
+from credential_helper.model import Request, Secret, session_id
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
+from tests.helpers.backends import Memory
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 
@@ -118,3 +123,31 @@ def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[st
         app = App(environ | {"CREDENTIAL_HELPER_INTERACTIVE": interactive}, clock=clock, verbose=False)
         assert app.keyring(profile)._deadline() == seconds
     assert App(environ, clock=clock, verbose=False).keyring()._deadline() == 3.0
+
+
+def test_keyring_means_one_thing_wherever_it_is_written(environ: dict[str, str], clock: FakeClock) -> None:
+    """A secret, a password that is stored and a session each name it; what PYTHON_KEYRING_BACKEND names takes all."""
+    environ["PYTHON_KEYRING_BACKEND"] = "tests.helpers.backends.Memory"
+    Memory.records.clear()
+    app = App(environ, clock=clock, verbose=False)
+    app.named_secrets().set("ci", Secret("the-secret"))
+    assert Memory.records == {("credential-helper/secret/ci", "ci"): "the-secret"}
+    assert app.named_secrets().read("ci") == Secret("the-secret")
+    profile = msgspec.structs.replace(chosen(environ, ["token"]).profile, store="keyring")
+    assert app.keyring(profile).backend() == app.keyring(store="keyring").backend() == "backends Memory"
+    assert app.keyring().backend().startswith("none (there is no keyring here (no D-Bus session)")
+
+
+@pytest.mark.parametrize(("storage", "found"), [("keyring", True), ("auto", False)])
+def test_docker_stores_in_the_keyring_that_its_setting_means(
+    environ: dict[str, str], clock: FakeClock, storage: str, found: bool
+) -> None:
+    environ |= {"PYTHON_KEYRING_BACKEND": "tests.helpers.backends.Memory"}
+    environ |= {"CREDENTIAL_HELPER_PASSWORD_STORAGE": storage}
+    Memory.records.clear()
+    passwords = docker_passwords(App(environ, clock=clock, verbose=False))
+    assert passwords is not None
+    kept = {"server": "r.example.com", "username": "ada", "password": "s3cret"}
+    with contextlib.nullcontext() if found else pytest.raises(StoreError, match="no D-Bus session"):
+        passwords.store(DOCKER, kept)
+    assert [value.find("s3cret") > 0 for value in Memory.records.values()] == [True] * found

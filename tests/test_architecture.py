@@ -69,8 +69,9 @@ OWNERS = {
     "urllib3": {"transport"},  # requests stands on it, and shows it in its adapters
     "cryptography": {"transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
     "jwt": {"oauth/id_token", "oauth/client_authentication/private_keys"},
-    "keyring": {"stores/os_keyring"},
-    "secretstorage": {"stores/os_keyring"},  # keyring's Secret Service stands on it
+    "keyring": {"stores/os_keyring", "stores/which_keyring"},
+    "secretstorage": {"stores/which_keyring"},  # keyring's Secret Service stands on it
+    "jeepney": {"stores/which_keyring"},  # and secretstorage on that
     "filelock": {"stores/lock"},
     "segno": {"terminal/words"},
 }

@@ -44,6 +44,7 @@ ON_THEIR_PAGES = {name for name, page in TOOLS.items() if f"(docs/tools/{page}.m
 # Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
 FOREIGN_FLAGS = {
     *("--prefix", "--target", "--user"),
+    "--with",
     *("--global", "--add", "--replace-all"),
     *("--exec-api-version", "--exec-command", "--exec-arg", "--exec-interactive-mode", "--exec-provide-cluster-info"),
     *("--local-server-cert", "--local-server-key"),

@@ -33,8 +33,7 @@ def docker_passwords(app: App) -> Passwords | None:
     storage = app.owners({}).password_storage
     if storage == "off":
         return None
-    where: Literal["keyring", "file"] = "file" if storage == "file" else "keyring"
-    return Passwords(app.state, app.keyring(), storage=where, clock=app.clock, note=app.note)
+    return _passwords(app, storage)
 
 
 def git_passwords(app: App, given: Mapping[str, object], message: git.Message) -> Passwords | None:
@@ -46,4 +45,11 @@ def git_passwords(app: App, given: Mapping[str, object], message: git.Message) -
     if owners.lister(TOOLS["git"], url_of(message)) is not None:
         app.note("another profile lists this host, so its password is not stored")
         return None
-    return Passwords(app.state, app.keyring(), storage=storage, clock=app.clock, note=app.note)
+    return _passwords(app, storage)
+
+
+def _passwords(app: App, storage: Literal["auto", "keyring", "file"]) -> Passwords:
+    keyring = app.keyring(store="keyring" if storage == "keyring" else "auto")
+    return Passwords(
+        app.state, keyring, storage="file" if storage == "file" else "keyring", clock=app.clock, note=app.note
+    )

@@ -83,6 +83,10 @@ class CachedSession:
         if self._last is not None and self._last.session.refreshable:
             self._lost = error  # what cannot be saved is not spent
         sentence = "; ".join(filter(None, (f"nothing is remembered: {error.sentence}", error.hint)))
+        self._tell(sentence)
+
+    def _tell(self, sentence: str) -> None:
+        """Warn; a tool that shows stderr over and over has it under --verbose."""
         # With store = "none" nobody counts on what is kept.
         if self._errand.request.manners.warns and self._errand.profile.store != "none":
             self._means.person.warn(sentence)
@@ -171,6 +175,8 @@ class CachedSession:
         except StoreError as error:
             self.lose_disk(error)
             return None
+        if stored.moved is not None:
+            self._tell(f"the refresh token is in a private file now, and no longer in the keyring: {stored.moved}")
         if self._replaces_newer:
             self._replaces_newer = False
             self._means.person.warn("the sign-in that a newer version of this program has kept is replaced")

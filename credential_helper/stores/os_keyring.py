@@ -3,29 +3,24 @@
 - A record is service ``credential-helper/NAME``, where NAME is the random one that the caller drew, and the user name
   that a person recognises. NAME is in the service because the Windows Credential Manager keeps one entry per service
   and moves the older one elsewhere when a second user name comes; a lookup is by both, exactly.
-- ``auto`` knows Secret Service, KWallet, the macOS Keychain and the Windows Credential Manager, by class and in this
-  order, and loads nothing else: keyring's own discovery imports every installed plugin, and ``keyringrc.cfg`` a path of
-  its choice, into a process that holds tokens. ``keyring`` takes whatever PYTHON_KEYRING_BACKEND, keyringrc.cfg or the
-  discovery gives, but for the two that only pretend (fail, null).
+- Which keyring that is, which_keyring.py says.
 - Every call has a deadline, kept by a daemon thread that nobody waits for at exit: a keyring may hang (its daemon does,
   or a dialog that no one sees). While one hangs the next call fails at once.
 - *There is none* (None) is said only by a keyring that is open. Locked, absent, slow or broken is StoreError: a refresh
   token behind it must not be taken for lost.
 - Dialogs come up only where the deadline leaves a person the time to answer one: a token fetched by cron must not make
-  an unlock dialog flash over the desktop. A Secret Service that has no default collection is never asked to make one.
+  a dialog flash over the desktop. A Secret Service that has no default collection is never asked to make one.
 - Nothing reaches stderr: neither log records nor warnings of keyring and its plugins.
-
-KWallet, macOS and Windows are written after keyring's source and have not been run here.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
+from credential_helper.stores.which_keyring import USE_A_FILE, Store, choose, dialogs, require_collection
 from credential_helper.text import Note, foreign
 
 if TYPE_CHECKING:
@@ -33,7 +28,6 @@ if TYPE_CHECKING:
 
     from keyring.backend import KeyringBackend
 
-Store = Literal["auto", "keyring"]
 _T = TypeVar("_T")
 
 SERVICE = "credential-helper"
@@ -41,7 +35,6 @@ PERSON_SECONDS = 10.0  # with less than this nobody can answer a dialog, so none
 WINDOWS_LARGEST = 2560  # bytes of UTF-16: CRED_MAX_CREDENTIAL_BLOB_SIZE of wincred.h
 
 _UNLOCK = "unlock the keyring"
-_USE_A_FILE = 'store = "file" in the profile keeps the refresh token in a private file instead'
 
 
 class Keyring:
@@ -162,76 +155,13 @@ class Keyring:
                 warnings.simplefilter("ignore")  # of plugins; stderr is not theirs
                 _mute_logging()
                 if store not in self._backends:
-                    self._backends[store] = _CHOOSE[store](self._environ)
-                return work(self._backends[store], person)
+                    self._backends[store] = choose(store, self._environ)
+                with dialogs(person):
+                    return work(self._backends[store], person)
         except StoreError:
             raise
         except BaseException as error:  # plugins are foreign code: whatever they raise ends here, SystemExit too
             raise _explained(error, what, self._backends.get(store)) from None
-
-
-# --- which keyring ----------------------------------------------------------------------------------------------------
-
-
-def _choose_auto(environ: Mapping[str, str]) -> KeyringBackend:
-    """Return the system's own keyring; StoreError: it has none.
-
-    The order is fixed and no variable changes it: what one desktop session wrote, another one must find.
-    """
-    if sys.platform == "darwin":
-        from keyring.backends.macOS import Keyring as Keychain
-
-        return _viable(Keychain)
-    if sys.platform == "win32":
-        from keyring.backends.Windows import WinVaultKeyring
-
-        return _viable(WinVaultKeyring)
-    if not environ.get("DBUS_SESSION_BUS_ADDRESS"):  # spares servers and containers the import
-        raise StoreError("there is no keyring here (no D-Bus session)", hint=_USE_A_FILE)
-    from keyring.backends.kwallet import DBusKeyring as KWallet
-    from keyring.backends.SecretService import Keyring as SecretService
-
-    try:
-        return _viable(SecretService)
-    except StoreError as error:
-        try:
-            return _viable(KWallet)
-        except StoreError:
-            raise error from None
-
-
-def _viable(kind: type[KeyringBackend]) -> KeyringBackend:
-    try:
-        _ = kind.priority  # raises RuntimeError with the reason, that is its protocol
-    except RuntimeError as error:
-        reason = foreign(str(error), 120)
-    except OSError as error:  # a session bus that has gone: an old tmux keeps its address
-        reason = f"D-Bus: {foreign(error.strerror or type(error).__name__, 120)}"
-    else:
-        return kind()
-    raise StoreError(f"there is no keyring here ({reason})", hint=_USE_A_FILE)
-
-
-def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
-    """Return what the keyring package is configured to use, or finds; StoreError: none, or one that only pretends."""
-    import keyring
-    from keyring.backends import fail, null
-    from keyring.core import load_keyring
-
-    named = environ.get("PYTHON_KEYRING_BACKEND")
-    try:
-        backend = load_keyring(named) if named else keyring.get_keyring()
-    except (ImportError, AttributeError, ValueError):
-        raise StoreError(
-            f"there is no keyring {foreign(named or '', 120)}".rstrip(),
-            hint="PYTHON_KEYRING_BACKEND or keyringrc.cfg names it; `keyring --list-backends` lists what is installed",
-        ) from None
-    if isinstance(backend, (fail.Keyring, null.Keyring)):
-        raise StoreError(f"there is no keyring here (keyring chose {backend.name})", hint=_USE_A_FILE)
-    return backend
-
-
-_CHOOSE: dict[Store, Callable[[Mapping[str, str]], KeyringBackend]] = {"auto": _choose_auto, "keyring": _choose_any}
 
 
 # --- what is done with it, in the thread ------------------------------------------------------------------------------
@@ -250,24 +180,7 @@ def _require_open(backend: KeyringBackend, *, person: bool) -> None:
     from keyring.backends.SecretService import Keyring as SecretService
 
     for member in getattr(backend, "backends", [backend]):  # a chainer asks several
-        if isinstance(member, SecretService):
-            _require_collection(getattr(member, "preferred_collection", None), person=person)
-
-
-def _require_collection(path: str | None, *, person: bool) -> None:
-    from contextlib import closing
-
-    import secretstorage  # what keyring's Secret Service stands on
-    from secretstorage.collection import DEFAULT_COLLECTION
-    from secretstorage.exceptions import ItemNotFoundException
-
-    with closing(secretstorage.dbus_init()) as connection:
-        try:
-            collection = secretstorage.Collection(connection, path or DEFAULT_COLLECTION)
-            locked = collection.is_locked()
-        except ItemNotFoundException:
-            raise StoreError("the keyring has no default collection", hint=f"{_UNLOCK}, or make one") from None
-        if locked and not person:
+        if isinstance(member, SecretService) and require_collection(member) and not person:
             raise StoreError("the keyring is locked", hint=_UNLOCK)
 
 
@@ -281,13 +194,13 @@ def _set(backend: KeyringBackend, person: bool, name: str, username: str, secret
     if type(backend).__name__ == "WinVaultKeyring" and size > WINDOWS_LARGEST:
         raise StoreError(
             f"the secret is too long for the Windows Credential Manager ({size} of {WINDOWS_LARGEST} bytes)",
-            hint=_USE_A_FILE,
+            hint=USE_A_FILE,
         )
     _require_open(backend, person=person)
     service, user = _record(name, username)
     backend.set_password(service, user, secret.reveal())
     if backend.get_password(service, user) != secret.reveal():  # the null keyring says yes to everything
-        raise StoreError(f"the keyring {backend.name} did not keep what was written to it", hint=_USE_A_FILE)
+        raise StoreError(f"the keyring {backend.name} did not keep what was written to it", hint=USE_A_FILE)
 
 
 def _delete(backend: KeyringBackend, person: bool, name: str, username: str) -> None:
@@ -313,7 +226,7 @@ def _explained(error: BaseException, what: str, backend: KeyringBackend | None) 
     if isinstance(error, KeyringLocked) or type(error).__name__ == "LockedException":
         return StoreError("the keyring is locked", hint=_UNLOCK)
     if isinstance(error, NoKeyringError):
-        return StoreError("there is no keyring here", hint=_USE_A_FILE)
+        return StoreError("there is no keyring here", hint=USE_A_FILE)
     known = type(backend).__module__.startswith("keyring.backends.")
     reason = f": {foreign(str(error), 120)}" if known and isinstance(error, KeyringError) else ""
     where = f" {foreign(str(backend.name), 60)}" if backend is not None else ""

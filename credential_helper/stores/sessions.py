@@ -56,6 +56,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session
     stamp: str
+    moved: str | None = None  # why the refresh token has left the keyring for the file, with this very save
 
 
 def new_record(label: str) -> tuple[str, str]:
@@ -138,7 +139,9 @@ class Sessions:
     ) -> Stored:
         """Keep a session. ``refresh_token`` is a new one to keep; without it the session's own stays where it is."""
         old = self._before(session_id)
-        session = self._place(session, refresh_token, store) if refresh_token is not None else session
+        reason: str | None = None
+        if refresh_token is not None:
+            session, reason = self._place(session, refresh_token, store)
         content = encode(_File(version=_VERSION, id=session_id, session=session))
         with reservation or self.reserve(session_id) as place:
             stamp = place.commit(content, sync_folder=refresh_token is not None, precious=True)
@@ -150,7 +153,8 @@ class Sessions:
             and not (session.in_keyring and session.record == old.record)
         ):
             self._forget_record(old.record)
-        return Stored(session=session, stamp=stamp)
+        moved = old is not None and old.in_keyring and session.refresh_token is not None
+        return Stored(session=session, stamp=stamp, moved=reason if moved else None)
 
     def _before(self, session_id: str) -> Session | None:
         """Return the session that is replaced. That it cannot be read is no reason to lose what takes its place."""
@@ -161,25 +165,26 @@ class Sessions:
             return None
         return stored.session if stored is not None else None
 
-    def _place(self, session: Session, refresh_token: Secret, store: Store) -> Session:
-        """Put a new refresh token into the keyring where one is usable, else into the session itself."""
+    def _place(self, session: Session, refresh_token: Secret, store: Store) -> tuple[Session, str | None]:
+        """Put a new refresh token into the keyring where one is usable, else into the session; say why not there."""
+        nowhere = msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
         if store == "none":
-            return msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
+            return nowhere, None
+        reason: str | None = None
         if store in ("auto", "keyring") and (record := session.record) is not None:
             record = record if "/" in record[0] else new_record(record[1])
-            session = msgspec.structs.replace(session, record=record)
             try:
                 if self._keyring.usable("keyring" if store == "keyring" else "auto"):
                     self._keyring.write(*record, refresh_token)
-                    return msgspec.structs.replace(session, refresh_token=None, in_keyring=True)
+                    return msgspec.structs.replace(nowhere, record=record, in_keyring=True), None
                 reason = "no keyring is usable"
             except StoreError as error:
                 reason = error.sentence
             if store == "keyring":
                 self._note(f"the refresh token is not kept: {reason}")
-                return msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
+                return nowhere, reason
             self._note(f"the refresh token is kept in the session file: {reason}")
-        return msgspec.structs.replace(session, refresh_token=refresh_token, in_keyring=False)
+        return msgspec.structs.replace(session, refresh_token=refresh_token, in_keyring=False), reason
 
     def erase(self, session_id: str) -> None:
         """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""

@@ -588,6 +588,22 @@ def test_a_locked_keyring_and_nobody_to_ask_is_74(world: World) -> None:
     assert world.token() == "access-2"
 
 
+def test_a_refresh_token_that_moves_from_the_keyring_to_the_file_is_told_once(world: World) -> None:
+    world.signed_in()
+    world.keyring.asks = True
+    told = "the refresh token is in a private file now, and no longer in the keyring: the keyring wants to ask a person"
+    for tokens in (2, 3):
+        world.clock.advance(3600)
+        world.provider.script(TOKEN, answer(world.tokens()))
+        assert world.token() == f"access-{tokens}"
+        assert [warning.partition(" first")[0] for warning in world.person.warnings] == [told]
+    world.keyring.asks = False
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-4"
+    assert world.session.in_keyring
+
+
 def test_two_homes_with_one_keyring_keep_two_sessions_apart(world: World, tmp_path: Path) -> None:
     world.signed_in()
     world.state = tmp_path / "another-home"

@@ -16,6 +16,7 @@ class MemoryKeyring:
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], str] = {}
         self.works = True
+        self.asks = False  # a person, before it writes anything
         self.calls: list[str] = []
 
     def usable(self, store: Literal["auto", "keyring"]) -> bool:
@@ -31,6 +32,8 @@ class MemoryKeyring:
     def write(self, name: str, username: str, secret: Secret) -> None:
         self.calls.append("write")
         self._check()
+        if self.asks:
+            raise StoreError("the keyring wants to ask a person first")
         self.records[name, username] = secret.reveal()
 
     def delete(self, name: str, username: str) -> None:
