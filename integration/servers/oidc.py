@@ -298,9 +298,13 @@ class Face:
         """Let every endpoint work again."""
         self._control("clear_faults", Any)
 
-    def rotate_keys(self, *, keep_old: bool = True) -> list[str]:
-        """Sign with new keys from now on and return their key ids; without ``keep_old`` the JWKS drops the others."""
-        return self._control("rotate_keys", list[str], keep_old=keep_old)
+    def rotate_keys(self, *, keep_old: bool = True, algorithm: str = "RS256", jwks: str | None = None) -> list[str]:
+        """Sign with new keys from now on and return their key ids; without ``keep_old`` the JWKS drops the others.
+
+        ``algorithm`` (RS256 or ES256) is that of ID tokens, and the only one that the metadata name; ``jwks`` is a new
+        path for the keys, at the old one is nothing any more. Both are undone by the next reset.
+        """
+        return self._control("rotate_keys", list[str], keep_old=keep_old, algorithm=algorithm, jwks=jwks)
 
     # --- settings ---
 

@@ -183,8 +183,8 @@ function newKeys() {
 class Face {
   constructor(name, { auth0, tls }) {
     Object.assign(this, { name, auth0, tls, store: new Store(), keys: FIRST_KEYS, cookieKey: randomUUID() });
-    this.routes = auth0 ? ROUTES.auth0 : ROUTES.rfc;
-    this.names = new Map(Object.entries(this.routes).map(([endpoint, path]) => [path, endpoint]));
+    this.algorithm = 'RS256'; // of ID tokens
+    this.route();
     this.pace = new Map(); // device_code → { interval, notBefore } in ms
     this.reset();
   }
@@ -196,6 +196,11 @@ class Face {
     const origin = `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.server.address().port}`;
     this.issuer = this.auth0 ? `${origin}/` : origin; // Auth0's issuers end in a slash
     this.build();
+  }
+
+  route(changes = {}) {
+    this.routes = { ...(this.auth0 ? ROUTES.auth0 : ROUTES.rfc), ...changes };
+    this.names = new Map(Object.entries(this.routes).map(([endpoint, path]) => [path, endpoint]));
   }
 
   // A provider's keys are fixed when it is made, so a rotation is a new provider over the same store.
@@ -213,6 +218,11 @@ class Face {
   }
 
   reset() {
+    if (this.rotated) {
+      Object.assign(this, { algorithm: 'RS256', rotated: false });
+      this.route();
+      this.build();
+    }
     this.settings = structuredClone(DEFAULTS);
     for (const id of ['cli-short', 'm2m-short']) {
       this.settings.clients[id] = { access_token_ttl: SHORT_TTL, id_token_ttl: SHORT_TTL };
@@ -254,7 +264,11 @@ function configuration(face) {
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false, // as Auth0 and most others do: e-mail and name are in the ID token
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
-    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384'] },
+    enabledJWA: {
+      clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384'],
+      idTokenSigningAlgValues: [face.algorithm],
+    },
+    clientDefaults: { id_token_signed_response_alg: face.algorithm },
     cookies: { keys: [face.cookieKey] },
     rotateRefreshToken: true, // a spent one that comes back revokes the whole grant
     expiresWithSession: () => false,
@@ -691,9 +705,11 @@ const operations = {
     if (!code) throw new Error(`no such user code: ${user_code}`);
     code.exp = now() - 1;
   },
-  rotate_keys: (face, { keep_old: keep = true }) => {
+  rotate_keys: (face, { keep_old: keep = true, algorithm = 'RS256', jwks = null }) => {
     const fresh = newKeys();
     face.keys = keep ? [...fresh, ...face.keys] : fresh;
+    Object.assign(face, { algorithm, rotated: true });
+    face.route(jwks ? { jwks } : {});
     face.build();
     return fresh.map((key) => key.kid);
   },
