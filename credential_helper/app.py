@@ -17,7 +17,7 @@ from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
-from credential_helper.profiles.sources import read_secret
+from credential_helper.profiles.sources import read_secret, trimmed
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
@@ -185,7 +185,7 @@ class App:
 
     def _from_keyring(self, source: Source, profile: Profile | None) -> Secret:
         try:
-            return self.named_secrets(profile).read(source.value[0])
+            return trimmed(self.named_secrets(profile).read(source.value[0]))
         except (ConfigurationError, StoreError) as error:
             error.sentence = f"{source.origin}: {error.sentence}"
             raise

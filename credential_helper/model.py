@@ -98,6 +98,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["env", "file", "command", "keyring"]
     value: tuple[str, ...]  # one item: a variable's name or an absolute path; a command's words
     origin: str  # where this was written, for messages: "/etc/…/config.toml: profiles.prod.client_secret"
+    may_be_empty: bool = False  # a client's, whose method is written: Cloud Foundry's UAA knows an empty one
 
 
 class PrivateKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,6 +102,7 @@ REVEALS = {
     "tools/wire": "the answer",
     "commands/secret": "a key is told from a client secret",
     "stores/os_keyring": "the keyring",
+    "profiles/sources": "a newline at a secret's end is cut",
     "stores/passwords": "the index, where it holds the passwords",
     "stores/encoding": "the session file",
 }

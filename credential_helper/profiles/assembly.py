@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from credential_helper import providers, urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, PEOPLE
@@ -53,7 +55,7 @@ def assemble(
         listed=tuple((key, judged[key]) for key in LISTED if key in judged),
         parameters=tuple(_table_of("parameters", judged).items()),
         endpoints=Endpoints(**_table_of("endpoints", judged)),
-        client_secret=_source_of("client_secret", judged),
+        client_secret=_client_secret_of(judged),
         private_key=_private_key_of(judged),
         redirect_private_key=judged.get("redirect_private_key.file"),
         password=_source_of("password", judged),
@@ -70,6 +72,15 @@ def _table_of(table: str, judged: Mapping[str, Any]) -> dict[str, Any]:
 
 def _source_of(secret: str, judged: Mapping[str, Any]) -> Source | None:
     return next((judged[key] for kind in KINDS if (key := f"{secret}.{kind}") in judged), None)
+
+
+def _client_secret_of(judged: Mapping[str, Any]) -> Source | None:
+    """Return the client secret's source; where the profile says how it is sent, an empty one is one, too."""
+    source = _source_of("client_secret", judged)
+    sent = CLIENT_AUTHENTICATION.get(judged.get("client_authentication", "auto"))
+    if source is None or sent is None or sent.needs != "client_secret":
+        return source
+    return msgspec.structs.replace(source, may_be_empty=True)
 
 
 def _private_key_of(judged: Mapping[str, Any]) -> PrivateKey | None:

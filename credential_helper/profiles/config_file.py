@@ -80,7 +80,7 @@ def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
         raise ConfigurationError(f"{shown}: found UTF-16, expected UTF-8", hint="save it as UTF-8")
     try:
-        document = data.decode("utf-8-sig")  # a BOM is accepted
+        document = data.removeprefix(b"\xef\xbb\xbf").decode()  # a BOM is accepted
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{shown}: line {line}: is not UTF-8", hint="save it as UTF-8") from None
@@ -106,5 +106,29 @@ def _syntax_error(said: str, document: str, shown: str) -> ConfigurationError:
         hint = SINGLE_QUOTES
     elif sentence == "Invalid value":
         hint = 'a string stands in quotes: issuer = "https://…"'
+    twice = _twice(sentence, lines[: min(number, len(lines))])
+    if twice is not None:
+        sentence, hint = twice
     sentence = foreign(sentence[:1].lower() + sentence[1:])
     return ConfigurationError(f"{shown}: line {number}: {sentence}", hint=hint)
+
+
+_TWICE = ("Cannot declare", "Cannot overwrite", "Cannot mutate", "Duplicate inline table key", "Cannot redefine")
+
+
+def _twice(sentence: str, lines: list[str]) -> tuple[str, str] | None:
+    """Say in words that a table or a key is there already, and where; ``lines`` end with the one that is wrong."""
+    if not sentence.startswith(_TWICE):
+        return None
+    last = lines[-1].strip()
+    header = re.match(r"\[+([^\]]+)\]", last)
+    key = re.match(r"""["']?[\w.-]+["']?(?=\s*=)""", last)
+    if header is not None:
+        first = next((n for n, line in enumerate(lines[:-1], 1) if line.strip().startswith(f"[{header[1]}]")), None)
+        where = f", first in line {first}" if first else ""
+        return (
+            f"[{header[1]}] is written twice{where}",
+            "give each profile a name of its own, or put all its keys below one",
+        )
+    name = key[0] if key is not None else "a key"
+    return f"{name} is written twice", "leave one of them"

@@ -71,7 +71,8 @@ def from_variables(environ: Mapping[str, str], refuses: Refuses = refuses_nothin
         if setting.variable and value:
             given[setting.name] = Written(value.split() if setting.repeat else value, setting.variable, origin)
     for name, variable in SECRETS.items():
-        if environ.get(variable):
+        sent = name == "client_secret" and environ.get("CREDENTIAL_HELPER_CLIENT_AUTHENTICATION")
+        if environ.get(variable) or (sent and variable in environ):  # an empty secret is one where its method is given
             given[f"{name}.env"] = Written(variable, variable, origin)
     return _parameters_apart(given)
 

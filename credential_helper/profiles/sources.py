@@ -17,28 +17,57 @@ _DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -o
 def read_secret(
     source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = silent
 ) -> Secret:
-    """Read a secret from its variable, file or command, now; one trailing newline of the last two is cut.
+    """Read a secret from its variable, file or command, now; one trailing newline is cut.
 
     A keyring is a store, and read where the stores are. ``hidden`` are the variables that a command must not see.
     Raises ConfigurationError, which never has the secret in it.
     """
     if source.kind == "env":
-        name = source.value[0]
-        value = environ.get(name, "")
-        if not value:  # in lower case it may be the secret itself, written where its variable's name belongs
-            shown = name if name.isupper() else "that it names"
-            raise ConfigurationError(f"{source.origin}: the variable {shown} is not set, or empty")
-        return Secret(value)
-    data = _file_secret(source, note) if source.kind == "file" else _command_secret(source, environ, hidden)
+        value = _variable_secret(source, environ)
+    else:
+        data = _file_secret(source, note) if source.kind == "file" else _command_secret(source, environ, hidden)
+        value = _text(source, data)
+    value = _without_newline(value)
+    if not value and not source.may_be_empty:
+        raise ConfigurationError(f"{source.origin}: the secret is empty", hint=_empty(source))
+    return Secret(value)
+
+
+def trimmed(secret: Secret) -> Secret:
+    """Return what a keyring holds as every other source has it: another program may have put it there."""
+    return Secret(_without_newline(secret.reveal()))
+
+
+def _without_newline(value: str) -> str:
+    """Return a secret without one newline at its end, which an editor, a shell or a web form has put there."""
+    return value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
+
+
+def _empty(source: Source) -> str | None:
+    if "client_secret" not in source.origin.lower().replace("-", "_"):
+        return None
+    return 'an empty one is sent only where the profile says how: client_authentication = "basic" or "post"'
+
+
+def _variable_secret(source: Source, environ: Mapping[str, str]) -> str:
+    name = source.value[0]
+    # In lower case it may be the secret itself, written where its variable's name belongs.
+    shown = name if name.isupper() else "that it names"
+    value = environ.get(name)
+    if value is None or (not value and not source.may_be_empty):
+        hint = _empty(source) if value is not None else None
+        raise ConfigurationError(f"{source.origin}: the variable {shown} is not set, or empty", hint=hint)
+    if any(0xD800 <= ord(character) < 0xE000 for character in value):  # os.fsdecode of bytes that are not UTF-8
+        raise ConfigurationError(f"{source.origin}: the variable {shown} is not UTF-8")
+    return value
+
+
+def _text(source: Source, data: bytes) -> str:
     try:
-        value = data.decode()
+        return data.decode()
     except UnicodeDecodeError:
         hint = _DER if data[:2] in (b"\x30\x81", b"\x30\x82") else None  # a SEQUENCE with its length (X.690 §8.1.3)
         raise ConfigurationError(f"{source.origin}: the secret is not UTF-8", hint=hint) from None
-    value = value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value
-    if not value:
-        raise ConfigurationError(f"{source.origin}: the secret is empty")
-    return Secret(value)
 
 
 def _file_secret(source: Source, note: Note) -> bytes:

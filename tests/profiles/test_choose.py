@@ -944,7 +944,47 @@ def test_a_source_is_not_read_before_it_is_asked_for(environ: Environ) -> None:
 
 
 def test_a_secret_comes_from_a_variable_as_it_is(environ: Environ) -> None:
-    assert read_secret(source("env", "CI"), environ | {"CI": "s3cr3t\n"}).reveal() == "s3cr3t\n"
+    assert read_secret(source("env", "CI"), environ | {"CI": " s3cr3t "}).reveal() == " s3cr3t "
+
+
+def test_a_secret_in_a_variable_that_is_not_utf8_is_its_own_error(environ: Environ) -> None:
+    error = refused(lambda: read_secret(source("env", "CI"), environ | {"CI": "s3cr3t\udcff"}))
+    assert (error.exit_code, error.sentence) == (78, "here: the variable CI is not UTF-8")
+
+
+@pytest.mark.parametrize("method", ["basic", "post", "client_secret_basic"])
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_client_secret_is_one_where_its_method_is_written(
+    environ: Environ, tmp_path: Path, method: str, content: str
+) -> None:
+    """Cloud Foundry's UAA knows the client cf by an empty secret."""
+    environ["S"] = content
+    path = put(tmp_path / "secret", content)
+    for written in ('{ env = "S" }', f'{{ file = "{path}" }}', f'{{ command = ["cat", "{path}"] }}'):
+        write(environ, ONE + f'client_secret = {written}\nclient_authentication = "{method}"\n')
+        asked = chosen_by(environ).client_secret
+        assert asked is not None
+        assert read_secret(asked, environ).reveal() == ""
+    write(environ, ONE + f'client_secret = {{ env = "UNSET" }}\nclient_authentication = "{method}"\n')
+    unset = chosen_by(environ).client_secret
+    assert unset is not None
+    assert refused(lambda: read_secret(unset, environ)).exit_code == 78
+    variables = {"CLIENT_SECRET": content, "CLIENT_AUTHENTICATION": method, "ISSUER": "https://i", "CLIENT_ID": "cf"}
+    given = environ | {f"CREDENTIAL_HELPER_{name}": value for name, value in variables.items()}
+    asked = chosen_by(given).client_secret
+    assert asked is not None
+    assert read_secret(asked, given).reveal() == ""
+
+
+def test_an_empty_client_secret_is_told_how_it_may_be_sent(environ: Environ) -> None:
+    write(environ, ONE + 'client_secret = { env = "S" }\n')
+    asked = chosen_by(environ).client_secret
+    assert asked is not None
+    error = refused(lambda: read_secret(asked, environ | {"S": ""}))
+    assert error.hint == (
+        'an empty one is sent only where the profile says how: client_authentication = "basic" or "post"'
+    )
+    assert refused(lambda: read_secret(asked, environ)).hint is None
 
 
 @pytest.mark.parametrize("variables", [{}, {"CI_SECRET": ""}])
@@ -966,6 +1006,7 @@ def test_one_trailing_newline_is_cut(environ: Environ, tmp_path: Path, content: 
     assert read_secret(source("file", str(path)), environ).reveal() == secret
     command = source("command", "cat", str(path))
     assert read_secret(command, environ).reveal() == secret
+    assert read_secret(source("env", "S"), environ | {"S": content.decode()}).reveal() == secret
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])

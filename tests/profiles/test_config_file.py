@@ -142,6 +142,7 @@ def test_a_bom_is_accepted(tmp_path: Path) -> None:
 
 
 SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
+TWICE = "give each profile a name of its own, or put all its keys below one"
 KEY_VALUE = "TOML writes key = value, and [profiles.NAME] above a profile's keys"
 
 
@@ -158,7 +159,14 @@ KEY_VALUE = "TOML writes key = value, and [profiles.NAME] above a profile's keys
         ('x = 1\nca = "C:\\corp\\ca.pem"\n', "line 2: unescaped '\\' in a string", SINGLE_QUOTES),
         ('ca = "C:\\Users\\x"', "line 1: invalid hex value", SINGLE_QUOTES),
         ("issuer = https://x", "line 1: invalid value", 'a string stands in quotes: issuer = "https://…"'),
-        ("[a]\n[a]\n", "line 2: cannot declare ('a',) twice", None),
+        ("[a]\n[a]\n", "line 2: [a] is written twice, first in line 1", TWICE),
+        ("[a]\nb = 1\n\n[ a ]\n", "line 4: [ a ] is written twice", TWICE),
+        ("a = { b = 1 }\n[a]\n", "line 2: [a] is written twice", TWICE),
+        ("[[a]]\n[a]\n", "line 2: [a] is written twice", TWICE),
+        ("a = 1\na = 2\n", "line 2: a is written twice", "leave one of them"),
+        ("a = 1\n'a' = 2", "line 2: 'a' is written twice", "leave one of them"),
+        ("a = { b = 1, b = 2 }\n", "line 1: a is written twice", "leave one of them"),
+        ("a = { b = 1 }\na.c = 2\n", "line 2: a.c is written twice", "leave one of them"),
         ("a = 'x", 'line 1: expected "\'"', None),
         ("a", "line 1: expected '=' after a key in a key/value pair", None),
     ],

@@ -75,6 +75,17 @@ def test_c17_both_halves_of_basic_are_form_urlencoded(hostile: HostileProvider, 
     assert base64.b64decode(encoded) == b"m2m-basic%3Aodd%2Fid:p%25c%2Br+t%26%3D%2Fe"
 
 
+@pytest.mark.parametrize("method", ["basic", "post"])
+def test_an_empty_secret_is_sent_as_one(hostile: HostileProvider, clock: FakeClock, method: str) -> None:
+    """Cloud Foundry's UAA knows the client cf by it."""
+    refresh(provider_at(hostile, clock, secret="", client_id="cf", client_authentication=method))
+    (request,) = hostile.to("/token")
+    if method == "basic":
+        assert request.headers["authorization"] == "Basic Y2Y6"
+    else:
+        assert (request.field("client_id"), request.field("client_secret")) == ("cf", "")
+
+
 def test_post_puts_both_in_the_body(hostile: HostileProvider, clock: FakeClock) -> None:
     refresh(provider_at(hostile, clock, secret=ODD_SECRET, client_id=ODD_ID, client_authentication="post"))
     (request,) = hostile.to("/token")
