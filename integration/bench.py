@@ -198,11 +198,9 @@ def cached_answer(installation: Installation, call: Call, folder: Path, pairs: i
 
 def docker_list(installation: Installation, folder: Path, pairs: int) -> tuple[Ratios, Ratios]:
     """Measure ``list`` with many stored servers: from a kept answer, and as it is made the first time."""
-    environ = environment(folder) | {
-        "CREDENTIAL_HELPER_STATE_DIR": str(folder / "state-list"),
-        "CREDENTIAL_HELPER_PASSWORD_STORAGE": "file",
-    }
-    index = folder / "state-list" / "passwords" / "index.json"
+    # What another program wrote counts in the default place only.
+    environ = environment(folder) | {"HOME": str(folder / "list"), "CREDENTIAL_HELPER_PASSWORD_STORAGE": "file"}
+    index = folder / "list" / ".local" / "state" / "credential-helper" / "passwords" / "index.json"
     index.parent.mkdir(mode=0o700, parents=True)
     index.parent.parent.chmod(0o700)
     records = [
