@@ -58,7 +58,7 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     if operation is None:
         raise UsageError(
             "no operation: git says get, store or erase",
-            hint="git config --global credential.https://HOST.helper helper",
+            hint="git config --global --replace-all credential.https://HOST.helper helper",
         )
     if operation == "capability":
         write(git.CAPABILITIES)
