@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from credential_helper.errors import TransportError
 from credential_helper.model import Secret
@@ -25,13 +26,16 @@ from credential_helper.transport.certificates import Roots, read_roots
 from credential_helper.transport.connection import Exchange, Way
 from credential_helper.transport.dialling import Addresses, Documents
 from credential_helper.transport.failures import redirected, trouble
-from credential_helper.transport.proxies import proxy_for
 from credential_helper.urls import Url
+
+if TYPE_CHECKING:
+    from credential_helper.transport.proxies import Proxy
 
 CONNECT = 10.0  # seconds, for a connection
 DEADLINE = 30.0  # seconds, for a whole exchange
 
 _SLICE = 0.5  # seconds
+_PROXY = ("HTTPS_PROXY", "https_proxy")  # without them, what knows of proxies is not even loaded
 
 
 # --- the transport ----------------------------------------------------------------------------------------------------
@@ -112,11 +116,18 @@ class Transport:
     def _way(self, url: Url) -> Way:
         return Way(
             context=self._roots().context,
-            proxy=None if url.loopback else proxy_for(url, self._environ),
+            proxy=self._proxy(url),
             addresses=self._addresses,
             connect=self._connect,
             deadline=self._deadline,
         )
+
+    def _proxy(self, url: Url) -> Proxy | None:
+        if url.loopback or not any(self._environ.get(name) for name in _PROXY):
+            return None
+        from credential_helper.transport.proxies import proxy_for
+
+        return proxy_for(url, self._environ)
 
     def _wait(self, exchange: Exchange) -> None:
         """Wait for the end of an exchange, or until this process has run for as long as it may take.

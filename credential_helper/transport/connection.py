@@ -12,10 +12,8 @@ from credential_helper import __version__, urls
 from credential_helper.errors import TransportError
 from credential_helper.system.clock import Clock
 from credential_helper.text import foreign
-from credential_helper.transport import connect, socks
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.dialling import Addresses, dial
-from credential_helper.transport.proxies import Proxy
 
 if TYPE_CHECKING:
     import socket
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     import requests
     import truststore
     from urllib3.connectionpool import HTTPConnectionPool
+
+    from credential_helper.transport.proxies import Proxy
 
 
 BODY_LIMIT = 1 << 20  # bytes
@@ -85,6 +85,8 @@ class Exchange(threading.Thread):
         connected = self._hold(dial(*peer, seconds=way.connect, addresses=way.addresses))
         connected.settimeout(way.connect)
         if proxy is not None:
+            from credential_helper.transport import socks
+
             try:
                 socks.open_tunnel(connected, host.strip("[]"), port, proxy.login)
             except BaseException:
@@ -243,6 +245,8 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
             return exchange.dial(self._dns_host, self.port)
 
         def _tunnel(self) -> None:
+            from credential_helper.transport import connect
+
             host, port, proxy = self._tunnel_host, self._tunnel_port, exchange.way.proxy
             assert host is not None
             assert port is not None

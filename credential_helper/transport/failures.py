@@ -5,14 +5,16 @@ Nothing of what requests and urllib3 say is repeated but the system's own words:
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from credential_helper import urls
 from credential_helper.errors import TransportError
 from credential_helper.text import either, foreign
 from credential_helper.transport.answer import Answer
-from credential_helper.transport.connect import ConnectError
 from credential_helper.transport.connection import Exchange, Refused, causes
-from credential_helper.transport.proxies import Proxy
-from credential_helper.transport.socks import SocksError
+
+if TYPE_CHECKING:
+    from credential_helper.transport.proxies import Proxy
 
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
 
@@ -99,6 +101,8 @@ def redirected(answer: Answer, shown: str) -> TransportError:
 
 def _proxy_trouble(exchange: Exchange, proxy: Proxy, chain: list[BaseException]) -> TransportError:
     """Return the sentence for what stopped us at the proxy."""
+    from credential_helper.transport.connect import ConnectError
+
     refusal = next((link for link in chain if isinstance(link, ConnectError)), None)
     hint = f"the proxy is the one that {proxy.variable} names; hosts in NO_PROXY are reached without it"
     if refusal is not None and refusal.status == 407:
@@ -121,6 +125,9 @@ def _login_hint(proxy: Proxy, wanted: tuple[str, ...]) -> str:
 def _proxy_words(exchange: Exchange, chain: list[BaseException]) -> str:
     import socket
     import ssl
+
+    from credential_helper.transport.connect import ConnectError
+    from credential_helper.transport.socks import SocksError
 
     way = exchange.way
     if not chain:  # the deadline

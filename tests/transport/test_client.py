@@ -223,6 +223,28 @@ def test_user_information_in_an_address_is_refused_and_not_repeated(
 # --- proxies ----------------------------------------------------------------------------------------------------------
 
 
+LOADED = """
+import sys; sys.path.insert(0, sys.argv[1])
+from credential_helper.system.clock import SystemClock
+from credential_helper.transport.client import Transport
+try:
+    Transport(clock=SystemClock(), environ={"HTTPS_PROXY": sys.argv[3]}).get(sys.argv[2])
+finally:
+    print(*(name for name in ("proxies", "socks", "connect") if f"credential_helper.transport.{name}" in sys.modules))
+"""
+
+
+def test_what_knows_of_proxies_is_loaded_where_there_is_one(provider: HostileProvider) -> None:
+    def loaded(url: str, proxy: str) -> str:
+        command = [sys.executable, "-I", "-c", LOADED, str(CHECKOUT), url, proxy]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    with RecordingProxy() as proxy:
+        assert loaded(f"{provider.url}/x", f"http://{proxy.host}") == ""
+        assert loaded("https://provider.invalid/x", "") == ""
+        assert loaded("https://provider.test/x", f"http://{proxy.host}").startswith("proxies")
+
+
 def test_loopback_never_goes_through_a_proxy(
     provider: HostileProvider, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

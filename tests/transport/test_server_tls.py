@@ -142,4 +142,4 @@ def test_files_that_are_none_are_told_and_not_waited_for(files: Files) -> None:
     assert "cannot be read: no such file" in refused(files).sentence
     files.write().key.unlink()
     os.mkfifo(files.key)
-    assert "is not a regular file (a FIFO)" in refused(files).sentence
+    assert "is not a regular file" in refused(files).sentence
