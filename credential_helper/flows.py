@@ -46,7 +46,7 @@ _FLOWS = (
         name="authorization-code",
         module="authorization_code",
         endpoint="authorization",
-        own=("redirect_uri", "redirect_certificate", "redirect_private_key"),
+        own=("redirect_uri", "redirect_certificate", "redirect_private_key", "pushed_authorization_requests"),
     ),
     Flow(name="client-credentials", module="client_credentials", who="client", confidential=True),
     Flow(

@@ -119,6 +119,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     device_authorization: str | None = None
     revocation: str | None = None
     jwks: str | None = None
+    pushed_authorization_request: str | None = None
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +157,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
     redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https
     redirect_private_key: Source | None = None  # that certificate's, a file
+    pushed_authorization_requests: bool = False  # also where the provider's metadata do not demand it (RFC 9126)
     legacy: bool = False  # allows the password flow
     realm: str | None = None  # Auth0's connection, of the password flow
     password: Source | None = None  # of the password flow, unattended
@@ -188,7 +190,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIRST_ENDPOINTS = ("token", "device_authorization", "revocation", "jwks")
-
 DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
 
 
@@ -201,6 +202,8 @@ def session_id(profile: Profile) -> str:
     import hashlib
     import json
 
+    # What came later is part of a name only where it is set: older sessions keep theirs.
+    endpoints = msgspec.structs.asdict(profile.endpoints).items()
     identity: dict[str, Any] = {
         "issuer": profile.issuer.rstrip("/"),
         "client_id": profile.client_id,
@@ -209,12 +212,9 @@ def session_id(profile: Profile) -> str:
         "resource": sorted(set(profile.resource)),
         "scope": sorted(set(profile.scopes)),
         "parameters": sorted(profile.parameters),
-        "endpoints": {name: getattr(profile.endpoints, name) for name in _FIRST_ENDPOINTS},
+        "endpoints": {name: url for name, url in endpoints if url is not None or name in _FIRST_ENDPOINTS},
         "account": profile.account,
     }
-    # What came later is part of a name only where it is set: older sessions keep theirs.
-    if profile.endpoints.authorization is not None:
-        identity["endpoints"]["authorization"] = profile.endpoints.authorization
     if profile.realm is not None:
         identity["realm"] = profile.realm
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -137,6 +137,13 @@ SETTINGS: tuple[Setting, ...] = (
         flag="--redirect-private-key-file",
         fixed=True,
     ),
+    _setting(
+        "pushed_authorization_requests",
+        parse.boolean,
+        "",
+        "send the request to the provider first, and the browser after it (RFC 9126)",
+        switch=True,
+    ),
     _setting("audience", parse.text, "API", "the API that the token is for (Auth0's identifier)"),
     _setting("resource", parse.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
     _setting("scope", parse.scope, "SCOPE", "the scopes to ask for, instead of the default", repeat=True),
@@ -172,6 +179,11 @@ SETTINGS: tuple[Setting, ...] = (
             ("token", "the token endpoint", "--token-endpoint"),
             ("device_authorization", "the device authorization endpoint", "--device-authorization-endpoint"),
             ("revocation", "the revocation endpoint", "--revocation-endpoint"),
+            (
+                "pushed_authorization_request",
+                "the endpoint for pushed authorization requests",
+                "--pushed-authorization-request-endpoint",
+            ),
             ("jwks", "where the provider's keys are", "--jwks-uri"),
         )
     ),

@@ -41,6 +41,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     authorization_endpoint: str | None = None
     device_authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None  # RFC 9126 §5
     jwks_uri: str | None = None
     scopes_supported: tuple[str, ...] | None = None
     id_token_signing_alg_values_supported: tuple[str, ...] | None = None
@@ -48,6 +49,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     prompt_values_supported: tuple[str, ...] | None = None  # Initiating User Registration via OpenID Connect 1.0 §5
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
+    require_pushed_authorization_requests: bool = False  # RFC 9126 §5
+    require_signed_request_object: bool = False  # RFC 9101 §10.5
     unusable: dict[str, str] = {}  # what is wrong with an address that counts as absent, by its member
 
     def address(self, member: str) -> str | None:
@@ -69,6 +72,7 @@ ADDRESSES = {
     "authorization_endpoint": "authorization",
     "device_authorization_endpoint": "device_authorization",
     "revocation_endpoint": "revocation",
+    "pushed_authorization_request_endpoint": "pushed_authorization_request",
     "jwks_uri": "jwks",
 }
 _LISTS = (
@@ -78,8 +82,12 @@ _LISTS = (
     "prompt_values_supported",
     "token_endpoint_auth_signing_alg_values_supported",
 )
-_ISS_PARAMETER = "authorization_response_iss_parameter_supported"
-_MEMBERS = ("issuer", *ADDRESSES, *_LISTS, _ISS_PARAMETER)
+_SWITCHES = (
+    "authorization_response_iss_parameter_supported",
+    "require_pushed_authorization_requests",
+    "require_signed_request_object",
+)
+_MEMBERS = ("issuer", *ADDRESSES, *_LISTS, *_SWITCHES)
 
 
 class Discovery:
@@ -239,7 +247,7 @@ class Discovery:
                 told[member] = value
             elif value is not None:
                 self._note(f"{member} in the metadata of {self.host} does not fit: dropped")
-        told[_ISS_PARAMETER] = document.get(_ISS_PARAMETER) is True
+        told |= {member: document.get(member) is True for member in _SWITCHES}
         return msgspec.convert(told, Metadata)
 
     def _otherwise(self, name: str) -> str | None:

@@ -35,6 +35,10 @@ _DEMANDS = (
 _MEANS_ANYTHING = frozenset({"invalid_request", "invalid_grant", "unauthorized_client", "invalid_token"})
 
 NO_DPOP = "switch off DPoP (sender-constrained tokens) for this client: dpop_bound_access_tokens"
+SIGNED_REQUEST = (
+    "demands a signed request object (RFC 9101), which is not supported",
+    "switch off signed request objects for this client: require_signed_request_object, request_object_signing_alg",
+)
 _DPOP = ("demands tokens that are bound to a key (DPoP, RFC 9449), which no tool can carry", NO_DPOP)
 
 _CREDENTIALS = ("refused the user name or password", "check account and password")
@@ -108,10 +112,7 @@ _WORDS = {
     ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
     ("", "use_dpop_nonce"): _DPOP,
     ("", "invalid_dpop_proof"): _DPOP,
-    ("", "invalid_request_object"): (
-        "demands a signed request object (RFC 9101), which is not supported",
-        "switch off signed request objects for this client: require_signed_request_object, request_object_signing_alg",
-    ),
+    ("", "invalid_request_object"): SIGNED_REQUEST,
     ("", "request_not_supported"): (
         "takes no request object",
         "take request out of parameters; a client that must send one cannot be used here",
@@ -144,6 +145,7 @@ def sentence_and_hint(
     ``scoped``: the request asked for a scope.
     """
     known = provider.known
+    grant_type = grant_type.removeprefix("pushed ")  # what is wrong with a request is, wherever it was sent first
     client = "public" if method == "none" else "confidential"
     scope = () if scoped else ("without a scope",)
     contexts = (f"{grant_type} {method}", method, grant_type, *scope, client, "")

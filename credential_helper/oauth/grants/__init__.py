@@ -57,6 +57,8 @@ def _why_no_browser_flow(provider: Provider, interaction: Interaction) -> str | 
         return why
     if not _offers_a_browser(provider):
         return f"{provider.host} has no authorization endpoint"
+    if provider.metadata().require_signed_request_object:
+        return f"{provider.host} takes only signed requests from a browser"
     if _lacks_secret(provider, "authorization-code"):
         return f"{provider.known.title} wants a client_secret in a browser"
     return None

@@ -11,6 +11,8 @@
   each issuer (RFC 9700 §4.4.2.2), which the profile's ``redirect_uri`` allows.
 - Where the browser is on another machine, its last address may be pasted instead. It is judged as if the browser had
   brought it; what is no callback of this sign-in is told, and the wait goes on.
+- Where the provider or the profile want it, the request is pushed first (RFC 9126), and the browser brings a reference.
+  A request that has to be signed (RFC 9101) is refused before anybody is asked.
 - A code is exchanged once, whatever becomes of that: a second time makes some providers revoke what the first brought
   (RFC 6749 §4.1.2).
 - The browser gets its page when everything is over, so that it tells the truth; and however this ends, nobody listens
@@ -28,8 +30,9 @@ import msgspec
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Prompt, Secret, Tokens
-from credential_helper.oauth.endpoints import form, reply, token_endpoint
+from credential_helper.oauth.endpoints import form, pushed_request, reply, token_endpoint
 from credential_helper.oauth.endpoints.reply import Refusal
+from credential_helper.oauth.endpoints.wording import SIGNED_REQUEST
 from credential_helper.oauth.grants import prompts
 from credential_helper.oauth.grants.loopback import Listener, PortTaken
 from credential_helper.text import foreign
@@ -58,7 +61,11 @@ def sign_in(provider: Provider, interaction: Interaction) -> None:
     "expired_token" when nobody answered in time), TransportError, RateLimited, TokenResponseError, ConfigurationError,
     and what the interaction raises.
     """
-    endpoint = _endpoint(provider.metadata(fresh=True))
+    metadata = provider.metadata(fresh=True)
+    endpoint = _endpoint(metadata)
+    if metadata.require_signed_request_object:
+        sentence, hint = SIGNED_REQUEST
+        raise AuthorizationError(f"{provider.host} {sentence}", error="invalid_request_object", hint=hint)
     once = _Once.drawn(nonce="openid" in provider.scopes())
     listener = _listener(provider, interaction, once.state)
     try:
@@ -70,7 +77,7 @@ def sign_in(provider: Provider, interaction: Interaction) -> None:
             lifetime=DEADLINE,
             interval=DEADLINE,
             flow="browser",
-            verification_uri=_with_query(endpoint, _request(provider, once, listener.redirect_uri)),
+            verification_uri=_with_query(endpoint, _asked(provider, once, listener.redirect_uri)),
             redirect_uri=listener.redirect_uri,
         )
         interaction.ask(prompt)
@@ -128,6 +135,20 @@ def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[s
         ("login_hint", profile.account or ""),
     ]
     return form.tidy(fields)
+
+
+def _asked(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[str, str]]:
+    """Return the parameters that the browser brings: the request, or a reference to a pushed one (RFC 9126 §4)."""
+    fields = _request(provider, once, redirect_uri)
+    if not pushed_request.is_wanted(provider):
+        return fields
+    try:
+        reference = pushed_request.push(provider, fields, patience=DEADLINE)
+    except Refusal as refusal:
+        if "redirect" in refusal.details and refusal.error in ("invalid_request", "invalid_redirect_uri"):
+            refusal.hint = refusal.hint or _where_to_register(_redirect_uri(provider), redirect_uri)
+        raise
+    return [("client_id", provider.profile.client_id), ("request_uri", reference)]
 
 
 def _listener(provider: Provider, interaction: Interaction, state: str) -> Listener:
