@@ -141,7 +141,7 @@ def _is_refusal(error: CredentialHelperError) -> bool:
     return isinstance(error, TokenResponseError) and 400 <= status < 500 and status not in _OF_THE_WAY
 
 
-_OF_THE_CLIENT = ("invalid_client", "invalid_dpop_proof", "use_dpop_nonce")
+_OF_THE_CLIENT = ("invalid_client", "invalid_dpop_proof", "use_dpop_nonce", "certificate_required")
 _OF_THE_WAY = (404, 405, 407, 408, 413, 421, 425, 426, 429, 431, 451)
 
 

@@ -124,7 +124,8 @@ def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dic
     if provider.knows_better_than(came):
         raise unexplained
     raise TransportError(
-        f"the ID token of {provider.host} {unexplained}; its keys are asked for once in 5 minutes"
+        f"the ID token of {provider.host} {unexplained}; its keys are asked for once in 5 minutes",
+        hint="nothing is lost: try again in a few minutes; a new sign-in asks at once",
     ) from None
 
 

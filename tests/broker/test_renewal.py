@@ -157,10 +157,22 @@ def test_a_refusal_without_an_oauth_error_is_one_too(world: World, body: Any, st
     assert len(world.person.prompts) == 1
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503])
-def test_what_is_no_refusal_asks_nobody_and_keeps_everything(world: World, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        *((status, {"message": "later"}) for status in (408, 425, 429, 500, 502, 503)),
+        (429, {"error": "rate_limit_exceeded"}),
+        (500, {"error": "internal_server_error"}),
+        (500, {"error": "invalid_grant"}),
+        (503, {"error": "invalid_request", "error_description": "the database is away"}),
+        (400, {"error": "temporarily_unavailable"}),
+    ],
+)
+def test_what_is_no_refusal_asks_nobody_and_keeps_everything(
+    world: World, status: int, said: dict[str, object]
+) -> None:
     expired(world)
-    world.provider.script(TOKEN, answer({"message": "later"}, status))
+    world.provider.script(TOKEN, answer(said, status))
     with pytest.raises(CredentialHelperError) as caught:
         world.obtain()
     assert caught.value.exit_code in (69, 75)
