@@ -1,13 +1,18 @@
 """One lock per session, held for the whole of a grant: no two processes spend the same refresh token.
 
-The lock file is never unlinked (a second file of the same name would be a second lock) and never downgraded to a
-soft lock, which a killed holder would leave behind. The kernel frees it the moment its holder dies.
+The lock file is never downgraded to a soft lock, which a killed holder would leave behind. The kernel frees it the
+moment its holder dies. It stays when the session goes, because a second file of the same name would be a second lock.
+
+Only where there are hundreds of them (each audience that a provider refuses leaves one), the oldest are removed, if
+nothing is kept that they protect. That is done by whoever holds them, and FileLock does not take a file for a lock
+that was unlinked while it was waited for.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import LockTimeout, StoreError
@@ -24,6 +29,10 @@ _QUICK_POLL = 0.05
 _QUICK_FOR = 2.0
 _SLOW_POLL = 0.25
 
+MOST = 200  # lock files in one folder
+_LEFT = 100  # of them, after the oldest are gone
+_WORTHLESS = {"lock", "failure", "failure.new"}  # endings of files that are not missed when they are this old
+
 
 @contextmanager
 def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bool]) -> Iterator[bool]:
@@ -36,6 +45,7 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
 
     state.prepare(name.rpartition("/")[0])
     path = state.locate(name)
+    made = not os.path.lexists(path)
     lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
     started = clock.monotonic()
     while not _acquire(lock, path):
@@ -45,6 +55,8 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
             return
         clock.sleep(_QUICK_POLL if waited < _QUICK_FOR else _SLOW_POLL)
     try:
+        if made:
+            _remove_oldest(state, name)
         yield True
     finally:
         lock.release()
@@ -82,6 +94,8 @@ def _acquire(lock: FileLock, path: str) -> bool:
 
     try:
         lock.acquire(timeout=0)
+        with suppress(OSError):
+            os.utime(path)  # when it was last held: the oldest go first
     except Timeout:
         return False
     except (OSError, NotImplementedError) as error:
@@ -91,3 +105,36 @@ def _acquire(lock: FileLock, path: str) -> bool:
             hint="set CREDENTIAL_HELPER_STATE_DIR to a folder on a local disk",
         ) from None
     return True
+
+
+def _remove_oldest(state: State, own: str) -> None:
+    """Remove lock files that protect nothing, where there are too many; what cannot be removed is passed over."""
+    folder = own.rpartition("/")[0]
+    endings: dict[str, set[str]] = {}
+    with suppress(OSError, StoreError):
+        for name in state.names(folder):
+            stem, _, ending = name.partition(".")
+            endings.setdefault(stem, set()).add(ending)
+        locks = [stem for stem, found in endings.items() if "lock" in found]
+        if len(locks) <= MOST:
+            return
+        free = [stem for stem in locks if endings[stem] <= _WORTHLESS and f"{folder}/{stem}.lock" != own]
+        free.sort(key=lambda stem: os.lstat(state.locate(f"{folder}/{stem}.lock")).st_mtime_ns)
+        for stem in free[: len(locks) - _LEFT]:
+            _remove(state, f"{folder}/{stem}")
+
+
+def _remove(state: State, stem: str) -> None:
+    from filelock import FileLock
+
+    path = state.locate(f"{stem}.lock")
+    lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
+    with suppress(OSError, StoreError):
+        if not _acquire(lock, path):
+            return
+        try:
+            if not any(os.path.lexists(state.locate(f"{stem}.{ending}")) for ending in ("json", "json.new", "prompt")):
+                state.remove(f"{stem}.failure")
+                os.unlink(path)
+        finally:
+            lock.release()

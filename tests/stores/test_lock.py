@@ -117,3 +117,65 @@ def test_the_lock_is_not_inherited_by_children(state: State) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+# --- many of them -----------------------------------------------------------------------------------------------------
+
+
+def stems(state: State, ending: str) -> set[str]:
+    return {name.partition(".")[0] for name in state.names("sessions") if name.endswith(f".{ending}")}
+
+
+def take(state: State, stem: str) -> None:
+    with lock.held(state, f"sessions/{stem}.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+        assert mine
+
+
+def test_locks_that_protect_nothing_are_bounded_and_the_oldest_go(state: State) -> None:
+    for number in range(10):
+        take(state, f"kept{number}")
+        state.write(f"sessions/kept{number}.json", b"{}")
+    take(state, "asked")
+    state.write("sessions/asked.prompt", b"{}")
+    with lock.held(state, "sessions/held.lock", clock=SystemClock(), waiting=lambda _: False):
+        for number in range(400):
+            take(state, f"refused{number}")
+            state.write(f"sessions/refused{number}.failure", b"{}")
+    locks = stems(state, "lock")
+    assert len(locks) <= lock.MOST + 1
+    assert {"asked", "held", "refused399", *(f"kept{number}" for number in range(10))} <= locks
+    assert "refused0" not in locks
+    assert stems(state, "failure") <= locks
+
+
+def test_a_lock_that_was_used_lately_is_not_the_oldest(state: State) -> None:
+    take(state, "used")
+    for number in range(lock.MOST - 1):
+        take(state, f"refused{number}")
+    take(state, "used")
+    take(state, "one-more")
+    assert "used" in stems(state, "lock")
+    assert len(stems(state, "lock")) <= lock.MOST // 2 + 1
+
+
+RIVAL = """
+import os, sys
+from credential_helper.system.clock import SystemClock
+from credential_helper.stores import lock
+from credential_helper.stores.private_files import State
+state = State(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    if sys.argv[3] == "remove":
+        lock._remove(state, "sessions/a")
+        continue
+    with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: True):
+        os.close(os.open(sys.argv[1] + "/inside", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.unlink(sys.argv[1] + "/inside")
+"""
+
+
+def test_no_two_hold_a_lock_that_a_third_removes_all_the_time(state: State) -> None:
+    state.prepare("sessions")
+    works = [("40", "hold"), ("40", "hold"), ("40", "hold"), ("400", "remove")]
+    rivals = [subprocess.Popen([sys.executable, "-c", RIVAL, str(state.path), *work]) for work in works]
+    assert [rival.wait(120) for rival in rivals] == [0, 0, 0, 0]
