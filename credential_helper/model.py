@@ -42,7 +42,7 @@ class Secret:
 
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(*(one._value.encode(errors="surrogatepass") for one in (self, other)))  # PEP 383
 
     def __hash__(self) -> int:
         return hash(self._value)

@@ -87,6 +87,9 @@ def test_secrets_compare_by_value() -> None:
     assert Secret("ä") == Secret("ä")
     assert not Secret("")
     assert (Secret("a") == "a") is False
+    odd = b"\xff\xed\xa0\x80".decode(errors="surrogateescape")
+    assert Secret(odd) == Secret(odd)
+    assert Secret(odd) != Secret("a")
 
 
 def test_the_sha256_of_a_token_is_lower_case_hex() -> None:

@@ -26,9 +26,6 @@ from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
 from credential_helper.tools import TOOLS, Tool, docker
 
-LARGEST = 1 << 26  # bytes of a ``store``: a secret of any length, but not an endless one
-
-
 Action = Callable[[Call], int]
 
 
@@ -115,7 +112,7 @@ def _stored(app: App, server: str) -> dict[str, str] | None:
 
 
 def _store(call: Call) -> int:
-    given = docker.read_store(call.read(LARGEST))
+    given = docker.read_store(call.read(docker.LARGEST))
     app = call.app
     found = _profile_of(app, given.server)
     name = found[0].profile.name if found is not None else another_profile(app, given.server)

@@ -39,6 +39,8 @@ Storage = Literal["keyring", "file"]
 INDEX = "passwords/index.json"
 SECRETS = ("password", "credential", "oauth_refresh_token")
 
+LARGEST = 8 << 20  # characters of a record's secrets as JSON; whoever sends more means no password
+
 _VERSION = 1
 _NAME = r"(?:password/)?[0-9a-f]{32}"  # of a record of the keyring that we made: never a session's, never a secret's
 _LOCK = "passwords/index.lock"
@@ -133,6 +135,8 @@ class Passwords:
             return
         plain = {key: value for key, value in attributes.items() if key not in SECRETS}
         secrets = Secret(json.dumps({key: value for key, value in attributes.items() if key in SECRETS}))
+        if len(secrets.reveal()) > LARGEST:
+            raise StoreError(f"the password is not kept: it is larger than {LARGEST >> 20} MiB")
         with self._locked():
             index = self._read()
             old = [record for record in index.records if record.replaced_by(kind, plain)]

@@ -34,6 +34,8 @@ NOT_FOUND = "credentials not found in native keychain"
 NO_SERVER = "no credentials server URL"
 NO_USERNAME = "no credentials username"
 
+LARGEST = 4 << 20  # bytes of what is stored; a registry's secret has a few thousand
+
 ACTIONS = ("store", "get", "erase", "list", "version")
 
 MANNERS = Manners(warns=False, asks="always")  # it calls helpers in loops, and draws over the terminal
@@ -87,7 +89,9 @@ def _server(text: str) -> str:
 
 
 def read_store(data: bytes) -> Stored:
-    """Return what ``store`` brings: one JSON object of any length. Raises ProtocolError, which quotes none of it."""
+    """Return what ``store`` brings, one JSON object. Raises ProtocolError, which quotes none of it."""
+    if len(data) > LARGEST:
+        raise ProtocolError(f"what should be stored is larger than {LARGEST >> 20} MiB")
     try:
         found = msgspec.json.decode(data, type=_Credentials)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -242,6 +242,12 @@ def test_store_of_too_little(in_file: House, stdin: bytes, stdout: bytes) -> Non
     assert in_file.names().json == {"ci.example.com": "<token>"}
 
 
+def test_store_of_too_much_is_refused_before_it_is_looked_at(in_file: House) -> None:
+    said = in_file.store("a", secret="y" * (docker.LARGEST + 1))
+    assert (said.code, said.stdout) == (65, b"credential-helper: what should be stored is larger than 4 MiB\n")
+    assert in_file.names().json == {"ci.example.com": "<token>"}
+
+
 @pytest.mark.parametrize(
     "stdin", [b"", b"not json", b"[]", b'{"ServerURL":"x","Username":"u","Secret":"s3cret"} garbage']
 )

@@ -609,6 +609,13 @@ def test_a_state_that_is_not_ours_alone_is_not_believed(world: World, trouble: s
     assert world.erase("password=old-token").stdout == b""
 
 
+def test_an_erase_of_bytes_that_are_no_text_is_of_another_token(world: World) -> None:
+    world.sign_in(token="old-token")
+    for lines in ((b"password=\xff\xfe",), (b"username=\xff", b"password=old\xc3"), (b"path=\xff", b"credential=\xe9")):
+        assert world.erase(*lines).silent
+    assert b"password=old-token" in world.get().stdout
+
+
 @pytest.mark.parametrize("trouble", [html(502), reset(), rate_limited(60), half_json()])
 def test_a_provider_in_trouble_costs_neither_the_answer_nor_the_refresh_token(world: World, trouble: Behaviour) -> None:
     """What many command lines get wrong: only ``invalid_grant`` is the end of a refresh token."""

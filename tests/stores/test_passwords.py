@@ -18,7 +18,7 @@ from credential_helper.answers.stored_passwords import DOCKER as OF_DOCKER
 from credential_helper.answers.stored_passwords import GIT as OF_GIT
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores import lock
-from credential_helper.stores.passwords import INDEX, Passwords, Storage, expired
+from credential_helper.stores.passwords import INDEX, LARGEST, Passwords, Storage, expired
 from credential_helper.system.clock import SystemClock
 from tests.helpers.credentials import NOW
 from tests.helpers.keyrings import LOCKED
@@ -571,3 +571,9 @@ def test_an_index_of_a_newer_version_is_kept_and_not_read(passwords: Passwords, 
         passwords.store(OF_GIT, GIT)
     assert (house.state.read(INDEX) or (b"",))[0] == newer
     assert house.keyring.names() == []
+
+
+def test_what_is_too_long_for_a_password_is_not_kept(passwords: Passwords) -> None:
+    with pytest.raises(StoreError, match="larger than 8 MiB"):
+        passwords.store(OF_GIT, {**GIT, "password": "x" * LARGEST})
+    assert passwords.get(OF_GIT, HOST) is None
