@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from credential_helper import PROGRAM, __version__
-from credential_helper.answers import get
+from credential_helper.answers import get, plain
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.commands import COMMANDS, Command
@@ -220,6 +220,10 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
         given = vars(_parser(call.program if by_name else PROGRAM, every=every).parse_args(words))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
+    except UsageError as error:
+        if row is not None and row.answer == plain.__name__.rpartition(".")[2]:
+            plain.decline(row, error)
+        raise
     if given.pop("verbose", False):
         app.configure(verbose=True)
     _introduce(call)

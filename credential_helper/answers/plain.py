@@ -37,8 +37,18 @@ def answer(call: Call, row: Tool, given: Given) -> int:
     """Answer one call by the tool of a row."""
     options = {name: given.pop(name) for name in _options(row) if name in given}
     asked = _asked(call, row, options)
-    tool: contract.Tool = import_module(f"credential_helper.tools.{row.name}")
+    tool = _module(row)
     return answer_or_decline(call, row, tool, asked, given)
+
+
+def _module(row: Tool) -> contract.Tool:
+    found: contract.Tool = import_module(f"credential_helper.tools.{row.name}")
+    return found
+
+
+def decline(row: Tool, error: CredentialHelperError) -> None:
+    """Tell a tool in its own words that its command line is invalid; whoever sees the error says so on stderr."""
+    write(contract.decline(_module(row), error)[0])
 
 
 def answer_or_decline(call: Call, row: Tool, tool: contract.Tool, asked: Asked, given: Given) -> int:
