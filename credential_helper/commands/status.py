@@ -22,6 +22,7 @@ from credential_helper.model import Profile, Request, Session, TokenKind, sessio
 from credential_helper.profiles.choose import is_ad_hoc
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.configuration import Configuration, load
+from credential_helper.profiles.remarks import remarks_on
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, host_of, json_line, rfc3339, span
@@ -75,7 +76,7 @@ def run(given: dict[str, object], app: App) -> int:
         files, hidden = configuration.files, configuration.hidden
         subjects = [Chosen(profile=one, files=files, hidden=hidden) for one in configured(configuration, app)]
         every = True
-        for remark in configuration.remarks if not app.verbose else ():
+        for remark in remarks_on(configuration, app.environ):
             app.terminal.warn(remark)
     sessions = app.sessions()
     rows = _rows(subjects, sessions, app)
@@ -266,8 +267,6 @@ def _tell_more(subjects: Iterable[Profile], app: App) -> None:
     configuration = load(app.environ)
     for file in configuration.files:
         say(f"{file.place} config file: {file.path}{' (not there)' if file.stamp == places.ABSENT else ''}")
-    for remark in configuration.remarks:
-        say(f"  {remark}")
     say(f"state directory: {app.state.path or 'none'}")
     say(f"keyring: {app.keyring().backend()}")
     for profile in subjects:

@@ -142,6 +142,11 @@ class Transport:
                 return
             left -= min(time.monotonic() - before, slice_ + _SLICE)
 
+    def require_roots(self) -> None:
+        """Raise ConfigurationError where ca_file cannot be read, or holds no certificate."""
+        if self._ca_file is not None:
+            self._roots()
+
     def _roots(self) -> Roots:
         """Return the TLS settings of every connection, made once."""
         if self._trusted is None:

@@ -300,3 +300,16 @@ def test_nobody_there_is_said_and_is_no_error(world: World, capfd: pytest.Captur
     assert logout.run({"profiles": ["prod"]}, world.app) == 0
     assert capfd.readouterr().err == "nobody was signed in to prod\n"
     assert world.provider.requests == []
+
+
+def test_a_session_of_a_newer_version_stays_and_is_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    identifier = world.add()
+    path = Path(world.app.state.locate(f"sessions/{identifier}.json"))
+    newer = path.read_bytes().replace(b'"version":1', b'"version":9')
+    path.write_bytes(newer)
+    for given in ({"profiles": ["prod"]}, {"all": True}):
+        assert logout.run(dict(given), world.app) == 74
+        err = capfd.readouterr().err
+        assert "the sign-in was written by a newer version of this program, and is kept as it is" in err
+        assert "signed out" not in err
+        assert path.read_bytes() == newer

@@ -207,6 +207,16 @@ def test_a_password_that_is_not_set(world: World) -> None:
     assert "the variable PASSWORD is not set" in row["problem"]
 
 
+@pytest.mark.parametrize(("text", "words"), [(None, "cannot be read"), ("no certificate", "no certificate")])
+def test_certificates_that_are_not_there(world: World, tmp_path: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (tmp_path / "corp.pem").write_text(text)
+        (tmp_path / "corp.pem").chmod(0o644)
+    world.configure(f'{MACHINE}ca_file = "{tmp_path}/corp.pem"\n')
+    world.environ["CI_SECRET"] = CANARY
+    meets(world, 78, words)
+
+
 def test_a_secret_in_a_keyring_that_is_not_there(world: World) -> None:
     world.configure('flow = "client-credentials"\nclient_secret = { keyring = "ci" }\n')
     meets(world, 74, "there is no keyring here")
@@ -383,3 +393,22 @@ def test_a_damaged_session_is_absent(world: World) -> None:
     path = Path(world.app().state.locate(f"sessions/{session_id(PROD)}.json"))
     path.write_bytes(path.read_bytes()[:-20])
     assert not world.row()["ready"]
+
+
+def test_a_session_of_a_newer_version_is_told_and_kept(world: World) -> None:
+    world.keep(refresh_token=True)
+    path = Path(world.app().state.locate(f"sessions/{session_id(PROD)}.json"))
+    newer = path.read_bytes().replace(b'"version":1', b'"version":9')
+    path.write_bytes(newer)
+    meets(world, 74, "the sign-in was written by a newer version of this program, and is kept as it is")
+    assert path.read_bytes() == newer
+
+
+def test_what_may_be_a_mistake_is_told_and_counts_for_nothing(world: World) -> None:
+    world.keep()
+    world.environ["CREDENTIAL_HELPER_AUDIANCE"] = "https://api.example.com"
+    code, out, err = world.show(json=True)
+    assert code == 0
+    assert json.loads(out)["profiles"][0]["ready"]
+    assert err.count("\n") == 1
+    assert "CREDENTIAL_HELPER_AUDIANCE is not known; did you mean CREDENTIAL_HELPER_AUDIENCE?" in err
