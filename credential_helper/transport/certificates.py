@@ -116,7 +116,8 @@ def _add_the_systems(context: truststore.SSLContext, environ: Mapping[str, str])
     """Do what OpenSSL, which reads these variables itself, leaves undone. Raises ConfigurationError."""
     if _counts("SSL_CERT_FILE", environ):
         path = environ["SSL_CERT_FILE"]
-        if os.path.exists(path) and not os.path.isfile(path):  # OpenSSL would wait for a FIFO, or read without end
+        # OpenSSL would wait for a FIFO, and read a device without end; what else is no file it passes over, as Go does.
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             raise ConfigurationError(f"SSL_CERT_FILE {foreign(path)} is not a regular file")
     if not _counts("SSL_CERT_DIR", environ):
         return

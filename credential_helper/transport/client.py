@@ -106,7 +106,8 @@ class Transport:
         if answer is None:
             raise trouble(exchange, self._roots().hint)
         shown = address.partition("?")[0]
-        self._note(f"{method} {shown} answered {answer.status} in {time.monotonic() - started:.2f} s")
+        through = "" if way.proxy is None else f" through the proxy {way.proxy.authority}"
+        self._note(f"{method} {shown} answered {answer.status} in {time.monotonic() - started:.2f} s{through}")
         if answer.date is not None:
             self.skew = answer.date - answer.received_at
         if 300 <= answer.status < 400:

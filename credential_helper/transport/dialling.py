@@ -2,8 +2,8 @@
 
 The addresses are tried in the system's order (RFC 6724), IPv6 and IPv4 by turns, each a quarter of a second after the
 one before it or as soon as that one fails; the first connection that stands is taken. So a dead address costs a quarter
-of a second, and the next call nothing: where it was not the first one that answered, the one that did is kept for a day
-and tried first. What is kept only sorts what the name server says now; it never adds an address.
+of a second, and the next call nothing: where one was waited for in vain, the one that answered is kept for a day and
+tried first. What is kept only sorts what the name server says now; it never adds an address.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Addresses:
             del answered[oldest]
         answered[place] = (address, self._clock.now())
         if self._documents is not None:
-            self._documents.write(_NAME, msgspec.json.encode(self._known))
+            with contextlib.suppress(OSError):  # the connection stands: nothing may end it now
+                self._documents.write(_NAME, msgspec.json.encode(self._known))
 
     def _read(self) -> _Kept:
         if self._known is None:
@@ -104,8 +105,9 @@ def dial(host: str, port: int, *, seconds: float, addresses: Addresses, look_up:
     many = len(order) > 1
     if many and (preferred := addresses.preferred(place)) is not None:
         order.sort(key=lambda one: one[1][0] != preferred)
+    started = time.monotonic()
     connected, address = _first_of(order, seconds)
-    if many and address != order[0][1][0]:
+    if address != order[0][1][0] and time.monotonic() - started >= DELAY:
         addresses.prefer(place, address)
     return connected
 

@@ -239,6 +239,7 @@ def test_a_fifo_as_the_systems_file_is_refused(
     error = without(good, {"SSL_CERT_FILE": str(tmp_path / "fifo")}, monkeypatch)
     assert isinstance(error, ConfigurationError)
     assert error.sentence == f"SSL_CERT_FILE {tmp_path / 'fifo'} is not a regular file"
+    assert isinstance(without(good, {"SSL_CERT_FILE": str(tmp_path)}, monkeypatch), TransportError), "passed over"
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY"])

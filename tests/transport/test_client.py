@@ -384,10 +384,14 @@ def test_a_socks_proxy_gets_the_name_and_the_certificate_is_the_hosts(
     with HostileProvider(tls="good") as secure, RecordingProxy(to=secure.port) as proxy:
         secure.script("/token", answer({"through": "proxy"}))
         monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{proxy.host}")
-        transport = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file)
+        notes: list[str] = []
+        transport = Transport(environ=os.environ, clock=clock, ca_file=secure.ca_file, note=notes.append)
         got = transport.post("https://provider.test:8443/token", FIELDS)
+        assert notes.pop(0) == f"ca_file {secure.ca_file} holds a certificate"
         assert got.json_object("token answer") == {"through": "proxy"}
         assert proxy.asked == [Asked("socks", "provider.test", 8443, None)]
+        assert notes[0].startswith("POST https://provider.test:8443/token answered 200 in ")
+        assert notes[0].endswith(f" through the proxy {proxy.host}")
         error = failure(transport, "https://other.test/token")
         assert error.sentence == (
             f"the certificate of other.test that comes through the proxy {proxy.host}, issued by 'Hostile Test CA', "
