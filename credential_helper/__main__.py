@@ -76,8 +76,7 @@ def _answer() -> int:
     from credential_helper import isolation
 
     isolation.add_packages()
-    environ = dict(os.environ)
-    isolation.clean(os.environ)
+    environ = isolation.clean(os.environ)
     from credential_helper import cli
 
     return cli.run(sys.argv, environ, heard=heard)

@@ -2,8 +2,8 @@
 
 ``bin/credential-helper`` starts Python without the caller's PYTHON* variables and without any installed package (-I,
 -S), which is all that a kept answer needs. Here, once no kept answer was found, the packages are added, and what their
-libraries would take out of the environment is taken out of it. What acts before Python runs (LD_PRELOAD,
-LD_LIBRARY_PATH) cannot be closed here: docs/security.md says so.
+libraries would take out of the environment is taken out of it. What acts before ``sh`` runs (LD_PRELOAD) cannot be
+closed: docs/security.md says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 
 _NEVER = ("SSLKEYLOGFILE",)  # urllib3 would write there what decrypts our connections
+_LIBRARIES = "_CREDENTIAL_HELPER_LIBRARIES"  # the caller's LD_LIBRARY_PATH, where bin/ has taken something out of it
 _ABSOLUTE = ("OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES")  # name code that OpenSSL loads
 
 
@@ -36,16 +37,21 @@ def add_packages() -> None:
     sys.path[python:] = sys.path[installed:] + sys.path[python:installed]
 
 
-def clean(environ: MutableMapping[str, str]) -> None:
+def clean(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Take out the variables that libraries would obey: those never meant for us, and paths into the current directory.
 
-    What we start is given all of them: this is not its environment.
+    Returns the environment as the caller gave it, which is what we go by ourselves and what we start is given.
     """
+    libraries = environ.pop(_LIBRARIES, None)
+    given = dict(environ)
+    if libraries is not None:
+        given["LD_LIBRARY_PATH"] = libraries
     for name in _NEVER:
         environ.pop(name, None)
     for name in _ABSOLUTE:
         if not os.path.isabs(environ.get(name) or os.path.sep):
             del environ[name]
+    return given
 
 
 def drop_pythonpath(environ: Mapping[str, str]) -> None:

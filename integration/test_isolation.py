@@ -14,6 +14,7 @@ import pytest
 from integration.clients.installers import INSTALLERS, PROGRAMS, call, layer, once, packages_of, python_of, source
 from integration.clients.programs import Runner
 from integration.clients.real import need
+from integration.scenes.sign_ins import write_profiles
 from integration.servers.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 from tests.helpers.programs import Launcher
 
@@ -158,6 +159,59 @@ def test_this_checkout_is_hostile(installed: Path, checkout: Path) -> None:
     )
     assert done.returncode == 0
     assert {"sitecustomize", "credential_helper"} <= set((checkout / "ran").read_text().split())
+
+
+def test_git_under_a_foreign_library_path(
+    each_installed: Path, launch: Launcher, machine: dict[str, str], tmp_path: Path
+) -> None:
+    """What Python and its modules need is there, and broken; git itself needs none of it. Children get all of it."""
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    for name in (f"libpython{version}.so.1.0", "libssl.so.3", "libcrypto.so.3", "libffi.so.8", "libexpat.so.1"):
+        (foreign / name).write_text("of another machine")
+    machine["PATH"] = f"{each_installed.parent}:{machine['PATH']}"
+    secret = machine["CREDENTIAL_HELPER_CLIENT_SECRET"]
+    say = tmp_path / "say"
+    say.write_text(f'#!/bin/sh\necho "$LD_LIBRARY_PATH" >{tmp_path}/seen\necho {secret}\n')
+    say.chmod(0o755)
+    prod = {
+        "issuer": machine["CREDENTIAL_HELPER_ISSUER"],
+        "client_id": MACHINE_CLIENT,
+        "client_secret": {"command": [str(say)]},
+        "flow": "client-credentials",
+        "audience": "https://git.example.com",
+        "git": [f"https://{HOST}"],
+    }
+    for name in [name for name in machine if name.startswith("CREDENTIAL_HELPER_")]:
+        del machine[name]
+    write_profiles(machine, prod=prod)
+    git = [need("git"), "-c", "credential.helper=", "-c", "credential.helper=helper", "credential", "fill"]
+    git = [need("env"), f"LD_LIBRARY_PATH={foreign}:", *git]
+    answers = [launch.run(git, stdin=REQUEST) for _ in range(2)]
+    assert [(answer.code, answer.stderr) for answer in answers] == [(0, ""), (0, "")]
+    assert answers[0].stdout == answers[1].stdout
+    assert (tmp_path / "seen").read_text() == f"{foreign}:\n"
+
+
+def test_python_keeps_the_libraries_of_its_own_installation(installed: Path, launch: Launcher, tmp_path: Path) -> None:
+    """A Python that was built with a library of its own may find it by LD_LIBRARY_PATH only."""
+    home = Path(sys.base_prefix)
+    say = tmp_path / "env"
+    say.symlink_to(need("env"))
+    lines = installed.read_text().replace(' -I -S -c "$credential_helper_python" "$0" "$@"', "")
+    (tmp_path / "credential-helper").write_text(lines)
+    (tmp_path / "credential-helper").chmod(0o755)
+    (tmp_path / "credential-helper.py").write_text(f"#!{tmp_path}/venv/bin/env\n")
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "env").symlink_to(say)
+    (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {home}/bin\nversion = 3\n")
+    own = f"{home}/lib:{home}/lib64"
+    said = launch.run([tmp_path / "credential-helper"], env={"LD_LIBRARY_PATH": f":/x:{home}/lib:/y z:{home}/lib64:"})
+    assert f"LD_LIBRARY_PATH={own}\n" in said.text
+    assert f"_CREDENTIAL_HELPER_LIBRARIES=:/x:{own.replace(':', ':/y z:')}:\n" in said.text
+    said = launch.run([tmp_path / "credential-helper"], env={"LD_LIBRARY_PATH": f"{home}/lib;/x:/y"})
+    assert "\nLD_LIBRARY_PATH=" not in said.text
 
 
 def test_an_installers_own_start_script_hands_over(each_installed: Path, launch: Launcher, checkout: Path) -> None:

@@ -87,5 +87,12 @@ def test_pythonpath_is_dropped_but_for_our_own_folder(folder: Path, tmp_path: Pa
     ],
 )
 def test_variables_that_libraries_obey(given: dict[str, str], left: dict[str, str]) -> None:
-    isolation.clean(given)
+    before = dict(given)
+    assert isolation.clean(given) == before  # what we start is given all
     assert given == left
+
+
+def test_what_was_taken_out_of_the_library_path_is_given_to_what_we_start() -> None:
+    environ = {"_CREDENTIAL_HELPER_LIBRARIES": "/x:/y", "LD_LIBRARY_PATH": "/y"}
+    assert isolation.clean(environ) == {"LD_LIBRARY_PATH": "/x:/y"}
+    assert environ == {"LD_LIBRARY_PATH": "/y"}
