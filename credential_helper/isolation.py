@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 
 _NEVER = ("SSLKEYLOGFILE",)  # urllib3 would write there what decrypts our connections
-_LIBRARIES = "_CREDENTIAL_HELPER_LIBRARIES"  # the caller's LD_LIBRARY_PATH, where bin/ has taken something out of it
+_LIBRARIES = "_CALLERS_LD_LIBRARY_PATH"  # the caller's LD_LIBRARY_PATH, where bin/ has taken something out of it
 _ABSOLUTE = ("OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES")  # name code that OpenSSL loads
 
 

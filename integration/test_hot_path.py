@@ -38,8 +38,8 @@ def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
     for program in PROGRAMS:
         file = tmp_path / "observed" / "bin" / program
         text = file.read_text()
-        assert text.count(" -I -S -c ") == 3
-        file.write_text(text.replace(" -I -S -c ", " -I -S -X importtime -c "))
+        assert text.count(" -I -S -X utf8 -c ") == 3
+        file.write_text(text.replace(" -c ", " -X importtime -c "))
     return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
 
 

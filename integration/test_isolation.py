@@ -199,7 +199,7 @@ def test_python_keeps_the_libraries_of_its_own_installation(installed: Path, lau
     home = Path(sys.base_prefix)
     say = tmp_path / "env"
     say.symlink_to(need("env"))
-    lines = installed.read_text().replace(' -I -S -c "$credential_helper_python" "$0" "$@"', "")
+    lines = installed.read_text().replace(' -I -S -X utf8 -c "$credential_helper_python" "$0" "$@"', "")
     (tmp_path / "credential-helper").write_text(lines)
     (tmp_path / "credential-helper").chmod(0o755)
     (tmp_path / "credential-helper.py").write_text(f"#!{tmp_path}/venv/bin/env\n")
@@ -209,7 +209,7 @@ def test_python_keeps_the_libraries_of_its_own_installation(installed: Path, lau
     own = f"{home}/lib:{home}/lib64"
     said = launch.run([tmp_path / "credential-helper"], env={"LD_LIBRARY_PATH": f":/x:{home}/lib:/y z:{home}/lib64:"})
     assert f"LD_LIBRARY_PATH={own}\n" in said.text
-    assert f"_CREDENTIAL_HELPER_LIBRARIES=:/x:{own.replace(':', ':/y z:')}:\n" in said.text
+    assert f"_CALLERS_LD_LIBRARY_PATH=:/x:{own.replace(':', ':/y z:')}:\n" in said.text
     said = launch.run([tmp_path / "credential-helper"], env={"LD_LIBRARY_PATH": f"{home}/lib;/x:/y"})
     assert "\nLD_LIBRARY_PATH=" not in said.text
 

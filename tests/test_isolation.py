@@ -93,6 +93,6 @@ def test_variables_that_libraries_obey(given: dict[str, str], left: dict[str, st
 
 
 def test_what_was_taken_out_of_the_library_path_is_given_to_what_we_start() -> None:
-    environ = {"_CREDENTIAL_HELPER_LIBRARIES": "/x:/y", "LD_LIBRARY_PATH": "/y"}
+    environ = {"_CALLERS_LD_LIBRARY_PATH": "/x:/y", "LD_LIBRARY_PATH": "/y"}
     assert isolation.clean(environ) == {"LD_LIBRARY_PATH": "/x:/y"}
     assert environ == {"LD_LIBRARY_PATH": "/y"}
