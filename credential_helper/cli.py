@@ -21,6 +21,7 @@ from credential_helper.commands import COMMANDS, Command
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import load
+from credential_helper.profiles.elsewhere import of_kubelogin
 from credential_helper.profiles.written import nearest_word
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
@@ -79,6 +80,9 @@ class _Parser(argparse.ArgumentParser):
             self.error("too many arguments")
         name = options[0] if options[0].startswith("--") else options[0][:2]
         known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        if (word := of_kubelogin(name[2:])) is not None:  # by its flag, here as in a profile
+            flag = settings.BY_NAME[word].flag if word in settings.BY_NAME else f"--{word.replace('_', '-')}-file"
+            self.error(f"{name} is kubelogin's; here it is {flag}")
         if name[2:].replace("-", "_") in settings.SECRETS:
             sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known]
             raise UsageError(

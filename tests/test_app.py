@@ -70,6 +70,7 @@ def chosen(environ: dict[str, str], words: list[str], request: Request | None = 
         (["token", "prod", "--parameter", "organization=org 1", "--parameter", "empty="], None),
         (["token", "prod", "--account=--odd-name"], None),
         (["token", "prod", "--audience=--verbose"], None),
+        (["token", "prod", "--flow", "authorization-code", "--redirect-uri", "http://127.0.0.1:8400/callback"], None),
         (["token", "prod"], request_by("kubectl", audience="https://c.example.com", scope=("openid",))),
         (["token", "prod"], request_by("kubectl", resource=("https://r.example.com",), profile="prod")),
         (["token", *AD_HOC], None),

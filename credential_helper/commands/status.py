@@ -21,7 +21,7 @@ from credential_helper.errors import ConfigurationError, CredentialHelperError, 
 from credential_helper.model import Profile, Request, Session, TokenKind, session_id
 from credential_helper.profiles.choose import is_ad_hoc
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.profiles.configuration import Configuration, load
+from credential_helper.profiles.configuration import Configuration, read
 from credential_helper.profiles.remarks import remarks_on
 from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
@@ -71,7 +71,7 @@ def run(given: dict[str, object], app: App) -> int:
         subjects = list(selected(given, app))
         every = False
     else:
-        configuration = load(app.environ, note=app.note)
+        configuration = read(app.environ, note=app.note)
         problems = configuration.problems()
         files, hidden = configuration.files, configuration.hidden
         subjects = [Chosen(profile=one, files=files, hidden=hidden) for one in configured(configuration, app)]
@@ -264,7 +264,7 @@ def _cells(row: Row, by_choice: Callable[[Row], bool]) -> tuple[str, ...]:
 def _tell_more(subjects: Iterable[Profile], app: App) -> None:
     say = app.terminal.say
     say(f"version: {__version__}")
-    configuration = load(app.environ)
+    configuration = read(app.environ)
     for file in configuration.files:
         say(f"{file.place} config file: {file.path}{' (not there)' if file.stamp == places.ABSENT else ''}")
     say(f"state directory: {app.state.path or 'none'}")

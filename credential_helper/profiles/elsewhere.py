@@ -43,6 +43,11 @@ def meant(key: str) -> str | None:
     return _KUBELOGIN.get(_plain(key)) or nearest_word(key, PROFILE_KEYS)
 
 
+def of_kubelogin(key: str) -> str | None:
+    """Return the setting that kubelogin calls so, with its ``oidc-``; None: that is no word of its own."""
+    return _KUBELOGIN.get(_plain(key)) if key.lower().startswith(("oidc-", "oidc_")) else None
+
+
 def _plain(key: str) -> str:
     return key.lower().replace("-", "_").removeprefix("oidc_")
 

@@ -104,6 +104,7 @@ def typed(written: Written, kind: type[T], expected: str) -> T:
         raise written.malformed(f"found {kind_of_value(written.value)}, expected {expected}") from None
 
 
+_FEW = 8  # keys that a sentence lists
 Explain = Callable[[Written, str], Refusal | None]  # what an unknown key is, and what to write instead
 
 
@@ -124,8 +125,9 @@ def check_keys(
         part = written.part(key, value)
         explained = explain(part, key)
         meant = nearest_word(key, known) if explained is None else None
-        sentence = "unknown key" + (f"; did you mean {meant}?" if meant else f", expected one of {', '.join(known)}")
-        hint = _misplaced(part, meant)
+        few = f", expected one of {', '.join(known)}" if len(known) <= _FEW else ""
+        sentence = f"unknown key; did you mean {meant}?" if meant else f"unknown key{few}"
+        hint = _misplaced(part, meant) or (None if meant or few else "docs/configuration.md has every key")
         if explained is not None:
             sentence, hint = explained
         if written.origin.kind == "system":
