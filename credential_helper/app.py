@@ -13,7 +13,7 @@ from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
 from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.errors import ConfigurationError, StoreError
-from credential_helper.model import Profile, Request, Secret, Source
+from credential_helper.model import Profile, Request, Secret, Source, session_id
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
@@ -194,7 +194,9 @@ class App:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
         errand = self.errand(chosen, request, mode=mode)
-        self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}")
+        if self.verbose:
+            session = session_id(chosen.profile)[:8]
+            self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, session {session}…")
         obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
         if self.verbose:
             self.note(described(obtained, began=self.began, now=self.clock.now()))

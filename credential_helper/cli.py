@@ -61,7 +61,10 @@ class _Parser(argparse.ArgumentParser):
         where, _, rest = message.removeprefix("argument ").partition(": ")
         if rest.startswith("invalid choice"):
             choices = next((action.choices for action in self._actions if where == action.metavar), None)
-            message = f"{where} should be {either(sorted(choices or ()))}"
+            named = where != "COMMAND" and choices
+            message = (
+                f"{where} should be {either(sorted(choices))}" if named and choices else "there is no such command"
+            )
         elif rest.startswith("ignored explicit argument"):
             message = f"{where} takes no value"
         raise UsageError(message, hint=f"{self.prog} --help")
@@ -70,10 +73,10 @@ class _Parser(argparse.ArgumentParser):
         """Let nothing be left over, so that the command itself complains and its own help is the hint."""
         given, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            self._refuse(unknown)
+            self.refuse(unknown)
         return given, unknown
 
-    def _refuse(self, unknown: Sequence[str]) -> NoReturn:
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
         """Say which option is unknown, as far as it can be told from a value, and which one was probably meant."""
         options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         if not options:
@@ -84,7 +87,8 @@ class _Parser(argparse.ArgumentParser):
             flag = settings.BY_NAME[word].flag if word in settings.BY_NAME else f"--{word.replace('_', '-')}-file"
             self.error(f"{name} is kubelogin's; here it is {flag}")
         if name[2:].replace("-", "_") in settings.SECRETS:
-            sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known]
+            before_a_command = self.prog == PROGRAM
+            sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known or before_a_command]
             raise UsageError(
                 f"{name}: a secret is never an argument, which every process can read",
                 hint=f"{sources[0]} NAME, or {sources[1]} PATH" if sources else f"{self.prog} --help",
@@ -253,12 +257,12 @@ def _require_command(words: Sequence[str]) -> None:
         if flag not in _LEADING and any(flag == setting.flag for setting in (settings.PROFILE, *settings.SETTINGS)):
             raise UsageError(f"{flag} belongs behind the command", hint=f"{PROGRAM} COMMAND {flag} …")
         if flag not in _LEADING:
-            return  # the parser knows what to say
+            _parser().refuse([flag])
     else:
         return
     if word in TOOLS or word in COMMANDS:
         return
-    near = nearest_word(word, [*TOOLS, *COMMANDS])
+    near = f"--{word}" if f"--{word}" in _LEADING else nearest_word(word, [*TOOLS, *COMMANDS])
     if near is None:
         raise UsageError("there is no such command", hint=f"{PROGRAM} --help")
     named = f'"{word}" is no command' if harmless_word(word) else "there is no such command"

@@ -45,7 +45,7 @@ def described(found: Obtained, *, began: float, now: float) -> str:
     come = f"kept for {span(age)}" if credential.received_at < began else "fetched now"
     left = "its life is not known" if credential.expires_at is None else f"{span(credential.expires_at - now)} left"
     token = "an ID token" if credential.kind == "id" else "an access token"
-    return f"session {found.session_id[:8]}…: {token}, {come}, {left}, {_of_itself(new_session.claims_in(credential))}"
+    return f"{token}, {come}, {left}, {_of_itself(new_session.claims_in(credential))}"
 
 
 def _of_itself(claims: dict[str, object]) -> str:
