@@ -16,7 +16,7 @@ from tests.helpers.programs import Options, Result, Running
 CODE = re.compile(r"shows  ([A-Z]{4}-[A-Z]{4}) ")
 CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, renews by itself\n"
 
-Value = str | list[str] | dict[str, str]
+Value = bool | str | list[str] | dict[str, str]
 
 
 def write_profiles(home: Mapping[str, str], **profiles: Mapping[str, object]) -> Path:

@@ -13,9 +13,9 @@ A face is a provider of its own (issuer, port, clients, sessions, counts); four 
     tls         plain over https        auth0_tls   auth0 over https; both under ``ca_file``, which nothing else trusts
 
 An endpoint, in counts and faults, is ``discovery``, ``jwks``, ``authorization``, ``device_authorization``, ``token``,
-``revocation``, ``introspection`` or ``userinfo``; a token request also counts, and can be made to fail, as the last
-word of its grant type: ``authorization_code``, ``device_code``, ``refresh_token``, ``client_credentials``, and of
-Auth0's faces ``password`` and ``password-realm``.
+``revocation``, ``introspection``, ``userinfo`` or ``pushed_authorization_request``; a token request also counts, and
+can be made to fail, as the last word of its grant type: ``authorization_code``, ``device_code``, ``refresh_token``,
+``client_credentials``, and of Auth0's faces ``password`` and ``password-realm``.
 
 A browser that comes to the authorization endpoint is ada and agrees to everything, unless ``configure(pages=True)``
 shows it a sign-in page and a page that asks for consent, whose parts have the ids ``username``, ``password``,
@@ -96,7 +96,7 @@ class Recorded(msgspec.Struct, frozen=True):
     endpoint: str
     method: str
     grant_type: str  # its last word: device_code, refresh_token …; empty but for the token endpoint
-    authentication: str  # client_secret_basic, client_secret_post, private_key_jwt or none
+    authentication: str  # client_secret_basic, _post, _jwt, private_key_jwt or none
     client_id: str | None
     fields: dict[str, str]  # the form, secrets and all
     headers: dict[str, str]
@@ -308,13 +308,15 @@ class Face:
 
     # --- settings ---
 
-    def configure(self, client_id: str | None = None, **settings: float | bool | str | None) -> None:
+    def configure(self, client_id: str | None = None, **settings: float | bool | str | list[str] | None) -> None:
         """Change settings until the next reset.
 
         For all clients, or for one: ``access_token_ttl``, ``id_token_ttl``, ``refresh_token_ttl``,
         ``device_code_ttl`` (whole seconds), ``pages`` (True: a browser is shown pages with forms). For all only:
         ``interval`` (seconds, None sends none), ``enforce_interval`` (False: never slow_down), ``date_offset``
-        (seconds that the Date header is ahead), ``default_connection`` (None: Auth0's ``password`` has none).
+        (seconds that the Date header is ahead), ``default_connection`` (None: Auth0's ``password`` has none),
+        ``id_token_algorithms`` (what ID tokens may be signed with), ``require_par`` and ``require_jar`` (True:
+        authorization requests are to be pushed, or signed, by everybody).
         """
         arguments: dict[str, Any] = dict(settings)
         self._control("configure", Any, client_id=client_id, **arguments)
@@ -324,7 +326,9 @@ class Face:
         client_id: str,
         *,
         client_secret: str | None = None,
-        authentication: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] = "none",
+        authentication: Literal[
+            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+        ] = "none",
         grant_types: Sequence[str] = (DEVICE_CODE_GRANT, "refresh_token"),
         **metadata: Any,
     ) -> None:

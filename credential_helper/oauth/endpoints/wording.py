@@ -46,6 +46,10 @@ _DENIED = ("refused the client or this account", "check account, client_id and, 
 _BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
 _ATTEMPTS = ("refused this account for a while", "too many wrong passwords were tried: wait, or have it unblocked")
 
+# Grants that are refused where their client is registered for DPoP, and some providers do not say so (oidc-provider).
+_NEW_GRANTS = ("client_credentials", "authorization_code", DEVICE_CODE)
+_MAYBE_DPOP = f"if this client is registered for tokens that are bound to a key, {NO_DPOP}"
+
 # (context, code) -> (predicate of the sentence, hint). The context is a grant type with a method of client
 # authentication, a method, a grant type, "without a scope", "confidential" or "public", or "", looked for in this
 # order. An empty predicate leaves the caller's.
@@ -155,6 +159,8 @@ def sentence_and_hint(
     if hint is not None:
         switch = known.switches.get(grant_type) or _SWITCHES.get(grant_type, grant_type or "of this flow")
         hint = hint.format(switch=switch)
+    if code == "invalid_grant" and grant_type in _NEW_GRANTS and provider.metadata().dpop_signing_alg_values_supported:
+        hint = _MAYBE_DPOP if hint is None else f"{hint}; {_MAYBE_DPOP}"
     if place is not None:
         hint = f"{known.title}: {place}" if hint is None else f"{hint} ({known.title}: {place})"
     return sentence, hint

@@ -35,12 +35,13 @@ const ROUTES = {
   rfc: {
     authorization: '/auth', token: '/token', device_authorization: '/device/auth', revocation: '/token/revocation',
     introspection: '/token/introspection', jwks: '/jwks', userinfo: '/me', code_verification: '/device',
-    end_session: '/session/end',
+    end_session: '/session/end', pushed_authorization_request: '/par',
   },
   auth0: {
     authorization: '/authorize', token: '/oauth/token', device_authorization: '/oauth/device/code',
     revocation: '/oauth/revoke', introspection: '/oauth/introspect', jwks: '/.well-known/jwks.json',
     userinfo: '/userinfo', code_verification: '/activate', end_session: '/oidc/logout',
+    pushed_authorization_request: '/oauth/par',
   },
 };
 
@@ -52,10 +53,15 @@ const DEFAULTS = {
   refresh_token_ttl: 14 * 24 * 3600,
   device_code_ttl: 900,
   date_offset: 0, // seconds added to the Date header of every answer
+  id_token_algorithms: null, // what ID tokens may be signed with; null: the one of the keys' rotation
+  require_par: false, // require_pushed_authorization_requests, in the metadata too (RFC 9126 §5)
+  require_jar: false, // require_signed_request_object (RFC 9101 §10.5)
   pages: false, // a real browser gets pages with forms; otherwise whoever comes is ada and agrees
   default_connection: 'Username-Password-Authentication', // where Auth0's `password` looks people up; null: nowhere
   clients: {}, // the four *_ttl and `pages` of a client, by client_id
 };
+
+const BUILT_IN = ['id_token_algorithms', 'require_par', 'require_jar']; // a provider is made with these
 
 // --- who may ask -----------------------------------------------------------------------------------------------------
 
@@ -173,10 +179,12 @@ function newKey(type, options) {
 function newKeys() {
   const rsa = newKey('rsa', { modulusLength: 2048 });
   const ec = newKey('ec', { namedCurve: 'P-256' });
+  const ed = newKey('ed25519', {});
   const stamp = randomUUID().slice(0, 8);
   return [
     { ...rsa, kid: `rsa-${stamp}`, use: 'sig', alg: 'RS256' },
     { ...ec, kid: `ec-${stamp}`, use: 'sig', alg: 'ES256' },
+    { ...ed, kid: `ed-${stamp}`, use: 'sig' }, // EdDSA or Ed25519 (RFC 9864), as the client is registered
   ];
 }
 
@@ -218,12 +226,12 @@ class Face {
   }
 
   reset() {
-    if (this.rotated) {
-      Object.assign(this, { algorithm: 'RS256', rotated: false });
+    this.settings = structuredClone(DEFAULTS);
+    if (this.rebuilt) {
+      Object.assign(this, { algorithm: 'RS256', rebuilt: false });
       this.route();
       this.build();
     }
-    this.settings = structuredClone(DEFAULTS);
     for (const id of ['cli-short', 'm2m-short']) {
       this.settings.clients[id] = { access_token_ttl: SHORT_TTL, id_token_ttl: SHORT_TTL };
     }
@@ -263,10 +271,12 @@ function configuration(face) {
     extraParams: ['audience'], // Auth0's, at the authorization endpoint
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false, // as Auth0 and most others do: e-mail and name are in the ID token
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
     enabledJWA: {
-      clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384'],
-      idTokenSigningAlgValues: [face.algorithm],
+      clientAuthSigningAlgValues: [
+        'HS256', 'RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384', 'Ed25519', 'EdDSA',
+      ],
+      idTokenSigningAlgValues: face.settings.id_token_algorithms ?? [face.algorithm],
     },
     clientDefaults: { id_token_signed_response_alg: face.algorithm },
     cookies: { keys: [face.cookieKey] },
@@ -292,6 +302,9 @@ function configuration(face) {
       clientCredentials: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: face.settings.require_par },
+      requestObjects: { enabled: true, requireSignedRequestObject: face.settings.require_jar },
+      dPoP: { enabled: true }, // of clients with dpop_bound_access_tokens
       deviceFlow: {
         enabled: true,
         userCodeInputSource: (ctx, form, out, error) => {
@@ -439,13 +452,18 @@ function remember(face, ctx, endpoint, grant, fields) {
   const basic = basicClient(ctx.get('authorization'));
   const authentication = basic !== undefined ? 'client_secret_basic'
     : 'client_secret' in fields ? 'client_secret_post'
-      : 'client_assertion' in fields ? 'private_key_jwt' : 'none';
+      : 'client_assertion' in fields ? assertionMethod(fields.client_assertion) : 'none';
   const record = {
     at: Date.now() / 1000, endpoint, method: ctx.method, grant_type: grant, authentication, fields,
     client_id: basic ?? fields.client_id ?? null, status: 0, error: null, headers: ctx.headers,
   };
   face.requests.push(record);
   return record;
+}
+
+function assertionMethod(assertion) {
+  const { alg } = JSON.parse(Buffer.from(assertion.split('.')[0], 'base64url').toString());
+  return alg.startsWith('HS') ? 'client_secret_jwt' : 'private_key_jwt';
 }
 
 function basicClient(authorization) {
@@ -692,6 +710,10 @@ const operations = {
   clear_faults: (face) => { face.faults = []; },
   configure: (face, { client_id: id, ...settings }) => {
     Object.assign(id ? (face.settings.clients[id] ??= {}) : face.settings, settings);
+    if (BUILT_IN.some((name) => name in settings)) {
+      face.rebuilt = true;
+      face.build();
+    }
   },
   add_client: (face, metadata) => { face.store.model('Client').set(metadata.client_id, metadata); },
   approve: (face, { user_code, account }) => userCode(face, { user_code, account, decision: 'confirm' }),
@@ -708,7 +730,7 @@ const operations = {
   rotate_keys: (face, { keep_old: keep = true, algorithm = 'RS256', jwks = null }) => {
     const fresh = newKeys();
     face.keys = keep ? [...fresh, ...face.keys] : fresh;
-    Object.assign(face, { algorithm, rotated: true });
+    Object.assign(face, { algorithm, rebuilt: true });
     face.route(jwks ? { jwks } : {});
     face.build();
     return fresh.map((key) => key.kid);

@@ -153,6 +153,21 @@ def test_a_refresh_token_is_not_at_fault_where_its_client_has_to_prove_a_key(
     assert error.error == "invalid_dpop_proof"
 
 
+@pytest.mark.parametrize("grant_type", ["client_credentials", "authorization_code", DEVICE_CODE])
+def test_where_a_provider_knows_dpop_a_refused_grant_may_be_about_that(
+    hostile: HostileProvider, clock: FakeClock, grant_type: str
+) -> None:
+    """oidc-provider does not say what it misses."""
+    words = "if this client is registered for tokens that are bound to a key, switch off DPoP"
+    refusal = oauth_error("invalid_grant", 400, "grant request is invalid")
+    hostile.serve_metadata(dpop_signing_alg_values_supported=["ES256"])
+    error = failure(provider_at(hostile, clock, secret="s3cr3t"), hostile, refusal, grant_type=grant_type)
+    assert words in (error.hint or "")
+    hostile.serve_metadata()
+    error = failure(provider_at(hostile, clock, secret="s3cr3t"), hostile, refusal, grant_type=grant_type)
+    assert words not in (error.hint or "")
+
+
 # --- when to come back ------------------------------------------------------------------------------------------------
 
 
