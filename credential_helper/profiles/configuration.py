@@ -86,18 +86,19 @@ class Configuration:
 
     def _take(self, found: config_file.Found) -> None:
         file, document = found.file, found.document
-        named = file.place == "named"
+        named = leave.named_by(file.place, file.path, found.status, self._environ)
         origin = Origin(
             kind=file.place,
             expand=lambda path: places.expand(path, self._environ),
             folder=os.path.dirname(file.path),
             shown=foreign(file.path),
             line_of=Lines(found.text).of,
-            refuses=leave.of_named_file(file.path, found.status, self._environ) if named else refuses_nothing,
+            refuses=refuses_nothing if named is None else named.refuses,
             remark=self._remark,
         )
         root = Written(document, f"{foreign(file.path)}:", origin)
         self.errors += check_keys(root, document, TOP_LEVEL)
+        before = self.secret_files
         tables = self._typed(root.part("profiles", document.get("profiles", {})), "tables [profiles.NAME]")
         for name, table in tables.items():
             self._tables[name] = root.part("profiles", tables).part(name, table)
@@ -111,8 +112,8 @@ class Configuration:
                     take(root.part(key, document[key]))
                 except CredentialHelperError as error:
                     self.errors.append(error)
-        if named and not leave.trusted(file.path, found.status, self._environ):
-            self.secret_files = ()
+        if named is not None and not named.trusted:
+            self.secret_files = before
         self.hidden |= frozenset(_variables_named(tables))
         self._note(f"read {foreign(file.path)}: {', '.join(map(foreign, tables)) or 'no profile'}")
 

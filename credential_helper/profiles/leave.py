@@ -9,7 +9,7 @@ Whoever wrote a command line may have written its issuer, too: a kubeconfig's ``
 - ``login`` and the other commands, typed at a terminal, may name any: a person reads what stands there.
 - A config file that CREDENTIAL_HELPER_CONFIG names runs a command only where it is private and outside the working
   tree: a checkout's files are ours by owner and, under umask 077, private by mode, and prove nothing. One inside of it
-  has no secret of the keyring either, and files only of its own folder.
+  has no secret of the keyring either, and files only of its own folder; so has one below XDG_CONFIG_HOME.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from credential_helper import places
 from credential_helper.profiles.settings import SECRETS, TYPED, names_an_issuer
 from credential_helper.profiles.written import Origin, Refusal, Written
-from credential_helper.system.files import others_may_write
+from credential_helper.system.files import others_may_write, quoted
 
 _PREFIX = "CREDENTIAL_HELPER_"
-_NAMED = "CREDENTIAL_HELPER_CONFIG"
+NAMED = "CREDENTIAL_HELPER_CONFIG"
 _PROFILE = "write the secret's source into a profile of the config file"
 
 
@@ -77,35 +77,52 @@ def _issuer(issuer: object, provider: object) -> str | None:
     return str(provider) if provider and names_an_issuer(Written(provider, "", Origin(kind="flag"))) else None
 
 
-def of_named_file(
-    path: str, status: os.stat_result, environ: Mapping[str, str]
-) -> Callable[[str, str], Refusal | None]:
-    """Return what says why a source is not read that stands in the file which CREDENTIAL_HELPER_CONFIG names."""
+class Named:
+    """What a config file may do that a variable names, or whose folder one names."""
 
-    def refuses(kind: str, value: str) -> Refusal | None:
-        tree = working_tree(environ)
-        inside = tree is not None and is_below(path, tree)
-        if kind == "command" and (reason := "it stands in the working tree" if inside else _too_open(path, status)):
-            return f"a file that {_NAMED} names runs no command here: {reason}", _how_to_trust(path, inside)
-        foreign_file = kind == "file" and not is_below(value, os.path.dirname(path))
-        if inside and (kind == "keyring" or foreign_file):
-            what = "secret of the keyring" if kind == "keyring" else "file outside its own folder"
-            return f"a file that {_NAMED} names reads no {what}: it stands in the working tree", _how_to_trust(
-                path, True
-            )
-        return None
+    def __init__(self, variable: str, path: str, status: os.stat_result, environ: Mapping[str, str]) -> None:
+        self._variable = variable
+        self._path = path
+        self._status = status
+        self._environ = environ
 
-    return refuses
+    def refuses(self, kind: str, value: str) -> Refusal | None:
+        """Say why a source of a secret that stands in the file is not read; None: it is."""
+        what = {"command": "runs no command", "keyring": "reads no secret of the keyring"}.get(kind)
+        if kind == "file" and not is_below(value, os.path.dirname(self._path)):
+            what = "reads no file outside its own folder"
+        if what is None:
+            return None
+        lead = f"a file that {self._variable} names {what} here"
+        if self._is_inside:
+            return f"{lead}: it stands in the working tree", "move it out of the checkout"
+        reason = self._too_open() if kind == "command" else None
+        return None if reason is None else (f"{lead}: {reason}", f"chmod 600 {quoted(self._path)}")
+
+    @property
+    def trusted(self) -> bool:
+        """Say whether the file may say what others have leave for."""
+        return not self._is_inside and self._too_open() is None
+
+    @property
+    def _is_inside(self) -> bool:
+        tree = working_tree(self._environ)
+        return tree is not None and is_below(self._path, tree)
+
+    def _too_open(self) -> str | None:
+        return _too_open(self._path, self._status) if self._variable == NAMED else None  # else it is the user's own
 
 
-def trusted(path: str, status: os.stat_result, environ: Mapping[str, str]) -> bool:
-    """Say whether a file that CREDENTIAL_HELPER_CONFIG names may say what others have leave for."""
-    tree = working_tree(environ)
-    return not (tree is not None and is_below(path, tree)) and _too_open(path, status) is None
-
-
-def _how_to_trust(path: str, inside: bool) -> str:
-    return "move it out of the checkout" if inside else f"chmod 600 {path}"
+def named_by(place: str, path: str, status: os.stat_result, environ: Mapping[str, str]) -> Named | None:
+    """Return what a config file may do; None: no variable names it, and it may do everything."""
+    if place == "named":
+        return Named(NAMED, path, status, environ)
+    folder = environ.get("XDG_CONFIG_HOME", "")
+    default = os.path.join(places.home_directory(environ) or "", ".config")
+    elsewhere = os.path.isabs(folder) and os.path.realpath(folder) != os.path.realpath(default)
+    if place == "user" and not places.WINDOWS and elsewhere:
+        return Named("XDG_CONFIG_HOME", path, status, environ)
+    return None
 
 
 def _too_open(path: str, status: os.stat_result) -> str | None:

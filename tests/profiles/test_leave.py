@@ -197,7 +197,27 @@ def test_it_gives_leave_only_where_it_may_run_commands(environ: Environ, tmp_pat
         refused(named(environ, path), flags)
 
 
+def test_a_folder_that_a_variable_names_is_no_checkout_either(environ: Environ, tmp_path: Path) -> None:
+    """A checkout's .envrc may say XDG_CONFIG_HOME=$PWD/.config."""
+    checkout = tmp_path / "checkout"
+    path = checkout / ".config" / "credential-helper" / "config.toml"
+    environ["XDG_CONFIG_HOME"] = str(checkout / ".config")
+    for written in ('{ command = ["op"] }', '{ keyring = "ci" }', '{ file = "~/.ssh/id_ed25519" }'):
+        put(path, PROFILE.format(written), 0o644)
+        assert source(environ, {})
+        with contextlib.chdir(checkout):
+            error = refused(environ, {})
+        assert "a file that XDG_CONFIG_HOME names" in error.sentence
+        assert error.sentence.endswith("it stands in the working tree")
+    put(path, 'secret_files = ["~/.ssh"]\n')
+    flags = EVIL | {"client_secret.file": os.path.join(environ["HOME"], ".ssh", "key")}
+    assert source(environ, flags)
+    with contextlib.chdir(checkout):
+        refused(environ, flags)
+
+
 def test_the_files_of_user_and_system_run_commands_wherever_they_stand(environ: Environ, config: Path) -> None:
     put(config, PROFILE.format('{ command = ["op"] }'), 0o644)
     with contextlib.chdir(config.parent):
         assert source(environ, {})
+        assert source(environ | {"XDG_CONFIG_HOME": os.path.join(environ["HOME"], ".config")}, {})

@@ -128,7 +128,8 @@ class Cache:
         import hashlib
 
         identity = f"{self._profile.issuer}\n{self._profile.ca_file or ''}"
-        return f"{hashlib.sha256(identity.encode()).hexdigest()}.{kind}"
+        encoded = identity.encode(errors="surrogateescape")  # a path need not be UTF-8
+        return f"{hashlib.sha256(encoded).hexdigest()}.{kind}"
 
     def _read(self, kind: str, record: type[_Record]) -> _Record | None:
         content = self._documents.read(self._name(kind))

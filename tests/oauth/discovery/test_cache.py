@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +103,19 @@ def test_what_is_believed_by_one_ca_file_is_not_believed_by_another(clock: FakeC
         world.process(ca_file=secure.ca_file).metadata()
         with pytest.raises(TransportError, match="not trusted"):
             world.process().metadata()
+
+
+def test_a_path_of_a_ca_file_need_not_be_utf8(clock: FakeClock, tmp_path: Path) -> None:
+    """A HOME of other bytes comes with ``ca_file = "~/…"``."""
+    with HostileProvider(tls="good", now=clock.now) as secure:
+        world = World(secure, clock)
+        secure.serve_metadata()
+        path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.pem")
+        shutil.copy(secure.ca_file, path)
+        os.chmod(path, 0o600)
+        world.process(ca_file=path).metadata()
+        assert world.process(ca_file=path).metadata()
+        assert world.asked() == 1
 
 
 # --- client authentication --------------------------------------------------------------------------------------------
