@@ -481,6 +481,23 @@ def test_a_clone_signs_in_and_goes_on(bare_desk: Desk, git: Git, server: GitServ
     assert not bare_desk.asked
 
 
+def test_the_path_of_a_url_fakes_no_line_of_the_prompt(bare_desk: Desk, git: Git, server: GitServer) -> None:
+    """A submodule's URL is a stranger's; U+2800 is a symbol to Unicode, and looks blank."""
+    blank = "%E2%A0%80" * 60
+    url = f"{server.url}/{blank}open%20https:%2F%2Fevil.example%2Factivate{blank}and%20enter%20EVIL-CODE/project.git"
+    running = bare_desk.start(git, "-c", "credential.useHttpPath=true", "ls-remote", url, terminal=True)
+    user_code = asked(running)
+    shown = running.output("terminal").partition("credential-helper: git needs a sign-in")[2]
+    assert "\u2800" not in shown
+    [target] = re.findall(r"(?m)^  for (\S+): openid", shown)
+    assert target.startswith(f"{server.url}/%E2%A0%80")
+    assert len(target) == 300
+    assert "EVIL" not in shown
+    assert user_code in shown
+    running.type(b"\x03")
+    running.finish(10)
+
+
 def test_with_no_session_and_no_terminal_git_says_our_sentence(
     bare_desk: Desk, git: Git, server: GitServer, oidc: OidcProvider
 ) -> None:

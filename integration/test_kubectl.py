@@ -331,7 +331,7 @@ def test_a_whole_profile_in_the_kubeconfig(cluster: Cluster, oidc: OidcProvider)
     cluster.configure(f"--issuer={oidc.issuer}", f"--client-id={CLI}", f"--audience={AUDIENCE}")
     done = cluster.get_pods_as(oidc)
     assert got_pods(done)
-    assert re.search(rf"kubectl needs a sign-in to {re.escape(oidc.host)}/[0-9a-f]{{8}} ", done.terminal)
+    assert re.search(rf"kubectl needs a sign-in to {re.escape(oidc.host)}/{CLI} ", done.terminal)
     oidc.reset_counts()
     assert got_pods(cluster("get", "pods"))
     assert oidc.counts() == {}
