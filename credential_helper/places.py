@@ -72,7 +72,8 @@ def config_files(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 def state_directory(environ: Mapping[str, str]) -> str | None:
     """Return our private directory, made or not; None where no absolute path can be worked out.
 
-    Where a read-only home has no room for it, the person's runtime directory has, until they log out of the machine.
+    Where a read-only home has no room for it, the person's runtime directory has, until they log out of the machine;
+    sessions that are there already can be read all the same.
     """
     named = environ.get("CREDENTIAL_HELPER_STATE_DIR", "")
     if named:
@@ -80,13 +81,15 @@ def state_directory(environ: Mapping[str, str]) -> str | None:
     base = environ.get("LOCALAPPDATA") if WINDOWS else _xdg("XDG_STATE_HOME", _LOCAL_STATE, environ)
     usual = os.path.join(base, "credential-helper") if base else None
     runtime = environ.get("XDG_RUNTIME_DIR", "")
-    if not os.path.isabs(runtime) or WINDOWS or (usual is not None and _may_be_written(usual)):
+    if not os.path.isabs(runtime) or WINDOWS or (usual is not None and _can_be_used(usual)):
         return usual
     return os.path.join(runtime, "credential-helper") if _ours_alone(runtime) else usual
 
 
-def _may_be_written(path: str) -> bool:
-    """Say whether a folder can be written, or made: what is unsafe there is for others to judge."""
+def _can_be_used(path: str) -> bool:
+    """Say whether a state directory can be written, made or read: what is unsafe there is for others to judge."""
+    if os.path.lexists(os.path.join(path, "sessions")):
+        return True
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     return os.access(path, os.W_OK | os.X_OK)

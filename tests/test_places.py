@@ -91,6 +91,15 @@ def test_a_home_that_can_be_written_is_used(unwritable: dict[str, str], tmp_path
     assert places.state_directory(unwritable) == f"{home}/.local/state/credential-helper"
 
 
+def test_sessions_in_a_read_only_home_are_read_on(unwritable: dict[str, str], tmp_path: Path) -> None:
+    home = tmp_path / "was-writable"
+    (home / ".local" / "state" / "credential-helper" / "sessions").mkdir(parents=True)
+    unwritable["HOME"] = str(home)
+    for folder in (home / ".local" / "state" / "credential-helper", home):
+        folder.chmod(0o500)
+    assert places.state_directory(unwritable) == f"{home}/.local/state/credential-helper"
+
+
 def test_a_directory_that_is_named_is_used_or_none(unwritable: dict[str, str]) -> None:
     named = f"{unwritable['HOME']}/state"
     assert places.state_directory({**unwritable, "CREDENTIAL_HELPER_STATE_DIR": named}) == named
