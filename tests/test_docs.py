@@ -112,7 +112,7 @@ def test_the_keys_of_status_are_those_of_the_page_with_their_types_and_version()
         for name, kind in status.Row.__annotations__.items()
     }
     assert dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", documented, re.MULTILINE)) == types
-    assert f'{{"version":{status.VERSION},"profiles":[…],"others":[…]}}' in documented
+    assert f'{{"version":{status.VERSION},"profiles":[…],"others":[…],"problems":[…]}}' in documented
     exit_codes = re.search(r"The exit code is 0.*?(?=\n\n)", page("status"), re.DOTALL)
     assert exit_codes is not None
     assert {int(code) for code in re.findall(r"\b(66|78)\b", exit_codes[0])} == {

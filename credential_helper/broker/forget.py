@@ -117,10 +117,15 @@ def _last_use(session_id: str, session: Session, sessions: Sessions) -> Secret |
     """Fetch the refresh token, to revoke it; where the keyring is locked the tokens go and its record stays known."""
     try:
         return sessions.refresh_token(session)
-    except StoreError:
+    except StoreError as error:
         wiped = msgspec.structs.replace(session, access=None, id=None, unverified=False, revoke_only=True)
         sessions.save(session_id, wiped)
-        raise
+        trouble = StoreError(
+            f"signed out here, but the refresh token is still in the keyring, and not revoked: {error.sentence}",
+            hint="log out again where the keyring can be used",
+        )
+        trouble.profile = session.profile
+        raise trouble from None
 
 
 def _revoke(session: Session, token: Secret | None, provider: Provider, now: float) -> SignedOut:

@@ -131,7 +131,7 @@ def _forget(
     try:
         ended = forget(identifier, profile_of, app.means)
     except CredentialHelperError as error:
-        error.profile = error.profile or name
+        error.profile = name or error.profile
         app.terminal.error(error)
         return error.exit_code
     if ended is None:

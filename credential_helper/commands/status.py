@@ -84,7 +84,8 @@ def run(given: dict[str, object], app: App) -> int:
     if not rows and not others and not problems:
         list(selected({}, app))  # says what the smallest configuration is
     if as_json:
-        document = {"version": VERSION, "profiles": rows, "others": others}
+        wrong = [_problem(problem) for problem in problems]
+        document = {"version": VERSION, "profiles": rows, "others": others, "problems": wrong}
         write(json_line(msgspec.to_builtins(document)))
     else:
         in_file = {chosen.profile.name for chosen in subjects if chosen.profile.store == "file"}

@@ -313,3 +313,24 @@ def test_a_session_of_a_newer_version_stays_and_is_told(world: World, capfd: pyt
         assert "the sign-in was written by a newer version of this program, and is kept as it is" in err
         assert "signed out" not in err
         assert path.read_bytes() == newer
+
+
+def test_without_the_keyring_it_says_what_stays_of_this_profile_and_touches_no_other(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for changes in ({}, {"profile": "git", "audience": "https://git.example.com"}):
+        identifier = world.add(**changes)
+        session = world.app.sessions().read(identifier)
+        assert session is not None
+        kept = msgspec.structs.replace(session.session, refresh_token=None, in_keyring=True, record=("0" * 32, "ada"))
+        world.app.sessions().save(identifier, kept)
+    for given, names in (({"profiles": ["prod"]}, ["prod"]), ({"all": True}, ["git", "prod"])):
+        assert logout.run(dict(given), world.app) == 74
+        err = capfd.readouterr().err
+        lines = sorted(line for line in err.splitlines() if not line.startswith("hint: "))
+        assert [line.split(": ")[1] for line in lines] == names
+        for line in lines:
+            assert "signed out here, but the refresh token is still in the keyring, and not revoked: " in line
+        assert err.count("hint: log out again where the keyring can be used") == len(names)
+        assert "store" not in err
+    assert world.provider.to("/revoke") == []

@@ -374,6 +374,10 @@ def test_a_bad_profile_is_told_and_the_good_ones_are_shown(world: World) -> None
     assert code == 78
     assert "prod " in table
     assert "profiles.broken.isuer: unknown key; did you mean issuer?" in err
+    code, out, _ = world.show(json=True)
+    document = json.loads(out)
+    assert (code, [row["profile"] for row in document["profiles"]]) == (78, ["prod"])
+    assert any("profiles.broken.isuer: unknown key; did you mean issuer?" in one for one in document["problems"])
 
 
 def test_an_unsafe_state_directory_is_told_and_nothing_is_read_from_it(world: World) -> None:
