@@ -702,27 +702,30 @@ POST = """
 import sys; sys.path.insert(0, sys.argv[1])
 from credential_helper.system.clock import SystemClock
 from credential_helper.transport.client import Transport
-print(Transport(clock=SystemClock(), deadline=1.8).post(sys.argv[2], [("a", "b")]).body.decode())
+print(Transport(clock=SystemClock(), deadline=3.0).post(sys.argv[2], [("a", "b")]).body.decode())
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process is stopped there")
-def test_what_came_while_the_process_was_stopped_counts(provider: HostileProvider) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_comes_while_the_process_is_stopped_counts(provider: HostileProvider, late: bool) -> None:
     """Ctrl-Z between a POST and its answer, for longer than the deadline: a new refresh token may be in it."""
-    stopped = threading.Event()
+    stopped, goes_on = threading.Event(), threading.Event()
 
     def stop_and_answer(exchange: Exchange) -> None:
         process.send_signal(signal.SIGSTOP)
-        exchange.respond(200, {}, b"the new token")
         stopped.set()
+        assert not late or goes_on.wait(30)
+        exchange.respond(200, {}, b"the new token")
 
     provider.script("/token", stop_and_answer)
     command = [sys.executable, "-I", "-c", POST, str(CHECKOUT), f"{provider.url}/token"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert stopped.wait(30)
-            threading.Event().wait(2.0)  # the deadline passes
+            threading.Event().wait(3.2)  # the deadline passes
             process.send_signal(signal.SIGCONT)
+            goes_on.set()
             assert process.communicate(timeout=30)[0] == "the new token\n"
         finally:
             process.kill()
