@@ -33,10 +33,13 @@ def json_object(segment: str) -> dict[str, object] | None:
 
 
 def numeric_date(value: object) -> float | None:
-    """Return a NumericDate in seconds since the epoch (RFC 7519 §2); None for what is none, or beyond a float."""
+    """Return a NumericDate in seconds since the epoch (RFC 7519 §2); None for what is none, or no moment at all."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return float(value) if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) and value > _EARLIEST else None
     except OverflowError:
         return None
+
+
+_EARLIEST = -1e12  # long before any calendar's

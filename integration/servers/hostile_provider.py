@@ -265,6 +265,10 @@ class SigningKey:
 
     def sign(self, claims: dict[str, object], /, **header: object) -> str:
         """Return a JWT of exactly these claims; ``header`` adds to its header or replaces (``kid=None`` removes)."""
+        return self.sign_raw(json.dumps(claims).encode(), **header)
+
+    def sign_raw(self, payload: bytes, /, **header: object) -> str:
+        """Return a JWT of what may be no JSON at all."""
         import jwt
 
         members = {name: value for name, value in {"kid": self.kid, **header}.items() if value is not None}
@@ -273,7 +277,7 @@ class SigningKey:
             jws = jwt.PyJWS()
             for name in ("Ed25519", "Ed448"):  # RFC 9864; PyJWT has the older name
                 jws.register_algorithm(name, jwt.get_algorithm_by_name("EdDSA"))
-            return jws.encode(json.dumps(claims).encode(), self.private, self.alg, headers=members)
+            return jws.encode(payload, self.private, self.alg, headers=members)
 
 
 @functools.cache
