@@ -712,3 +712,22 @@ def test_nothing_there_is_said_in_one_line(environ: dict[str, str]) -> None:
     assert done.returncode == 69
     assert done.stderr.count(b"\n") == 1
     assert b"refused the connection" in done.stderr
+
+
+# --- what a command line may name -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+def test_only_who_types_at_a_terminal_names_any_secret(environ: dict[str, str], tmp_path: Path) -> None:
+    """A kubeconfig's args may say login, too; kubectl reads our stdout."""
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY)
+    with closed_port() as port:
+        profile = ["--issuer", f"http://127.0.0.1:{port}", "--client-id", "x", "--flow", "client-credentials"]
+        words = ["login", *profile, "--client-secret-file", str(secret)]
+        code, said = typed(environ, *words)
+        assert (code, "refused the connection" in said) == (69, True)
+        by_pipe = call(environ, *words)
+        assert (by_pipe.returncode, b"has leave for" in by_pipe.stderr) == (78, True)
+        code, said = typed(environ, "token", *words[1:])
+        assert (code, "has leave for" in said) == (78, True)

@@ -1056,6 +1056,14 @@ def test_a_secret_s_file_that_cannot_be_read_says_why(environ: Environ, tmp_path
     assert error.sentence == f"here: {tmp_path} is not a regular file"
 
 
+@pytest.mark.skipif(places.WINDOWS, reason="FIFOs")
+def test_a_secret_s_file_that_never_ends_is_not_waited_for(environ: Environ, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (str(tmp_path / "fifo"), "/dev/zero"):
+        error = refused(lambda path=path: read_secret(source("file", path), environ))  # type: ignore[misc]
+        assert error.sentence == f"here: {path} is not a regular file"
+
+
 def test_a_command_does_not_see_the_secrets_of_others(environ: Environ) -> None:
     environ |= {"DEV_SECRET": "s3cr3t", "CREDENTIAL_HELPER_CLIENT_SECRET": "s3cr3t", "OTHER": "x"}
     output = read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"}).reveal()
