@@ -67,7 +67,7 @@ class Browser:
         """Say whether a browser of this machine can be started here, and what tells so: "there is a display"."""
         if not self._allowed:
             return False, "--no-browser was given"
-        if (elsewhere := self._elsewhere()) is not None:
+        if (elsewhere := self.elsewhere()) is not None:
             return False, elsewhere
         named = bool(self._environ.get("BROWSER"))
         if self._command("") is not None:
@@ -78,7 +78,7 @@ class Browser:
             return False, f"{ssh} is set"
         return False, "no program that opens one was found" if self._display() else "there is no display"
 
-    def _elsewhere(self) -> str | None:
+    def elsewhere(self) -> str | None:
         """Say what tells that $BROWSER opens pages on another machine, None where nothing does."""
         for name in _WORKSPACES:
             if self._environ.get(name, "").lower() not in ("", "0", "false"):

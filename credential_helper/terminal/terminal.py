@@ -75,6 +75,7 @@ class Terminal:
         )
         self._verbose = Verbose(environ, verbose)
         self._always = False
+        self._window: bool | None = None  # whether a browser alone could ask; None: nobody has looked
         self.by_window = False  # a person can be asked, but by a browser alone: there is no terminal
         self._reason: str | None = None
         self._screen: Screen | None = None
@@ -116,11 +117,12 @@ class Terminal:
 
     def _find_window(self, profile: Profile) -> bool:
         """Say whether a browser that is opened without a word here would ask somebody."""
-        return (
-            profile.flow in ("auto", "authorization-code")
-            and self._browser.available()[0]
-            and somebody_is_there(self._environ, stderr_fd=self._stderr.fd)
-        )
+        if profile.flow not in ("auto", "authorization-code"):
+            return False
+        if self._window is None:  # whoever waits for a lock asks many times
+            there = somebody_is_there(self._environ, stderr_fd=self._stderr.fd)
+            self._window = there and self._browser.available()[0]
+        return self._window
 
     def _set_always(self, always: bool) -> None:
         if always != self._always:
@@ -187,7 +189,8 @@ class Terminal:
         browser = ours and (self._tool_is_login or prompt.flow == "browser") and self.open_browser(uri)
         remote = over_ssh(self._environ) is not None
         # A browser that was opened here comes back by itself; any other one may be on another machine.
-        paste = bool(ours and prompt.redirect_uri and (remote or not browser)) and self._pasting.begin(screen)
+        far = remote or not browser or self._browser.elsewhere() is not None
+        paste = bool(ours and prompt.redirect_uri and far) and self._pasting.begin(screen)
         machine = os.uname().nodename if hasattr(os, "uname") else ""
         lines = prompt_lines(
             prompt,

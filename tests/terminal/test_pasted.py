@@ -122,6 +122,7 @@ def test_a_line_that_the_terminal_cut_is_told_and_not_used(screen: Pty, prompted
         (UTF8, True),  # no browser can be seen
         (UTF8 | {"BROWSER": "/bin/true"}, False),  # one was opened here, and comes back by itself
         (SSH | {"BROWSER": "/bin/true"}, True),
+        (UTF8 | {"BROWSER": "/bin/true", "CODESPACES": "true"}, True),  # it was opened on another machine
     ],
 )
 def test_an_address_can_be_pasted_where_the_browser_may_be_elsewhere(
