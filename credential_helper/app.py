@@ -27,6 +27,7 @@ from credential_helper.system.caller import Caller
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
 from credential_helper.terminal.terminal import Terminal
+from credential_helper.terminal.verbose import Verbose
 from credential_helper.tools import Tool
 
 _KEYRING_DEADLINE = 3.0  # seconds
@@ -54,7 +55,8 @@ class App:
     def configure(self, *, verbose: bool | None = None, login: bool = False, browser: bool = True) -> None:
         """Take in what the command line said about talking to people; ``verbose`` None: as before."""
         self._flag = self._flag if verbose is None else verbose
-        self.verbose = self._flag or bool(self.environ.get("CREDENTIAL_HELPER_VERBOSE"))
+        told = Verbose(self.environ, self._flag)
+        self.verbose, self._tells_terminal = told.on, told.on_stderr
         self.terminal = Terminal(
             self.environ,
             clock=self.clock,
@@ -218,7 +220,7 @@ class App:
 
         A tool reads from a pipe; ``token`` without --verbose is typed for the token itself.
         """
-        return self.verbose and os.isatty(1)
+        return self._tells_terminal and os.isatty(1)
 
     def shown(self, secret: Secret) -> Secret:
         """Return a secret as it may be written to stdout."""

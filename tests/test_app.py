@@ -152,3 +152,11 @@ def test_docker_stores_in_the_keyring_that_its_setting_means(
     with contextlib.nullcontext() if found else pytest.raises(StoreError, match="no D-Bus session"):
         passwords.store(DOCKER, kept)
     assert [value.find("s3cret") > 0 for value in Memory.records.values()] == [True] * found
+
+
+@pytest.mark.parametrize(("value", "verbose"), [("", False), ("0", False), ("off", False), ("1", True), ("/log", True)])
+def test_verbose_is_what_the_variable_says(
+    environ: dict[str, str], clock: FakeClock, value: str, *, verbose: bool
+) -> None:
+    app = App(environ | {"CREDENTIAL_HELPER_VERBOSE": value}, clock=clock, verbose=False)
+    assert app.verbose == verbose

@@ -354,7 +354,8 @@ def test_under_verbose_no_terminal_shows_a_token(
         assert "***" in text
         assert token not in text
         assert "an access token, kept for " in text
-    assert token in typed(machine, "token")[1]  # it was typed for that
+    for value in ("", "0", str(Path(machine["HOME"], "log"))):  # it was typed for that
+        assert token in typed(machine | {"CREDENTIAL_HELPER_VERBOSE": value}, "token")[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
