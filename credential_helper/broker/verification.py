@@ -74,11 +74,15 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
     except ClockError:
         raise  # the mark stays: the check is repeated when the clock is right
     except Unproven as error:
-        if not _needs_identity(errand):
+        somebody = _must_be_somebody(errand.profile)
+        if errand.kind == "access" and not somebody:
             return _unknown_person(errand, session, means, kept, error)
         if not isinstance(error, UnpublishedKey):
-            error.hint = _WAYS_OUT[errand.kind]
-            wipe(session, kept)
+            error.hint = _NAMELESS if somebody else f'{_SIGNED}, then {errand.login}; or set token = "access"'
+            if somebody:
+                wipe(session, kept)
+            else:
+                _unmark(session, kept)  # the ID token keeps its own mark; who wants the access token may have it
             raise
         error.hint = f"its key may be published in a moment; if it is not, {errand.login}"
         raise  # the mark stays: the check is repeated
@@ -96,16 +100,17 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
 
 
 _SIGNED = "have the provider sign this client's ID tokens with RS256, ES256 or EdDSA (id_token_signed_response_alg)"
-_WAYS_OUT = {
-    "id": f'{_SIGNED}, or set token = "access"',
-    "access": f"{_SIGNED}; without account, and without a claim as a user name, nobody needs to know who signed in",
-}
+_NAMELESS = f"{_SIGNED}; without account, and without a claim as a user name, nobody needs to know who signed in"
 
 
-def _needs_identity(errand: Errand) -> bool:
-    """Say whether the ID token is for more than the record: it is answered, it must name the account or a user name."""
-    templates = (entry.username for _, entries in errand.profile.listed for entry in entries)
-    return errand.kind == "id" or account_of(errand.profile) is not None or any("{" in name for name in templates)
+def _must_be_somebody(profile: Profile) -> bool:
+    """Say whether the ID token must name somebody: the profile's account, or a user name for a tool."""
+    templates = (entry.username for _, entries in profile.listed for entry in entries)
+    return account_of(profile) is not None or any("{" in name for name in templates)
+
+
+def _unmark(session: CachedSession, kept: Session) -> Stored:
+    return session.save(msgspec.structs.replace(kept, unverified=False))
 
 
 def _unknown_person(errand: Errand, session: CachedSession, means: Means, kept: Session, error: Unproven) -> Stored:
@@ -115,7 +120,7 @@ def _unknown_person(errand: Errand, session: CachedSession, means: Means, kept: 
         means.person.warn(sentence)
     else:
         means.note(sentence)
-    return session.save(msgspec.structs.replace(kept, unverified=False))
+    return _unmark(session, kept)
 
 
 def wipe(session: CachedSession, kept: Session) -> None:

@@ -374,3 +374,18 @@ def test_an_answer_without_the_access_token_that_is_needed_is_saved_and_refused(
     renews(world)
     world.clock.advance(31)
     assert world.token() == "access-3"
+
+
+@pytest.mark.parametrize("first", ["access", "id"])
+def test_who_needs_the_id_token_does_not_spoil_it_for_who_needs_the_access_token(world: World, first: Any) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="auto")
+    world.approves(id_token=unproven(world)["a shared secret"])
+    for kind in (first, "id", "access", "id", "access"):
+        if kind == "access":
+            assert world.token(token="access") == "access-1"
+        else:
+            with pytest.raises(AuthorizationError, match="is signed with HS256") as caught:
+                world.obtain(token="id")
+            assert "credential-helper login prod" in (caught.value.hint or "")
+        world.clock.advance(31)
+    assert world.grants() == [DEVICE_CODE]  # and nobody was asked again
