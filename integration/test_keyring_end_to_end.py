@@ -8,6 +8,7 @@ with one keyring never touch each other's record.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -272,3 +273,68 @@ def test_auto_does_not_fall_for_a_configured_liar(make: Callable[..., Home], oid
     home.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     home.sign_in(oidc)
     assert home.refresh_token() == oidc.issued("device_code")[-1].refresh_token
+
+
+# --- what is not a session's ------------------------------------------------------------------------------------------
+
+
+def stored(home: Home, server: str) -> None:
+    data = json.dumps({"ServerURL": server, "Username": "ada", "Secret": "s3cret"}).encode()
+    assert home.run("docker", "store", env=NOBODY, stdin=data).code == 0
+
+
+def test_a_logout_of_everything_says_what_the_keyring_keeps_and_erases_it_on_request(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home, another = make(keyring), make(keyring)
+    home.sign_in(oidc)
+    stored(home, "one.example.com")
+    stored(home, "two.example.com")
+    assert home.run("secret", "set", "ci", env=NOBODY, stdin=b"the-secret").code == 0
+    logout = home.run("logout", "--all", env=NOBODY)
+    assert logout.code == 0, logout.stderr
+    assert logout.stderr.splitlines()[-1] == (
+        "2 stored passwords of git and docker stay; credential-helper logout --all --keyring erases them, too"
+    )
+    assert len(keyring.records()) == 3
+
+    # The state directory is removed by hand: nothing names the passwords any more.
+    logout = another.run("logout", "--all", env=NOBODY)
+    assert logout.stderr.splitlines() == [
+        "nobody is signed in",
+        "the keyring holds 2 records that no file here names, of another home or of a state directory that was "
+        "removed; credential-helper logout --all --keyring erases them",
+    ]
+    logout = another.run("logout", "--all", "--keyring", env=NOBODY)
+    assert (logout.code, logout.stderr.splitlines()) == (
+        0,
+        [
+            "nobody is signed in",
+            "erased 2 stored passwords or records",
+            "the keyring keeps ci; credential-helper secret delete NAME deletes one",
+        ],
+    )
+    assert list(keyring.records()) == [f"{SERVICE}secret/ci"]
+
+    stored(home, "three.example.com")
+    logout = home.run("logout", "--all", "--keyring", env=NOBODY)
+    assert logout.code == 0, logout.stderr
+    assert list(keyring.records()) == [f"{SERVICE}secret/ci"]
+    assert home.run("docker", "list", env=NOBODY).text == "{}\n"
+
+
+def test_a_logout_from_cron_says_what_stays_and_is_done_later(
+    keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
+) -> None:
+    home = make(keyring)
+    home.sign_in(oidc)
+    with absent(home, keyring):
+        logout = home.run("logout", "prod", env=NOBODY)
+    assert (logout.code, logout.stderr) == (
+        74,
+        "credential-helper: prod: signed out here, but the refresh token is still in the keyring, and not "
+        "revoked: there is no keyring here (no D-Bus session)\n"
+        "hint: log out again where the keyring can be used\n",
+    )
+    assert home.run("logout", "prod", env=NOBODY).code == 0
+    assert keyring.records() == {}

@@ -54,6 +54,7 @@ _ROWS = (
         arguments=(
             _profiles("*", "profiles to sign out of"),
             _switch("--all", "every session in the state directory"),
+            _switch("--keyring", "with --all: stored passwords and what else is ours in the keyring, too"),
         ),
     ),
     Command(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from credential_helper.app import App
 from credential_helper.broker.forget import SignedOut, forget, same_account, same_person
-from credential_helper.commands import status
+from credential_helper.commands import kept_besides, status
 from credential_helper.commands.selection import as_profile, selected
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.model import Profile, Session, session_id
@@ -24,7 +24,10 @@ from credential_helper.text import foreign, moment
 def run(given: Given, app: App) -> int:
     """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
     sessions = app.sessions()
-    if given.pop("all", False):
+    everything, keyring = given.pop("all", False), given.pop("keyring", False)
+    if keyring and not everything:
+        raise UsageError("--keyring goes with --all", hint="credential-helper logout --all --keyring")
+    if everything:
         if given:
             raise UsageError("--all takes neither profiles nor their flags")
         known = _known(app)
@@ -32,6 +35,10 @@ def run(given: Given, app: App) -> int:
         codes = [_forget(one, lambda session: _revoker_of(session, known), app) or 0 for one in ids]
         if not ids:
             app.terminal.say("nobody is signed in")
+        if keyring:
+            codes.append(kept_besides.erase(app))
+        else:
+            kept_besides.report(app)
         return next((code for code in codes if code), 0)
     exactly = any(key in given for key in ("audience", "resource", "scope"))  # that one session is meant
     profiles = [chosen.profile for chosen in selected(given, app)]

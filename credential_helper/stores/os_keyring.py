@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
-from credential_helper.stores.which_keyring import USE_A_FILE, Store, choose, dialogs, require_collection
+from credential_helper.stores.which_keyring import USE_A_FILE, Store, choose, dialogs, listing, require_collection
 from credential_helper.text import Note, foreign
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ class Keyring:
     def delete(self, name: str, username: str) -> None:
         """Remove a record; one that is not there is removed already. StoreError: it may still be there."""
         self._call("forget a record", lambda backend, person: _delete(backend, person, name, username))
+
+    def records(self) -> list[tuple[str, str]] | None:
+        """Return name and user name of every record of ours; None: this keyring does not tell. StoreError: not now."""
+        found = self._call("be searched", lambda backend, _person: listing(backend, f"{SERVICE}/"))
+        return None if found is None else [(service.removeprefix(f"{SERVICE}/"), user) for service, user in found]
 
     def _call(self, what: str, work: Callable[[KeyringBackend, bool], _T]) -> _T:
         """Run a piece of work on the chosen keyring within the deadline, quietly."""

@@ -127,6 +127,10 @@ class Passwords:
         """Return every record's attributes without its secrets, oldest first; the keyring is not asked."""
         return [dict(record.attributes) for record in self._look().records if record.tool == kind.tool]
 
+    def records(self) -> list[tuple[str, str] | None]:
+        """Return the keyring's record of each password, None for one that is in the index itself."""
+        return [record.record for record in self._look().records]
+
     # --- writing, under the lock ---
 
     def store(self, kind: Kind, attributes: Mapping[str, str]) -> None:
@@ -160,6 +164,15 @@ class Passwords:
             if gone:
                 self._replace(index, gone)
             return len(gone)
+
+    def erase_all(self) -> int:
+        """Forget every password of every tool, and return how many there were. Raises as ``erase`` does."""
+        if self._state.stamp(INDEX) == places.ABSENT:
+            return 0
+        with self._locked():
+            index = self._read()
+            self._replace(index, list(index.records))
+            return len(index.records)
 
     def _unchanged(self, kind: Kind, attributes: Mapping[str, str]) -> bool:
         """Say whether this is just what ``get`` would answer: git repeats its ``store`` after every command."""

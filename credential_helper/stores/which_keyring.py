@@ -94,21 +94,22 @@ def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
     from keyring.core import load_config, load_keyring
 
     named = environ.get("PYTHON_KEYRING_BACKEND")
-    backend: KeyringBackend | None
     try:
-        backend = load_keyring(named) if named else load_config()
-        if backend is None:
-            try:
-                return _choose_auto(environ)
-            except StoreError:
-                backend = keyring.get_keyring()
+        backend: KeyringBackend | None = load_keyring(named) if named else load_config()
     except (ImportError, AttributeError, ValueError):
         raise StoreError(
             f"there is no keyring {foreign(named or '', 120)}".rstrip(),
             hint="PYTHON_KEYRING_BACKEND or keyringrc.cfg names it; `keyring --list-backends` lists what is installed",
         ) from None
+    none: StoreError | None = None
+    if backend is None:
+        try:
+            return _choose_auto(environ)
+        except StoreError as error:
+            none = error
+            backend = keyring.get_keyring()
     if isinstance(backend, (fail.Keyring, null.Keyring)):
-        raise StoreError(f"there is no keyring here (keyring chose {backend.name})", hint=USE_A_FILE)
+        raise none or StoreError(f"there is no keyring here (keyring chose {backend.name})", hint=USE_A_FILE)
     return backend
 
 
@@ -189,6 +190,27 @@ def require_collection(backend: KeyringBackend) -> bool:
         raise StoreError("the keyring has no default collection", hint="unlock the keyring, or make one") from None
     except SecretServiceNotAvailableException as error:
         raise StoreError(f"there is no keyring here ({foreign(str(error), 120)})", hint=USE_A_FILE) from None
+
+
+def listing(backend: KeyringBackend, prefix: str) -> list[tuple[str, str]] | None:
+    """Return service and user name of each record of a Secret Service whose service begins so; None: another keyring.
+
+    Attributes are not secret, and can be read while the collection is locked.
+    """
+    from keyring.backends.SecretService import Keyring as SecretService
+
+    if not isinstance(backend, SecretService):
+        return None
+    from contextlib import closing
+
+    import secretstorage
+
+    with closing(secretstorage.dbus_init()) as connection:
+        found = [
+            item.get_attributes() for item in secretstorage.search_items(connection, {"application": backend.appid})
+        ]
+    records = {(one.get("service", ""), one.get("username", "")) for one in found}
+    return sorted(record for record in records if record[0].startswith(prefix))
 
 
 @contextmanager

@@ -910,8 +910,12 @@ def test_logout_erases_even_where_revoking_fails(world: World) -> None:
 def test_logout_with_a_locked_keyring_forgets_the_tokens_and_says_so(world: World) -> None:
     world.signed_in()
     world.keyring.works = False
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as caught:
         sign_out(world)
+    assert caught.value.sentence == (
+        "signed out here, but the refresh token is still in the keyring, and not revoked: the keyring is locked"
+    )
+    assert caught.value.hint == "log out again where the keyring can be used"
     assert world.session.access is None
     assert not world.session.refreshable
     world.keyring.works = True
