@@ -883,3 +883,30 @@ def test_the_client_s_account_is_nobody_s(desk: Desk, git: Git, oidc: OidcProvid
     assert oidc.counts() == {}
     assert CLI
     assert {call.username for call in desk.server.calls if call.scheme == "basic" and call.token} <= {"oauth2"}
+
+
+# --- whatever is wrong with us, the other helpers are asked ---
+
+BROKEN = {
+    "others may write": ("", 0o606),
+    "no TOML": ("[profiles.prod", 0o600),
+    "another profile": ('[profiles.x]\ngit = ["https://*.corp"]\n', 0o600),
+    "a name": ('default_profile = "nope"\n', 0o600),
+}
+
+
+@pytest.mark.parametrize("trouble", BROKEN)
+def test_a_host_of_others_is_left_to_the_next_helper(bare_desk: Desk, git: Git, trouble: str) -> None:
+    desk = bare_desk
+    text, mode = BROKEN[trouble]
+    config = Path(desk.environ["XDG_CONFIG_HOME"], "credential-helper", "config.toml")
+    config.write_text(text + config.read_text())
+    config.chmod(mode)
+    (desk.folder / ".git-credentials").write_text("https://ada:secret@github.example\n")
+    with (desk.folder / ".gitconfig").open("a") as more:
+        more.write("[credential]\n\thelper = helper\n\thelper = store\n")
+    asked = b"protocol=https\nhost=github.example\n\n"
+    said = desk.ok(git, "credential", "fill", stdin=asked)
+    assert "password=secret" in said.splitlines()
+    done = desk.git(git, "credential", "approve", stdin=asked + b"username=ada\npassword=secret\n")
+    assert (done.code, done.stderr) == (0, "")
