@@ -130,7 +130,7 @@ def _clock_was_wrong(provider: Provider, believed: float) -> bool:
 
 def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> Reply:
     sent, authorization = client_authentication.authenticate(provider, method, tuple(tidy(fields)))
-    sent = tuple(tidy(sent))  # a pushed authorization request has a client_id of its own
+    sent = tuple(dict.fromkeys(sent))  # a pushed authorization request has a client_id of its own
     answer = provider.transport.post(address, sent, authorization=authorization)
     return Reply(
         answer,
