@@ -70,11 +70,15 @@ class Home:
 
     def session(self) -> dict[str, Any]:
         """Return what the only session's file holds of the session."""
-        document: dict[str, Any] = json.loads(self.session_file().read_bytes())
-        assert document["version"] == 1
-        assert document["id"] == self.session_file().stem
-        session: dict[str, Any] = document["session"]
-        return session
+        return _session_in(self.session_file())
+
+    def unfinished_token(self) -> str | None:
+        """Return the refresh token in a save that was whole and had not got its name; None where there is none."""
+        for file in self.sessions.glob("*.json.new"):
+            with contextlib.suppress(ValueError):  # spaces only, or cut short
+                token: str | None = _session_in(file).get("refresh_token")
+                return token
+        return None
 
     def refresh_token(self) -> str | None:
         """Return the refresh token in the only session's file, None where there is none, or no session."""
@@ -225,3 +229,11 @@ def with_mounts(
         timeout=60,
     )
     return Report(done.returncode, done.stdout, done.stderr)
+
+
+def _session_in(file: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(file.read_bytes())
+    assert document["version"] == 1
+    assert document["id"] == file.name.partition(".")[0]
+    session: dict[str, Any] = document["session"]
+    return session
