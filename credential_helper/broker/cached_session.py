@@ -42,7 +42,7 @@ class CachedSession:
         self._means = means
         self._provider = means.provider(errand.profile)
         self.began = means.clock.now()  # seconds since the epoch
-        self._replaces_newer = False  # a person signs in anew where a later version of this program has kept a session
+        self._replaces_newer = False  # what is brought takes the place of a session that a later version has kept
         self._seen = places.ABSENT  # the stamp of the file when it was last read
         self._last: Stored | None = None  # what was read last, wherever the disk is now
         self.lost_because: str | None = None  # why the disk is lost
@@ -58,7 +58,8 @@ class CachedSession:
         try:
             self.stored = self._means.sessions.read(self.id)
         except NewerFormat as error:
-            if self._errand.mode != "sign-in":
+            # A machine's is one request away, and a build must not fail where an older version runs beside a newer one.
+            if self._errand.mode != "sign-in" and not self._errand.profile.unattended:
                 error.hint = f"use that version, or sign in anew with this one: {self._errand.login}"
                 raise
             self._replaces_newer = True
@@ -179,7 +180,8 @@ class CachedSession:
             self._tell(f"the refresh token is in a private file now, and no longer in the keyring: {stored.moved}")
         if self._replaces_newer:
             self._replaces_newer = False
-            self._means.person.warn("the sign-in that a newer version of this program has kept is replaced")
+            tell = self._means.note if self._errand.profile.unattended else self._means.person.warn
+            tell("the sign-in that a newer version of this program has kept is replaced")
         if new is not None and store == "keyring" and not stored.session.in_keyring:
             self._means.person.warn(
                 'the refresh token is not kept: no keyring is usable, and the profile says store = "keyring"',

@@ -653,6 +653,19 @@ def test_a_session_of_a_newer_version_is_never_overwritten_without_a_word(world:
     assert world.token() == "access-2"
 
 
+def test_a_machine_does_not_stop_where_a_newer_version_runs_beside_it(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, *(answer(world.tokens(id_token=False, refresh=False)) for _ in range(2)))
+    first = world.token()
+    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
+    file.write_bytes(file.read_bytes().replace(b'"version":1', b'"version":2'))
+    second = world.token()
+    assert second != first
+    assert world.token() == second
+    assert world.person.warnings == []
+    assert len(world.provider.to(TOKEN)) == 2
+
+
 def test_an_unsafe_state_directory_costs_the_memory_and_not_the_answer(world: World) -> None:
     world.state.mkdir(mode=0o777)
     world.state.chmod(0o777)
