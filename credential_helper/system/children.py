@@ -17,7 +17,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -93,20 +93,21 @@ def run(
     path = find(words[0], environ)
     if path is None:
         raise ConfigurationError(not_found(words[0]), hint="write its absolute path")
-    try:
-        process = subprocess.Popen(  # noqa: S603 - an absolute path, no shell
-            [path, *words[1:]],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=environment(environ, hidden),
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be started"
-        raise ConfigurationError(f"the command {name} cannot be started: {reason}") from None
     output = bytearray()
-    with _watched(process.pid):
+    with _watcher() as watch:
         try:
+            process = subprocess.Popen(  # noqa: S603 - an absolute path, no shell
+                [path, *words[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                env=environment(environ, hidden),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it cannot be started"
+            raise ConfigurationError(f"the command {name} cannot be started: {reason}") from None
+        try:
+            watch(process.pid)
             ended = _follow(process, output, deadline, limit)
         except BaseException:  # Ctrl-C above all
             _kill(process)
@@ -124,10 +125,11 @@ def run(
 
 
 @contextmanager
-def _watched(group: int) -> Iterator[None]:
+def _watcher() -> Iterator[Callable[[int], None]]:
     """Have a process group killed if this process is, which cannot do it then: ``op`` would wait for a person for ever.
 
-    The watcher sees the end of its stdin; a line there tells it that all is well.
+    Yield what is told the group. The watcher stands before there is one; it sees the end of its stdin, and a second
+    line there tells it that all is well.
     """
     import subprocess
 
@@ -135,15 +137,22 @@ def _watched(group: int) -> Iterator[None]:
     if os.path.exists(_SHELL):
         with suppress(OSError):  # then the child is on its own
             watcher = subprocess.Popen(  # noqa: S603 - no word of it is from outside
-                [_SHELL, "-c", 'read -r _ || kill -s KILL -- "-$1"', _SHELL, str(group)],
+                [_SHELL, "-c", 'read -r group && { read -r _ || kill -s KILL -- "-$group"; }'],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={},
                 start_new_session=True,
             )
+
+    def watch(group: int) -> None:
+        if watcher is not None and watcher.stdin is not None:
+            with suppress(OSError):  # somebody has ended it
+                watcher.stdin.write(f"{group}\n".encode())
+                watcher.stdin.flush()
+
     try:
-        yield
+        yield watch
     finally:
         if watcher is not None:
             watcher.communicate(b"\n")

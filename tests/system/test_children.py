@@ -245,7 +245,7 @@ def test_a_child_does_not_outlive_us_even_where_we_are_killed(script: Script, en
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    script("waits", f"exec 3> '{fifo}'; echo started >&3; sleep 300")
+    script("waits", f"exec 3> '{fifo}'; sleep 0.5; echo started >&3; sleep 300")  # not before it is watched
     program = f"from credential_helper.system import children; children.run(['waits'], environ={environ!r})"
     with subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT) as process:
         os.set_blocking(reader, True)
