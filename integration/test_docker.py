@@ -559,9 +559,8 @@ def test_a_locked_keyring_is_told_and_costs_only_what_is_in_it(desk: Desk, oidc:
     write_profiles(desk.home, prod=person(oidc, docker=["listed.example.com"], store="file"))
     sign_in(desk.run, oidc, "prod")
     home = Path(desk.home["HOME"])
-    state = Path(desk.home["XDG_STATE_HOME"])
-    shutil.move(state, home / "STATE")  # where the keyring session looks
-    shutil.copytree(Path(desk.home["XDG_CONFIG_HOME"]), home / "CONFIG")
+    shutil.copytree(Path(desk.home["XDG_CONFIG_HOME"]), home / "CONFIG")  # where the keyring session looks
+    state = {"XDG_STATE_HOME": desk.home["XDG_STATE_HOME"]}  # files that are brought elsewhere are not believed there
     helper = str(desk.run.executable.with_name(PROGRAM))
     store = json.dumps({"ServerURL": "stored.example.com", "Username": "ada", "Secret": PASSWORD})
     snippet = f"""
@@ -572,9 +571,10 @@ def helper(word, stdin=""):
 print(json.dumps([helper("store", {store!r}), helper("get", "stored.example.com"), helper("list"),
     helper("get", "listed.example.com")]))
 """
-    in_a_keyring_session(home, "unlocked", snippet).answer()
+    in_a_keyring_session(home, "unlocked", snippet, **state).answer()
     shutil.rmtree(home / "run")
-    stored, got, listed, token = in_a_keyring_session(home, "locked", snippet.replace(PASSWORD, "another")).answer()
+    snippet = snippet.replace(PASSWORD, "another")
+    stored, got, listed, token = in_a_keyring_session(home, "locked", snippet, **state).answer()
     assert stored[0] == 74
     assert stored[1].startswith("credential-helper: the password is not kept: the keyring is locked; password_storage")
     assert (got[0], got[1]) == (1, "credentials not found in native keychain\n")  # no profile lists it: docker goes on

@@ -99,7 +99,7 @@ def test_a_password_is_asked_for_without_an_echo_and_spent_once(run: Runner, aut
     assert [line.startswith("hint: ") for line in lines].count(True) == 1
     assert 'flow = "authorization-code" signs in with a browser' in done.terminal
     assert re.search(
-        rf"credential-helper: signing in to prod \({re.escape(auth0.host)}\)\n  for \S+: openid", done.terminal
+        rf"credential-helper: signing in to prod as {ADA} \({re.escape(auth0.host)}\)\n  for \S+: openid", done.terminal
     )
     assert re.search(rf"(?m)^{LABEL}\n{CLOSING}", done.terminal)
     assert auth0.counts() == {"discovery": 1, "token": 1, "password": 1, "jwks": 1}

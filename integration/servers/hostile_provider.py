@@ -280,12 +280,20 @@ class SigningKey:
             return jws.encode(payload, self.private, self.alg, headers=members)
 
 
-@functools.cache
+_making = threading.Lock()  # two threads would make two keys of the same name
+
+
 def signing_key(alg: str = "RS256", kid: str | None = "k1", size: int = 2048) -> SigningKey:
     """Return a key for RS*, PS*, ES*, EdDSA (Ed25519, as is its newer name) or Ed448.
 
     The same arguments give the same key, another kid gives another key.
     """
+    with _making:
+        return _key(alg, kid, size)
+
+
+@functools.cache
+def _key(alg: str, kid: str | None, size: int) -> SigningKey:
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
     if alg[:2] in ("RS", "PS"):
