@@ -121,7 +121,7 @@ def _spend(
         verification.wipe(session, stored.session)
         raise verification.another_subject(errand, means)
     new_session.require_access_token(errand, tokens)
-    if stored.session.unverified and tokens.id_token is None:
+    if stored.session.unverified and tokens.id_token is None and not verification.is_optional(errand):
         return None  # who signed in was never verified, and there is nothing left to verify
     return stored
 

@@ -19,7 +19,7 @@ import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, ClockError, Unproven, UnpublishedKey
+from credential_helper.errors import AuthorizationError, ClockError, TransportError, Unproven, UnpublishedKey
 from credential_helper.flows import FLOWS
 from credential_helper.model import Identity, Profile, Session, Token
 from credential_helper.oauth import id_token
@@ -55,6 +55,10 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
     except AuthorizationError as error:
         error.hint = error.hint or errand.login
         raise
+    except TransportError as error:
+        if not is_optional(errand) or session.still_valid():
+            raise
+        means.note(f"who signed in is checked later: {error.sentence}")  # keys that nobody needs stop no renewal
 
 
 def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored, *, at: float | None = None) -> Stored:
@@ -74,18 +78,20 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
     except ClockError:
         raise  # the mark stays: the check is repeated when the clock is right
     except Unproven as error:
-        somebody = _must_be_somebody(errand.profile)
-        if errand.kind == "access" and not somebody:
+        if is_optional(errand):
             return _unknown_person(errand, session, means, kept, error)
-        if not isinstance(error, UnpublishedKey):
-            error.hint = _NAMELESS if somebody else f'{_SIGNED}, then {errand.login}; or set token = "access"'
-            if somebody:
-                wipe(session, kept)
-            else:
-                _unmark(session, kept)  # the ID token keeps its own mark; who wants the access token may have it
-            raise
-        error.hint = f"its key may be published in a moment; if it is not, {errand.login}"
-        raise  # the mark stays: the check is repeated
+        if isinstance(error, UnpublishedKey):
+            mend = error.hint or "its key may be published in a moment; if it is not"
+            error.hint = f"{mend}, {errand.login}" if error.hint is None else f"{mend}, then {errand.login}"
+            raise  # the mark stays: the check is repeated
+        mend = error.hint or _BROKEN
+        if _must_be_somebody(errand.profile):
+            error.hint = f"{mend}; {_NAMELESS}"
+            wipe(session, kept)
+        else:
+            error.hint = f'{mend}, then {errand.login}; or set token = "access"'
+            _unmark(session, kept)  # the ID token keeps its own mark; who wants the access token may have it
+        raise
     except AuthorizationError:
         wipe(session, kept)
         raise
@@ -99,8 +105,13 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
     )
 
 
-_SIGNED = "have the provider sign this client's ID tokens with RS256, ES256 or EdDSA (id_token_signed_response_alg)"
-_NAMELESS = f"{_SIGNED}; without account, and without a claim as a user name, nobody needs to know who signed in"
+_BROKEN = "have whoever runs the provider mend its ID tokens"
+_NAMELESS = "without account, and without a claim as a user name, nobody needs to know who signed in"
+
+
+def is_optional(errand: Errand) -> bool:
+    """Say whether the answer can do without an ID token: another is wanted, and nobody has to know who signed in."""
+    return errand.kind == "access" and not _must_be_somebody(errand.profile)
 
 
 def _must_be_somebody(profile: Profile) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from credential_helper.text import foreign
 
@@ -22,6 +22,8 @@ ALGORITHMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Ed25519": ("OKP", ("Ed25519",)),  # RFC 9864 §2.2: what EdDSA means depends on the key, these do not
     "Ed448": ("OKP", ("Ed448",)),
 }
+SIGNED = "have the provider sign this client's ID tokens with RS256, ES256 or EdDSA (id_token_signed_response_alg)"
+UNENCRYPTED = "switch off encrypted ID tokens for this client at the provider (id_token_encrypted_response_alg)"
 EDDSA = frozenset({"EdDSA", "Ed25519", "Ed448"})  # names of one algorithm, where the key's curve fits
 
 
@@ -40,3 +42,16 @@ def no_signature(alg: object) -> str:
     if alg.startswith("HS"):
         return f"is signed with {foreign(alg, 20)}, a secret that is shared, which proves nothing about who made it"
     return f"is signed with {foreign(alg, 20)}, which cannot be checked here"
+
+
+def fits(key: Mapping[str, object], alg: str) -> bool:
+    """Say whether a key may have signed with an algorithm; its use, key_ops and alg are obeyed (RFC 7517 §4)."""
+    kty, curves = ALGORITHMS[alg]
+    key_ops = key.get("key_ops")
+    return (
+        key.get("kty") == kty
+        and (not curves or key.get("crv") in curves)
+        and key.get("use") in (None, "sig")
+        and (key.get("alg") in (None, alg) or {key.get("alg"), alg} <= EDDSA)
+        and (key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops))
+    )

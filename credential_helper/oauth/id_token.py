@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from credential_helper.errors import (
     AuthorizationError,
     ClockError,
+    CredentialHelperError,
     RateLimited,
     TokenResponseError,
     TransportError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
 LEEWAY = 60.0  # seconds that two clocks may differ
+_MOST_KEYS = 20  # that one signature is compared with
 
 
 def validate(
@@ -67,8 +69,22 @@ def validate(
                 new=new,
             )
         )
-    except (TokenResponseError, RateLimited) as error:
-        raise TransportError(f"the ID token of {provider.host} cannot be checked now: {error.sentence}") from None
+    except (TransportError, TokenResponseError, RateLimited) as error:
+        raise _without_keys(provider, id_token.reveal(), nonce, now if came is None else came, error) from None
+
+
+def _without_keys(
+    provider: Provider, token: str, nonce: str | None, came: float, error: CredentialHelperError
+) -> CredentialHelperError:
+    """Return what to raise for a token whose keys cannot be had; that it is another's is known without them."""
+    contradiction = _of_another(provider, claims_of(token) or {}, nonce)
+    if contradiction is not None:
+        return _raised_for(provider, contradiction)
+    if provider.publishes_no_keys(came):
+        return Unproven(f"the ID token of {provider.host} cannot be checked: {error.sentence}", hint=error.hint)
+    if isinstance(error, TransportError):
+        return error
+    return TransportError(f"the ID token of {provider.host} cannot be checked now: {error.sentence}", hint=error.hint)
 
 
 def _checked(provider: Provider, token: str, *, nonce: str | None, at: float, came: float, new: bool) -> dict[str, Any]:
@@ -85,6 +101,10 @@ class _Failed(Exception):
     """A check failed; the text goes on from "the ID token of HOST …"."""
 
     kind: type[AuthorizationError] = AuthorizationError  # to be raised for it
+
+    def __init__(self, problem: str, mend: str | None = None) -> None:
+        super().__init__(problem)
+        self.mend = mend  # what to do at the provider
 
 
 class _Unproven(_Failed):
@@ -107,7 +127,11 @@ def _refusal(provider: Provider, token: str, failed: _Failed, nonce: str | None)
     """Return what to raise: of a token that proves nothing, what it says against itself counts all the same."""
     if issubclass(failed.kind, Unproven):
         failed = _contradiction(provider, claims_of(token) or {}, nonce) or failed
-    return failed.kind(f"the ID token of {provider.host} {failed}")
+    return _raised_for(provider, failed)
+
+
+def _raised_for(provider: Provider, failed: _Failed) -> AuthorizationError:
+    return failed.kind(f"the ID token of {provider.host} {failed}", hint=failed.mend)
 
 
 def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dict[str, Any]:
@@ -135,10 +159,12 @@ def _header(token: str) -> tuple[str, str | None]:
     header = json_object(segments[0])
     # NOTE: json, which PyJWT reads with, lets NaN and half a surrogate pair pass; what is kept must be real JSON.
     if header is None or claims_of(token) is None or not BASE64URL.fullmatch(segments[2]):
-        raise _Unproven("is encrypted, which is not supported" if len(segments) == 5 else "is not a JWT")
+        if len(segments) == 5:
+            raise _Unproven("is encrypted, which is not supported", algorithms.UNENCRYPTED)
+        raise _Unproven("is not a JWT", algorithms.SIGNED)
     alg, kid = header.get("alg"), header.get("kid")
     if not isinstance(alg, str) or alg not in algorithms.ALGORITHMS:
-        raise _Unproven(algorithms.no_signature(alg))
+        raise _Unproven(algorithms.no_signature(alg), algorithms.SIGNED)
     if kid is not None and not isinstance(kid, str):
         raise _Unproven("names its key with something that is no string")
     return alg, kid
@@ -151,7 +177,10 @@ def _verified(provider: Provider, token: str, alg: str, kid: str | None, key_set
     import jwt  # 75 ms
 
     if not algorithms.is_listed(alg, provider.metadata().id_token_signing_alg_values_supported):
-        raise _Unpublished(f"is signed with {alg}, which is not among the algorithms in the provider's metadata")
+        listed = "have the provider sign with an algorithm in its metadata (id_token_signing_alg_values_supported)"
+        raise _Unpublished(
+            f"is signed with {alg}, which is not among the algorithms in the provider's metadata", listed
+        )
     keys = _fitting(key_set, alg, kid)
     failed: _Failed = _Unexplained("has a signature that its key does not explain")
     for key in keys:
@@ -197,44 +226,32 @@ def _public_key(key: dict[str, Any], alg: str) -> Any:
 
 def _of_issuer(provider: Provider, claims: dict[str, Any]) -> dict[str, Any]:
     """Return the claims if iss is the provider's (§3.1.3.7, point 2), by the metadata that are in use."""
+    if not isinstance(claims["iss"], str):
+        raise _Unproven("names an issuer that is no string (iss)")
     if not provider.is_issuer(claims["iss"], claims.get("tid")):
         raise _another_issuer(claims)
     return claims
 
 
 def _another_issuer(claims: Mapping[str, object]) -> _Unexplained:
-    return _Unexplained(f"comes from another issuer ({foreign(str(claims['iss']), 100)})")
+    return _Unexplained(f"comes from another issuer ({foreign(str(claims['iss']), 100)})", _OTHERS)
 
 
 def _fitting(key_set: dict[str, object], alg: str, kid: str | None) -> list[dict[str, Any]]:
-    """Return the keys that may have signed: the ones with that id, or the only one that fits where there is no id.
+    """Return the keys that may have signed: the ones with that id, or all that fit where there is no id.
 
-    ``use``, ``key_ops`` and ``alg`` of a key are obeyed (RFC 7517 §4).
+    A provider owes the id where it has several keys (OIDC Core §10.1); while keys without one change, it has two.
     """
     keys = key_set.get("keys")
     published = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
     named = [key for key in published if kid is None or key.get("kid") == kid]
     if not named:
         raise _Unpublished("is signed with a key that the provider does not publish")
-    kty, curves = algorithms.ALGORITHMS[alg]
-    fitting = [
-        key
-        for key in named
-        if key.get("kty") == kty
-        and (not curves or key.get("crv") in curves)
-        and key.get("use") in (None, "sig")
-        and (key.get("alg") in (None, alg) or {key.get("alg"), alg} <= algorithms.EDDSA)
-        and _may_verify(key.get("key_ops"))
-    ]
-    if kid is None and len(fitting) != 1:
-        raise _Unpublished(f"does not name its key, and {len(fitting)} of the provider's could be it")
+    fitting = [key for key in named if algorithms.fits(key, alg)]
     if not fitting:
-        raise _Unpublished(f"is signed with {alg}, for which the key that it names is not meant")
-    return fitting
-
-
-def _may_verify(key_ops: object) -> bool:
-    return key_ops is None or (isinstance(key_ops, list) and "verify" in key_ops)
+        meant = "none of the provider's keys is" if kid is None else "the key that it names is not"
+        raise _Unpublished(f"is signed with {alg}, for which {meant} meant")
+    return fitting[:_MOST_KEYS]
 
 
 def _reason(error: Exception) -> _Failed:
@@ -244,7 +261,9 @@ def _reason(error: Exception) -> _Failed:
     if isinstance(error, jwt.MissingRequiredClaimError):
         return _Unproven(f"lacks {error.claim}")
     if isinstance(error, jwt.InvalidAudienceError):
-        return _Failed("is for another client (aud)")
+        return _Unproven("does not say for which client it is (aud)")  # another client's: in _of_another
+    if isinstance(error, jwt.exceptions.InvalidSubjectError):
+        return _Unproven("names somebody in a way that is no string (sub)")
     if isinstance(error, jwt.InvalidKeyError | jwt.PyJWKError):
         return _Unproven("is signed with a key that is published in a form that cannot be used")
     return _Unproven(f"cannot be used ({type(error).__name__})")
@@ -255,6 +274,8 @@ def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> Non
     contradiction = _contradiction(provider, claims, nonce)
     if contradiction is not None:
         raise contradiction
+    if claims.get("azp", provider.profile.client_id) not in (None, provider.profile.client_id):
+        raise _Unproven("was issued to another client (azp)")
     if nonce is not None and claims.get("nonce") is None:
         raise _Unproven("does not say which request it answers (nonce)")
     if not claims["sub"]:
@@ -262,21 +283,30 @@ def _judge(provider: Provider, claims: dict[str, Any], nonce: str | None) -> Non
 
 
 def _contradiction(provider: Provider, claims: Mapping[str, object], nonce: str | None) -> _Failed | None:
-    """Return what in claims says that the token is not for us (§3.1.3.7, points 2, 3, 5 and 11).
+    """Return what in claims says that the token is not for us (§3.1.3.7, points 2, 3, 5 and 11)."""
+    if isinstance(claims.get("iss"), str) and not provider.is_issuer(claims["iss"], claims.get("tid")):
+        return _another_issuer(claims)
+    return _of_another(provider, claims, nonce)
+
+
+def _of_another(provider: Provider, claims: Mapping[str, object], nonce: str | None) -> _Failed | None:
+    """Return what in claims names another client or request; a claim that is no name says nothing of the kind.
 
     Several audiences need no azp (as of errata set 2: azp is for extensions, and checked where it is there).
     """
     client_id = provider.profile.client_id
-    aud = claims.get("aud", client_id)
-    if "iss" in claims and not provider.is_issuer(claims["iss"], claims.get("tid")):
-        return _another_issuer(claims)
-    if aud != client_id and not (isinstance(aud, list) and client_id in aud):
-        return _Failed("is for another client (aud)")
-    if claims.get("azp", client_id) not in (None, client_id):
-        return _Failed("was issued to another client (azp)")
+    aud, azp = claims.get("aud"), claims.get("azp")
+    named = [name for name in (aud if isinstance(aud, list) else [aud]) if isinstance(name, str)]
+    if named and client_id not in named:
+        return _Failed("is for another client (aud)", _OTHERS)
+    if isinstance(azp, str) and azp not in ("", client_id):
+        return _Failed("was issued to another client (azp)", _OTHERS)
     if nonce is not None and claims.get("nonce") not in (None, nonce):
-        return _Failed("answers another request (nonce)")
+        return _Failed("answers another request (nonce)", _OTHERS)
     return None
+
+
+_OTHERS = "check issuer and client_id: an answer for somebody else is never used"
 
 
 def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None:

@@ -91,6 +91,10 @@ class Provider:
         """Say whether keys and metadata were received after ``came``: what they do not explain is not published."""
         return self._keys.is_newer_than(came)
 
+    def publishes_no_keys(self, came: float) -> bool:
+        """Say whether metadata that were received after ``came`` name no address of keys that may be used."""
+        return self._discovery.has_no("jwks_uri", came)
+
     @property
     def issuers(self) -> tuple[str, ...]:
         """Return what ``iss`` may be in an ID token: the document's form; without a document, both.

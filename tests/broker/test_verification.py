@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ import pytest
 from credential_helper.errors import AuthorizationError, TokenResponseError, TransportError, UnpublishedKey
 from credential_helper.model import Identity, Listed
 from credential_helper.providers import DEVICE_CODE
-from integration.servers.hostile_provider import HostileProvider, SigningKey, answer, html, reset, signing_key
+from integration.servers.hostile_provider import (
+    HostileProvider,
+    SigningKey,
+    answer,
+    empty,
+    html,
+    reset,
+    signing_key,
+)
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
 from tests.helpers.clock import FakeClock
 
@@ -328,6 +337,84 @@ def test_a_key_that_is_published_later_makes_the_id_token_good(world: World) -> 
     assert world.obtain(token="id").credential.identity is not None
     assert world.grants() == [DEVICE_CODE]
     assert old.kid == "k1"
+
+
+NO_KEYS = [empty(404), html(500), html(200), answer({"keys": None}), answer([]), reset()]
+
+
+@pytest.mark.parametrize("keys", NO_KEYS)
+@pytest.mark.parametrize("id_token", [True, False])
+def test_keys_that_nobody_needs_stop_no_renewal(world: World, keys: Any, *, id_token: bool) -> None:
+    """They may be away for days; the refresh token dies of that, where it is not used."""
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    world.provider.script("/jwks", keys)
+    world.approves()
+    assert world.token() == "access-1"
+    for number in (2, 3):
+        world.clock.advance(3600)
+        renews(world, id_token=id_token)
+        assert world.token() == f"access-{number}"
+        assert list(world.keyring.records.values()) == [f"refresh-{number}"]
+        assert any("not verified yet" in warning for warning in world.person.warnings)
+    assert len(world.person.prompts) == 1
+    publishes(world, world.key)
+    world.clock.advance(3600)
+    renews(world)
+    assert world.token() == "access-4"
+    assert not world.session.unverified
+
+
+@pytest.mark.parametrize("needs", [{"token": "id"}, {"account": "ada@example.com"}])
+def test_keys_that_somebody_needs_are_waited_for(world: World, needs: dict[str, Any]) -> None:
+    world.profile = msgspec.structs.replace(world.profile, **{"token": "access", **needs})
+    world.provider.script("/jwks", html(500))
+    world.approves()
+    with contextlib.suppress(TransportError):
+        world.obtain()
+    world.clock.advance(3600)
+    with pytest.raises(TransportError, match="where its keys were expected"):
+        world.obtain()
+    assert world.grants() == [DEVICE_CODE]
+    publishes(world, world.key)
+    world.clock.advance(11)
+    renews(world)
+    assert world.obtain().credential.identity is not None
+
+
+@pytest.mark.parametrize("jwks_uri", [None, 7, "/jwks", "http://elsewhere.example/jwks"])
+def test_a_provider_that_publishes_no_keys_costs_no_access_token(world: World, jwks_uri: object) -> None:
+    world.profile = msgspec.structs.replace(world.profile, token="access")
+    publishes(world, world.key, jwks_uri=jwks_uri)
+    world.approves()
+    assert world.token() == "access-1"
+    (warning,) = world.person.warnings
+    assert warning.endswith(": who signed in is not known | None")
+    world.clock.advance(3600)
+    renews(world)
+    assert world.token() == "access-2"
+    with pytest.raises(AuthorizationError, match="cannot be checked: ") as caught:
+        world.obtain(token="id")
+    assert "endpoints.jwks" in (caught.value.hint or "")
+    assert len(world.person.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("id_token", "way"),
+    [
+        ("a.b.c.d.e", "id_token_encrypted_response_alg"),
+        ("opaque", "id_token_signed_response_alg"),
+        ({"iat": None}, "whoever runs the provider"),
+        ({"exp": "soon"}, "whoever runs the provider"),
+        ({"aud": "other"}, "client_id"),
+        ({"azp": "other"}, "client_id"),
+        ({"iss": "https://evil.example"}, "issuer"),
+    ],
+)
+def test_the_way_out_is_that_of_what_is_wrong(world: World, id_token: Any, way: str) -> None:
+    world.approves(id_token=id_token if isinstance(id_token, str) else world.id_token(**id_token))
+    with pytest.raises(AuthorizationError) as caught:
+        world.obtain(token="id")
+    assert way in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("changes", [{"aud": "other"}, {"iss": "https://evil.example"}, {"azp": "other"}])

@@ -146,6 +146,11 @@ class Discovery:
         """Say whether the document in use was received after ``moment``, or none is needed."""
         return not self._missing or self._cache.is_newer(self._received(), moment)
 
+    def has_no(self, member: str, moment: float) -> bool:
+        """Say whether the document in use was received after ``moment``, and has no such address that may be used."""
+        known = self._metadata  # nothing is asked for here
+        return known is not None and getattr(known, member) is None and self.is_newer_than(moment)
+
     def _received(self) -> float:
         return self._cache.metadata().made if self._made is None else self._made
 
@@ -242,7 +247,9 @@ class Discovery:
                 self._note(f"{unusable[member]}: it counts as absent")
         if "token_endpoint" not in told:
             none = f"the metadata of {self.host} names no token_endpoint"
-            raise TokenResponseError(unusable.get("token_endpoint", none))
+            raise TokenResponseError(
+                unusable.get("token_endpoint", none), hint="if the provider has a good one, name it: endpoints.token"
+            )
         for member in _LISTS:
             value = document.get(member) or None  # an empty list says nothing: RFC 8414 §2 forbids it
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
