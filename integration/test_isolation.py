@@ -150,6 +150,23 @@ def test_these_variables_end_a_python_that_obeys_them(installed: Path, checkout:
     assert done.returncode != 0 or (checkout / "ran").exists()
 
 
+@pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
+def test_a_checkout_that_looks_like_an_environment_of_pythons(
+    installed: Path, launch: Launcher, checkout: Path, name: str
+) -> None:
+    """Beside the path that they name stands a pyvenv.cfg: Python would take its own library from there, even with -I.
+
+    They are given by env(1), as what starts the tests' programs is a Python, too.
+    """
+    (checkout / "pyvenv.cfg").write_text(f"home = {checkout}\n")
+    shutil.copy(checkout / "site.py", next((checkout / "lib").iterdir()) / "os.py")
+    ends: list[str | os.PathLike[str]] = [python_of(installed), "-I", "-c", "pass"]
+    assert name == "__PYVENV_LAUNCHER__" or launch.run([need("env"), f"{name}=./python", *ends], cwd=checkout).code
+    done = launch.run([need("env"), f"{name}=./python", installed, "--version"], cwd=checkout)
+    assert (done.code, done.stdout, done.stderr) == (0, b"credential-helper 0.1.0\n", "")
+    assert not (checkout / "ran").exists()
+
+
 def test_this_checkout_is_hostile(installed: Path, checkout: Path) -> None:
     done = subprocess.run(
         [python_of(installed), "-c", "import credential_helper"],
