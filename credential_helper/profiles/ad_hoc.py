@@ -14,7 +14,7 @@ from credential_helper.profiles import leave, settings
 from credential_helper.profiles.assembly import assemble
 from credential_helper.profiles.chosen import Chosen, with_request
 from credential_helper.profiles.configuration import read
-from credential_helper.profiles.inputs import from_flags, from_variables
+from credential_helper.profiles.inputs import from_flags, from_variables, refuses_nothing
 from credential_helper.profiles.remarks import remarks_on
 from credential_helper.profiles.written import Written
 from credential_helper.text import foreign
@@ -29,7 +29,7 @@ def ad_hoc_only(given: Mapping[str, Written]) -> Iterator[Written]:
 def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mapping[str, str]) -> Chosen:
     """Return the profile that flags, then variables make; it is named after its issuer's host and its client."""
     refuses = leave.of_command_line(flags, environ, lambda: read(environ).secret_files)
-    given = from_flags(flags, environ, refuses)
+    given = from_flags(flags, environ, refuses_nothing if settings.TYPED in flags else refuses)
     values = from_variables(environ, refuses)
     if leave.of_another_issuer(flags, environ):  # whom they ask, and with what, is said of that one
         values = {key: written for key, written in values.items() if not settings.by_key(key).fixed and "." not in key}

@@ -6,10 +6,12 @@ Whoever wrote a command line may have written its issuer, too: a kubeconfig's ``
 - A flag names variables of our prefix only, whose values were put there for us; of those, one that stands beside
   another issuer in the environment is that issuer's.
 - A flag or a variable names files below a folder of ``secret_files`` only, which a config file says.
-- ``login`` and the other commands, typed at a terminal, may name any: a person reads what stands there.
+- The flags of ``login`` and the other commands, typed at a terminal, may name any: a person has written what stands
+  there. That person has not written the variables.
 - A config file that CREDENTIAL_HELPER_CONFIG names runs a command only where it is private and outside the working
   tree: a checkout's files are ours by owner and, under umask 077, private by mode, and prove nothing. One inside of it
-  has no secret of the keyring either, and files only of its own folder; so has one below XDG_CONFIG_HOME.
+  has no secret of the keyring either, files only of its own folder and variables only of our prefix; so has one below
+  XDG_CONFIG_HOME.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import places
-from credential_helper.profiles.settings import SECRETS, TYPED, names_an_issuer
+from credential_helper.profiles.settings import SECRETS, names_an_issuer
 from credential_helper.profiles.written import Origin, Refusal, Written
 from credential_helper.system.files import others_may_write, quoted
 
@@ -31,11 +33,12 @@ _PROFILE = "write the secret's source into a profile of the config file"
 def of_command_line(
     flags: Mapping[str, object], environ: Mapping[str, str], folders: Callable[[], Sequence[str]]
 ) -> Callable[[str, str], Refusal | None]:
-    """Return what says why a source that flags or variables name is not read; ``folders`` are those of secret_files."""
+    """Return what says why a source that flags or variables name is not read; ``folders`` are those of secret_files.
+
+    Where a person has typed the flags, these may name any, and this is about the variables alone.
+    """
 
     def refuses(kind: str, value: str) -> Refusal | None:
-        if TYPED in flags:
-            return None
         if kind == "file":
             if any(is_below(value, folder) for folder in folders()):
                 return None
@@ -61,13 +64,17 @@ def of_command_line(
 def of_another_issuer(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
     """Say whether flags name an issuer, and the environment another one, whose its other variables are."""
     asked = _issuer(flags.get("issuer"), flags.get("provider"))
-    named = _issuer(environ.get(f"{_PREFIX}ISSUER"), environ.get(f"{_PREFIX}PROVIDER"))
+    named = _issuer_of_variables(environ)
     return asked is not None and named is not None and asked.rstrip("/") != named.rstrip("/")
 
 
 def made_by_flags(flags: Mapping[str, object]) -> bool:
     """Say whether it is flags that make an ad-hoc profile."""
     return _issuer(flags.get("issuer"), flags.get("provider")) is not None
+
+
+def _issuer_of_variables(environ: Mapping[str, str]) -> str | None:
+    return _issuer(environ.get(f"{_PREFIX}ISSUER"), environ.get(f"{_PREFIX}PROVIDER"))
 
 
 def _issuer(issuer: object, provider: object) -> str | None:
@@ -88,16 +95,28 @@ class Named:
 
     def refuses(self, kind: str, value: str) -> Refusal | None:
         """Say why a source of a secret that stands in the file is not read; None: it is."""
-        what = {"command": "runs no command", "keyring": "reads no secret of the keyring"}.get(kind)
+        what, instead = {"command": "runs no command", "keyring": "reads no secret of the keyring"}.get(kind), ""
         if kind == "file" and not is_below(value, os.path.dirname(self._path)):
             what = "reads no file outside its own folder"
+        if kind == "env" and not self._has_leave_for(value):
+            what, instead = (
+                f"reads no variable that does not begin with {_PREFIX}",
+                ", or give the variable such a name",
+            )
+            if value in SECRETS.values():
+                what, instead = f"reads no variable that is for {_PREFIX}ISSUER", ""
         if what is None:
             return None
         lead = f"a file that {self._variable} names {what} here"
         if self._is_inside:
-            return f"{lead}: it stands in the working tree", "move it out of the checkout"
+            return f"{lead}: it stands in the working tree", f"move it out of the checkout{instead}"
         reason = self._too_open() if kind == "command" else None
         return None if reason is None else (f"{lead}: {reason}", f"chmod 600 {quoted(self._path)}")
+
+    def _has_leave_for(self, variable: str) -> bool:
+        """Say whether a variable holds what was put there for us, and for no other issuer."""
+        of_an_issuer = variable in SECRETS.values() and _issuer_of_variables(self._environ) is not None
+        return variable.startswith(_PREFIX) and not of_an_issuer
 
     @property
     def trusted(self) -> bool:

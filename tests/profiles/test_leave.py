@@ -82,7 +82,8 @@ def test_a_file_that_a_flag_or_a_variable_names_needs_leave(environ: Environ, co
         put(config, 'secret_files = ["~/.secrets", "~/.ssh"]\n')
         choose(request_by("kubectl"), flags, where)
         config.unlink()
-        choose(request_by("kubectl"), {**flags, TYPED: True}, where)
+    choose(request_by("kubectl"), {**by_flag, TYPED: True}, environ)
+    refused(by_variable, EVIL | more | {TYPED: True})  # a person has not typed what a checkout's variables say
 
 
 def test_leave_is_for_what_is_really_below_a_folder(environ: Environ, config: Path) -> None:
@@ -181,9 +182,36 @@ def test_in_the_working_tree_it_reads_no_secret_of_a_person(environ: Environ, tm
         with contextlib.chdir(path.parent):
             assert "it stands in the working tree" in refused(named(environ, path), {}).sentence
     with contextlib.chdir(path.parent):
-        for written in ('{ file = "key.pem" }', '{ env = "CI_SECRET" }'):
+        for written in ('{ file = "key.pem" }', '{ env = "CREDENTIAL_HELPER_CI" }'):
             put(path, PROFILE.format(written))
             assert source(named(environ, path), {})
+
+
+@pytest.mark.parametrize("kind", ["client_secret", "private_key", "password"])
+def test_in_the_working_tree_it_posts_no_variable_that_is_for_others(
+    environ: Environ, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "checkout" / "config.toml"
+    more = 'flow = "password"\nlegacy = true\naccount = "a"\n' if kind == "password" else ""
+    profile = PROFILE.replace("client_secret = {}", f"{more}{kind} = {{}}")
+    for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "CI_SECRET", "credential_helper_x"):
+        put(path, profile.format(f'{{ env = "{name}" }}'))
+        choose(request_by("kubectl"), {}, named(environ, path))
+        with contextlib.chdir(path.parent):
+            error = refused(named(environ, path), {})
+        assert "reads no variable that does not begin with CREDENTIAL_HELPER_ here: it stands in" in error.sentence
+        assert error.hint == "move it out of the checkout, or give the variable such a name"
+
+
+def test_in_the_working_tree_it_posts_no_variable_that_is_for_another_issuer(environ: Environ, tmp_path: Path) -> None:
+    """``--profile`` comes before CREDENTIAL_HELPER_ISSUER, and brings the checkout's issuer beside its secret."""
+    path = tmp_path / "checkout" / "config.toml"
+    put(path, PROFILE.format('{ env = "CREDENTIAL_HELPER_CLIENT_SECRET" }'))
+    with contextlib.chdir(path.parent):
+        assert source(named(environ, path), {"profile": "prod"})
+        mine = named(environ, path) | {"CREDENTIAL_HELPER_ISSUER": "https://mine.example"}
+        error = refused(mine, {"profile": "prod"})
+    assert "reads no variable that is for CREDENTIAL_HELPER_ISSUER here: it stands in" in error.sentence
 
 
 def test_it_gives_leave_only_where_it_may_run_commands(environ: Environ, tmp_path: Path) -> None:
