@@ -5,7 +5,8 @@
   its choice, into a process that holds tokens. The first one that can be used is taken. A locked one can: what one
   desktop session wrote, another one must find.
 - ``keyring`` takes what PYTHON_KEYRING_BACKEND or keyringrc.cfg names, else what ``auto`` takes, else what the keyring
-  package discovers, but for the two that only pretend (fail, null).
+  package discovers, but for the two that only pretend (fail, null). All of it is installed beside us: keyringrc.cfg
+  may stand in a checkout (XDG_CONFIG_HOME), so its ``keyring-path`` adds no folder to what is loaded.
 - The session bus is the one that DBUS_SESSION_BUS_ADDRESS names, else ``$XDG_RUNTIME_DIR/bus`` if it is ours, as in
   GLib and sd-bus: cron and units lack the variable. It is on this machine and of this user, or it is not used: an
   address may name a host (tcp:) or a program (unixexec:), and who sets a variable must not be handed our secrets.
@@ -89,13 +90,13 @@ def _viable(kind: type[KeyringBackend]) -> KeyringBackend:
 def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
     """Return what the keyring package is told to use, or finds; StoreError: none, or one that only pretends."""
     _bus_problem(environ)
-    import keyring
+    from keyring.backend import by_priority, get_all_keyring
     from keyring.backends import fail, null
-    from keyring.core import load_config, load_keyring
+    from keyring.core import load_keyring
 
-    named = environ.get("PYTHON_KEYRING_BACKEND")
+    named = environ.get("PYTHON_KEYRING_BACKEND") or _named_in_file()
     try:
-        backend: KeyringBackend | None = load_keyring(named) if named else load_config()
+        backend: KeyringBackend | None = load_keyring(named) if named else None
     except (ImportError, AttributeError, ValueError):
         raise StoreError(
             f"there is no keyring {foreign(named or '', 120)}".rstrip(),
@@ -107,10 +108,24 @@ def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
             return _choose_auto(environ)
         except StoreError as error:
             none = error
-            backend = keyring.get_keyring()
+            backend = max(get_all_keyring(), key=by_priority)  # fail is always one of them
     if isinstance(backend, (fail.Keyring, null.Keyring)):
         raise none or StoreError(f"there is no keyring here (keyring chose {backend.name})", hint=USE_A_FILE)
     return backend
+
+
+def _named_in_file() -> str | None:
+    """Return the keyring that keyringrc.cfg names; None: none, or no such file, or none that can be understood."""
+    import configparser
+
+    from keyring.util import platform_
+
+    written = configparser.RawConfigParser()
+    try:
+        written.read(platform_.config_root() / "keyringrc.cfg", encoding="utf-8")
+    except (configparser.Error, ValueError):
+        return None
+    return written.get("backend", "default-keyring", fallback="").strip() or None
 
 
 # --- the session bus --------------------------------------------------------------------------------------------------

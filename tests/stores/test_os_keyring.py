@@ -170,6 +170,55 @@ def test_a_keyring_that_does_not_exist_is_named(name: str) -> None:
     assert "PYTHON_KEYRING_BACKEND" in error.hint
 
 
+RING = """
+import sys
+from credential_helper.stores.os_keyring import Keyring
+before = list(sys.path)
+print(Keyring(environ={}, deadline=lambda: 9.0, store="keyring").backend().partition(" (")[0])
+assert sys.path == before
+"""
+
+
+def named_by_keyringrc(folder: Path, content: bytes) -> str:
+    """Return the keyring that a process takes whose XDG_CONFIG_HOME has this keyringrc.cfg."""
+    file = folder / "python_keyring" / "keyringrc.cfg"
+    file.parent.mkdir()
+    file.write_bytes(content)
+    environ = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run([sys.executable, "-c", RING], env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="keyringrc.cfg is below XDG_CONFIG_HOME, and there is no keyring")
+@pytest.mark.parametrize("named", ["default-keyring = not_installed.Ring\n", ""])
+def test_keyringrc_brings_no_folder(tmp_path: Path, named: str) -> None:
+    """It may stand in a checkout: nothing is loaded from there, neither by its name nor as a plugin."""
+    ran = tmp_path / "ran"
+    plugin = tmp_path / "not_installed-1.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Name: not-installed\nVersion: 1\n")
+    (plugin / "entry_points.txt").write_text("[keyring.backends]\nx = not_installed\n")
+    (tmp_path / "not_installed.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    assert named_by_keyringrc(tmp_path, f"[backend]\n{named}keyring-path = {tmp_path}\n".encode()) == "none"
+    assert not ran.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="keyringrc.cfg is below XDG_CONFIG_HOME, and there is no keyring")
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"[backend]\ndefault-keyring = tests.helpers.backends.Memory \n", "backends Memory"),
+        (b"[backend]\ndefault-keyring = \n", "none"),
+        (b"[backend]\n[backend]\n", "none"),
+        (b"no section", "none"),
+        (b"\xff", "none"),
+    ],
+)
+def test_keyringrc_names_what_is_installed(tmp_path: Path, content: bytes, name: str) -> None:
+    assert named_by_keyringrc(tmp_path, content) == name
+
+
 def test_a_locked_keyring_is_not_an_empty_one() -> None:
     error = refusal(lambda: chosen(Locked).read(NAME, USER))
     assert (error.sentence, error.hint, error.exit_code) == ("the keyring is locked", "unlock the keyring", 74)
