@@ -67,6 +67,10 @@ class _Parser(argparse.ArgumentParser):
             )
         elif rest.startswith("ignored explicit argument"):
             message = f"{where} takes no value"
+        elif rest.startswith("expected "):
+            message = f"{where} needs a value"
+        elif where.startswith("the following arguments are required"):
+            message = f"{rest} is missing"
         raise UsageError(message, hint=f"{self.prog} --help")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -220,11 +224,12 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
         _introduce(call)
         return int(_answer_of(row)(call, row, [word for word in rest if word != "--verbose"]))
     by_name = row is not None and call.program in row.names
+    every = "--all" in rest and any(word in _HELP for word in rest)
+    rest = [word for word in rest if word != "--all" or not every]
     if row is None:
         _require_command(rest)
-    every = "--all" in words and any(word in _HELP for word in words)
     try:
-        words = [word for word in ([row.name, *rest] if row is not None else rest) if word != "--all" or not every]
+        words = [row.name, *rest] if row is not None else rest
         given = vars(_parser(call.program if by_name else PROGRAM, every=every).parse_args(words))
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
