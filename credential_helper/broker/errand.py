@@ -10,6 +10,7 @@ import msgspec
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError
 from credential_helper.model import Credential, Profile, Request, Secret, Session, Source, TokenKind
+from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.oauth.provider import Provider
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.sessions import Sessions, Stored
@@ -140,9 +141,16 @@ class Attempt:
         self.browsed = False  # a browser was opened for it
 
 
-def bring_secrets(profile: Profile, provider: Provider) -> None:
-    """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it."""
+def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> None:
+    """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it.
+
+    A private key is looked into, too: one that is none needs no provider to be told. ``run``: commands are run.
+    """
     if profile.client_authentication != "none":
         for read in (provider.client_secret, provider.private_key):
             if read is not None:
                 read()
+    key = profile.private_key
+    by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
+    if key is not None and by_key and (run or key.source.kind != "command"):
+        private_key_jwt.check(provider)

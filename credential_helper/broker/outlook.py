@@ -73,14 +73,14 @@ def _require_a_way(errand: Errand, session: CachedSession, means: Means, stored:
             trouble = error
         else:
             if token is not None:
-                bring_secrets(profile, provider)
+                bring_secrets(profile, provider, run=False)
                 provider.transport.require_roots()
                 return
     if not profile.unattended:
         if trouble is None and (stored is None or stored.refused is None):
             raise InteractionRequired(f"nobody is signed in to {provider.host}", hint=errand.login)
         raise trouble or sign_in.nobody_to_ask(errand, means, session.stored)
-    bring_secrets(profile, provider)
+    bring_secrets(profile, provider, run=False)
     provider.transport.require_roots()
     if provider.password is not None:
         provider.password()

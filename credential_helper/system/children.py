@@ -55,7 +55,11 @@ def find(program: str, environ: Mapping[str, str]) -> str | None:
 
 def not_found(program: str) -> str:
     """Return the sentence for a command that is not there."""
-    return f"the command {foreign(os.path.basename(program), 60)} was not found on PATH"
+    if os.path.isabs(program):
+        return f"the command {foreign(program, 200)} is not there, or cannot be run"
+    if os.path.dirname(program):
+        return f"the command {foreign(program, 200)} is a relative path, which means another program in each folder"
+    return f"the command {foreign(program, 60)} was not found on PATH"
 
 
 def _executable(path: str) -> bool:
@@ -92,7 +96,8 @@ def run(
     name = foreign(os.path.basename(words[0]), 60)
     path = find(words[0], environ)
     if path is None:
-        raise ConfigurationError(not_found(words[0]), hint="write its absolute path")
+        hint = None if os.path.isabs(words[0]) else "write its absolute path"
+        raise ConfigurationError(not_found(words[0]), hint=hint)
     output = bytearray()
     with _watcher() as watch:
         try:

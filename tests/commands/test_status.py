@@ -190,13 +190,19 @@ def meets(world: World, code: int, words: str) -> None:
         (MACHINE, "the variable CI_SECRET is not set, or empty"),
         ('flow = "client-credentials"\nclient_secret = { file = "none" }\n', "none cannot be read"),
         ('flow = "client-credentials"\nclient_secret = { command = ["none-at-all"] }\n', "was not found on PATH"),
+        ('flow = "client-credentials"\nclient_secret = { command = ["/no/op"] }\n', "/no/op is not there, or cannot"),
         ('flow = "client-credentials"\nprivate_key = { env = "CI_KEY" }\n', "the variable CI_KEY is not set"),
+        (
+            'flow = "client-credentials"\nprivate_key = { env = "NO_KEY" }\n',
+            "that is no private key in PEM or JWK form",
+        ),
         ('flow = "client-credentials"\ntoken = "id"\n' + MACHINE.partition("\n")[2], "a machine gets no ID token"),
         ('token = "id"\nscope = "email"\n', 'the scope lacks "openid"'),
     ],
 )
 def test_what_a_profile_lacks_is_told_with_the_tools_exit_code(world: World, more: str, words: str) -> None:
     world.configure(more)
+    world.environ["NO_KEY"] = "anything else"
     meets(world, 78, words)
 
 

@@ -29,6 +29,11 @@ def make(provider: Provider) -> Secret:
     return assertion.of_bearable_length(signer.sign(assertion.claims(provider), _algorithm(provider, signer)))
 
 
+def check(provider: Provider) -> None:
+    """Raise ConfigurationError where the key, or its certificate, cannot be read or used; the provider is not asked."""
+    _signer_of(provider)
+
+
 def hint(provider: Provider) -> str:
     """Return what to check when a provider refused an assertion (invalid_client). Raises as ``make`` does."""
     signer = _signer_of(provider)
