@@ -16,7 +16,8 @@ from credential_helper.tools.wire import token_text
 
 def answer(call: Call, row: Tool, given: Given) -> int:  # noqa: ARG001 - as every answer
     """Print the token; its profile may be named by position."""
-    if name := given.pop("profiles", None):
+    name = given.pop("profiles", None)
+    if name is not None:
         given = by_position(given, str(name))
     request = Request(tool=PROGRAM)
     chosen = choose(request, given, call.app.environ, note=call.app.note)

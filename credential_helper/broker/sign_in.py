@@ -71,9 +71,10 @@ def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: floa
     """Return the error of a sign-in that needs a person; ``ago`` is since when a window was opened for nothing."""
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":
+        reason = means.person.why_not
         return InteractionRequired(
-            f"a person has to sign in to {host}, and none can be asked here",
-            hint="run it in a terminal; --verbose says what is in the way",
+            f"a person has to sign in to {host}, and none can be asked{f': {reason}' if reason else ' here'}",
+            hint=errand.login if reason else "run it in a terminal",
         )
     refused = stored.session.refused if stored is not None else None
     if refused is not None:

@@ -106,10 +106,14 @@ def by_position(flags: Mapping[str, object], name: str) -> dict[str, object]:
 
 
 def each_by_position(given: Mapping[str, object]) -> Iterator[dict[str, object]]:
-    """Yield the flags for each profile that was named as an argument (``profiles``), or once for none."""
+    """Yield the flags for each profile that was named as an argument (``profiles``), or once for none.
+
+    A name that is given twice counts once. An empty one is a name, too (a shell's ``"$UNSET"``): it must not mean the
+    profile that is meant when none is named.
+    """
     flags = {key: value for key, value in given.items() if key != "profiles"}
-    names = given.get("profiles") or []
-    for name in [names] if isinstance(names, str) else cast("list[str]", names):
+    names = given.get("profiles", [])
+    for name in dict.fromkeys([names] if isinstance(names, str) else cast("list[str]", names)):
         yield by_position(flags, name)
     if not names:
         yield flags
