@@ -136,6 +136,7 @@ def claims_in(credential: Credential) -> dict[str, object]:
 _BELIEVED = 366 * 86400.0  # seconds; more is a mistake: milliseconds, a date, "for ever"
 _INSTEAD_OF_NONE = 300.0  # seconds that a token lives whose provider says that it does not
 _INSTEAD_OF_EVER = 3600.0
+_MILLISECONDS = 1e11  # since the epoch: of 1973; seconds would be of the year 5138
 
 
 def access_token_of(tokens: Tokens, *, renewable: bool = False) -> Token | None:
@@ -176,9 +177,14 @@ def _credible(lifetime: float | None) -> TypeGuard[float]:
 
 
 def _own_dates(token: Secret) -> tuple[float | None, float | None]:
-    """Return ``iat`` and ``exp`` of a JWT, which nobody has verified."""
+    """Return ``iat`` and ``exp`` of a JWT, which nobody has verified; some are written in milliseconds."""
     claims = unverified(token.reveal()) or {}
-    return numeric_date(claims.get("iat")), numeric_date(claims.get("exp"))
+    iat, exp = numeric_date(claims.get("iat")), numeric_date(claims.get("exp"))
+    return _in_seconds(iat), _in_seconds(exp)
+
+
+def _in_seconds(moment: float | None) -> float | None:
+    return moment if moment is None or moment < _MILLISECONDS else moment / 1000
 
 
 def id_token_of(tokens: Tokens, *, renewed: Token | None = None) -> Token | None:

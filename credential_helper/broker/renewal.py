@@ -137,7 +137,7 @@ def _is_refusal(error: CredentialHelperError) -> bool:
     if status is None or error.refresh_token is not None:
         return False
     if isinstance(error, AuthorizationError):
-        return status < 500 and status != 429 and error.error not in _OF_THE_CLIENT
+        return status < 500 and error.error not in _OF_THE_CLIENT
     return isinstance(error, TokenResponseError) and 400 <= status < 500 and status not in _OF_THE_WAY
 
 

@@ -1,8 +1,8 @@
 """When a server wants to be asked again, and when it says that it is: the one reader of such headers.
 
 ``Retry-After`` counts seconds or is a date (RFC 9110 §10.2.3). Where a rate limit comes without it, its own headers say
-when it ends: seconds, or a moment in seconds or milliseconds since the epoch. All are foreign: nothing that they hold
-is more than a bounded number, or none.
+when it ends: seconds, a moment in seconds or milliseconds since the epoch, or a date (Atlassian's is one of ISO 8601).
+All are foreign: nothing that they hold is more than a bounded number, or none.
 """
 
 from __future__ import annotations
@@ -13,9 +13,18 @@ from collections.abc import Mapping
 LONGEST = 31 * 86400.0  # seconds; more is nonsense, and a month is the longest quota that is known (Auth0)
 
 # IETF's draft, Okta, and everybody else. A structured one says ``"default";r=0;t=47``, older ones ``reset=47``.
-_LIMITS = ("ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-after")
+_LIMITS = (
+    "ratelimit-reset",
+    "x-ratelimit-reset",
+    "x-rate-limit-reset",
+    "x-ratelimit-reset-after",
+    "ratelimit-resettime",  # GitLab: a date
+    "x-retry-after",
+)
 _STRUCTURED = re.compile(r"(?:^|[\s;,])(?:t|reset)=([0-9]{1,15})")
-_NUMBER = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(?:[,;].*)?")  # a header that came twice is joined by a comma
+_NUMBER = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*s?\s*(?:[,;].*)?"
+)  # a header that came twice is joined by a comma
 
 _MOMENT, _MILLISECONDS = 1e9, 1e11  # from here on a number counts from the epoch
 
@@ -25,7 +34,7 @@ def seconds_to_wait(headers: Mapping[str, str], *, there: float, limited: bool) 
 
     ``there`` is the server's time. ``limited``: the answer is a rate limit; many send its headers along with others.
     """
-    asked = _retry_after(headers.get("retry-after", ""), there)
+    asked = _until(headers.get("retry-after", ""), there)
     for name in _LIMITS if limited and asked is None else ():
         asked = _until(headers.get(name, ""), there)
         if asked is not None:
@@ -36,15 +45,10 @@ def seconds_to_wait(headers: Mapping[str, str], *, there: float, limited: bool) 
     return None if asked is None else min(max(asked, 0.0), LONGEST)
 
 
-def _retry_after(value: str, there: float) -> float | None:
-    seconds = _number(value)
-    return _from(http_date(value), there) if seconds is None else seconds
-
-
 def _until(value: str, there: float) -> float | None:
     number = _number(value)
     if number is None:
-        return _from(http_date(value), there)
+        return _from(_date(value), there)
     moment = number / 1000 if number >= _MILLISECONDS else number
     return _from(moment, there) if moment >= _MOMENT else number
 
@@ -56,6 +60,19 @@ def _from(moment: float | None, there: float) -> float | None:
 def _number(value: str) -> float | None:
     found = _NUMBER.fullmatch(value[:100].strip())
     return None if found is None else float(found[1])
+
+
+def _date(value: str) -> float | None:
+    found = http_date(value)
+    if found is not None:
+        return found
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(value[:100].strip())
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def http_date(value: str) -> float | None:

@@ -82,6 +82,21 @@ def test_a_lifetime_that_cannot_be_meant_is_not_believed(
     assert found.expires_at == (None if lifetime is None else received + lifetime)
 
 
+@pytest.mark.parametrize(("expires_in", "renewable"), [(None, True), (None, False), (3600.0, True), (0.0, True)])
+@pytest.mark.parametrize("with_iat", [True, False])
+def test_a_jwt_that_counts_in_milliseconds_is_read_so(
+    expires_in: float | None, *, renewable: bool, with_iat: bool
+) -> None:
+    """600 s would be a week, and then there is a token that no server takes."""
+    received = 1900000000.0
+    claims = {"iat": received * 1000, "exp": (received + 600) * 1000}
+    token = jwt_with(**claims) if with_iat else jwt_with(exp=claims["exp"])
+    tokens = Tokens(access_token=token, token_type="Bearer", received_at=received, expires_in=expires_in)
+    found = access_token_of(tokens, renewable=renewable)
+    assert found is not None
+    assert found.expires_at == received + (3600.0 if expires_in and not with_iat else 600.0)
+
+
 @pytest.mark.parametrize("wrong", [-7200.0, 7200.0])
 def test_the_lifetime_of_a_jwt_does_not_depend_on_our_clock(wrong: float) -> None:
     """A clock that is ahead would have each call fetch another token."""

@@ -162,6 +162,9 @@ def test_a_refusal_without_an_oauth_error_is_one_too(world: World, body: Any, st
     [
         *((status, {"message": "later"}) for status in (408, 425, 429, 500, 502, 503)),
         (429, {"error": "rate_limit_exceeded"}),
+        (429, {"error": "interaction_required"}),
+        (400, {"error": "slow_down"}),
+        (500, {"error": "authorization_pending"}),
         (500, {"error": "internal_server_error"}),
         (500, {"error": "invalid_grant"}),
         (503, {"error": "invalid_request", "error_description": "the database is away"}),
@@ -179,6 +182,13 @@ def test_what_is_no_refusal_asks_nobody_and_keeps_everything(
     assert world.person.prompts == []
     assert kept(world) == ["refresh-1"]
     assert world.session.refused is None
+
+
+def test_a_dead_refresh_token_is_dead_whatever_the_status(world: World) -> None:
+    expired(world)
+    world.approves(oauth_error("invalid_grant", 429))
+    assert world.token() == "access-2"
+    assert len(world.person.prompts) == 1
 
 
 @pytest.mark.parametrize("trouble", [reset(), html(404), html(407), raw(b"HTTP/1.1 200 OK\r\n\r\n{half")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
@@ -24,6 +25,12 @@ def asked(*, limited: bool = True, **headers: str) -> float | None:
         ("0", 0.0),
         ("1.5", 1.5),
         ("47, 47", 47.0),
+        ("47s", 47.0),
+        ("47 s", 47.0),
+        (f"{NOW + 47:.0f}", 47.0),
+        (f"{(NOW + 47) * 1000:.0f}", 47.0),
+        (datetime.fromtimestamp(NOW + 47, UTC).isoformat(), 47.0),
+        ("47m", None),
         (formatdate(NOW + 47, usegmt=True), 47.0),
         (formatdate(NOW - 47, usegmt=True), 0.0),
         ("9" * 15, waits.LONGEST),
@@ -46,7 +53,15 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ratelimit_reset", "x_ratelimit_reset", "x_rate_limit_reset", "x_ratelimit_reset_after"]
+    "name",
+    [
+        "ratelimit_reset",
+        "x_ratelimit_reset",
+        "x_rate_limit_reset",
+        "x_ratelimit_reset_after",
+        "ratelimit_resettime",
+        "x_retry_after",
+    ],
 )
 @pytest.mark.parametrize(
     ("value", "seconds"),
@@ -57,6 +72,8 @@ def test_retry_after(value: str, seconds: float | None) -> None:
         (f"{(NOW + 47) * 1000:.0f}", 47.0),
         (f"{NOW - 47:.0f}", 0.0),
         (formatdate(NOW + 47, usegmt=True), 47.0),
+        (datetime.fromtimestamp(NOW + 47, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), 47.0),
+        (datetime.fromtimestamp(NOW + 47, UTC).strftime("%Y-%m-%dT%H:%M:%S"), 47.0),
         ("47;w=60", 47.0),
         ("999999999", waits.LONGEST),
         ("999999999999999", waits.LONGEST),

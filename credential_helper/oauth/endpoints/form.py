@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from credential_helper.errors import CredentialHelperError, TransportError
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.client_authentication import assertion
-from credential_helper.oauth.endpoints.reply import PENDING, Reply, code_of, verdict, wait_of
+from credential_helper.oauth.endpoints.reply import Reply, code_of, verdict, wait_of
 from credential_helper.text import span
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def exchange(
         if reply.refuses_client and method.endswith("_jwt") and _clock_was_wrong(provider, believed):
             provider.note(f"this machine's clock is not that of {reply.answer.host}: its answer tells the time")
             reply = _send(provider, address, fields, method, grant_type)
-        wait = wait_of(provider, reply) if reply.answer.status in busy and reply.unavailable else None
+        wait = (
+            wait_of(provider, reply) if reply.answer.status in busy and (reply.unavailable or reply.limited) else None
+        )
         if wait is not None and wait <= LONGEST_WAIT:
             provider.note(f"{reply.answer.host} asks for a pause of {span(wait)}")
             provider.clock.sleep(wait)
@@ -112,7 +114,7 @@ def exchange(
             break
         provider.note(f"{reply.answer.host} refused the client with the authentication method {method}")
     error = verdict(provider, reply, grant_type, refused=refused, content=content)
-    if (error is None or reply.code in PENDING) and len(methods) > 1 and provider.authentication_worked != method:
+    if (error is None or reply.pending) and len(methods) > 1 and provider.authentication_worked != method:
         provider.authentication_worked = method
     if error is not None:
         raise reply.spent_for(error)

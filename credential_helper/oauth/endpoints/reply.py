@@ -30,7 +30,7 @@ from credential_helper.model import Secret
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.endpoints.redaction import without_secrets
 from credential_helper.oauth.endpoints.wording import demand_in, sentence_and_hint
-from credential_helper.providers import PASSWORD_REALM, SPELLINGS
+from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
@@ -95,9 +95,14 @@ _TOKEN = re.compile(r"[!-~]+")
 # RFC 6749 §5.2 allows spaces, but no code has one: HTTP's reason phrases do ({"error": "Not Found"}: not OAuth).
 _CODE = re.compile(r"[!#-\[\]-~]{1,100}")
 
-PENDING = frozenset({"authorization_pending", "slow_down"})  # RFC 8628 §3.5: refused is neither client nor code
+_PENDING = frozenset({"authorization_pending", "slow_down"})  # RFC 8628 §3.5: refused is neither client nor code
 _OUTAGES = frozenset({"temporarily_unavailable", "server_error"})
 _LIMITS = frozenset({"too_many_requests", "rate_limit_exceeded"})
+
+# Codes that mean themselves with a 429, too; any other beside that status only repeats it, or says nothing.
+_MEANT = frozenset(
+    {"invalid_grant", "invalid_client", "unauthorized_client", "expired_token", "access_denied", "too_many_attempts"}
+)
 
 # What a 401 says of a client that proved who it is, because RFC 6749 §5.2 keeps that status for one that could not: no
 # reason at all, or Auth0's access_denied for a wrong secret (a person's refusal is a 403 there). Where no person is
@@ -166,7 +171,8 @@ class Reply:
         self.code = None if self.said is None else meaning(self.said)  # the RFC's
         if self.code is not None:
             self.code = demand_in(self.code, " ".join(self._words()))
-        if answer.status >= 500 and not self.unavailable and self.code not in PENDING:
+        self.pending = grant_type == DEVICE_CODE and self.code in _PENDING
+        if answer.status >= 500 and not self.unavailable and not self.pending:
             self.code = None  # whatever it is called, the provider failed
         of_a_client = _OF_A_CLIENT_WITH.get(grant_type, _OF_A_CLIENT)
         if self.confidential and self.turned_away and self.code in of_a_client:
@@ -213,12 +219,18 @@ class Reply:
     @property
     def unavailable(self) -> bool:
         """The answer says nothing about the request: OAuth's word for that, or no OAuth error at all."""
-        return self.code is None or self.code in _OUTAGES or self.code in _LIMITS
+        return self.code is None or self.code in _OUTAGES or self._names_a_limit
 
     @property
     def limited(self) -> bool:
-        """A rate limit; slow_down is none but RFC 8628's own word, though Auth0 sends it with a 429."""
-        return self.code in _LIMITS or (self.answer.status == 429 and self.unavailable)
+        """A rate limit; of a polled code slow_down is RFC 8628's own word, though Auth0 sends it with a 429."""
+        if self._names_a_limit:
+            return True
+        return self.answer.status == 429 and not self.pending and self.code not in _MEANT
+
+    @property
+    def _names_a_limit(self) -> bool:
+        return self.code in _LIMITS or (self.code == "slow_down" and not self.pending)
 
     @property
     def details(self) -> str:

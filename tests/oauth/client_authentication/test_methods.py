@@ -10,9 +10,10 @@ import pytest
 from credential_helper.errors import AuthorizationError, ConfigurationError, TokenResponseError
 from credential_helper.model import Endpoints, Secret
 from credential_helper.oauth import client_authentication
-from credential_helper.oauth.endpoints import revocation
+from credential_helper.oauth.endpoints import revocation, token_endpoint
 from credential_helper.oauth.grants import client_credentials, device_authorization
 from credential_helper.oauth.provider import Provider
+from credential_helper.providers import DEVICE_CODE
 from integration.servers.hostile_provider import (
     Behaviour,
     Exchange,
@@ -156,7 +157,7 @@ def test_a_pending_sign_in_proves_the_method_too(hostile: HostileProvider, clock
     provider = provider_at(hostile, clock, secret="s3cr3t")
     hostile.script("/token", oauth_error("invalid_client", 401), oauth_error("authorization_pending", 403))
     with pytest.raises(AuthorizationError):
-        refresh(provider)
+        token_endpoint.request(provider, DEVICE_CODE, [("device_code", "dc-1")], refused="refused the code")
     assert provider.authentication_worked == "post"
 
 

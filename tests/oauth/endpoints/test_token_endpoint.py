@@ -256,9 +256,9 @@ def test_an_oauth_error_is_known_by_its_code_and_not_by_its_status(
 
 
 def test_error_is_tested_even_beside_a_token_on_a_200(hostile: HostileProvider, provider: Provider) -> None:
-    error = failure(hostile, provider, answer({**TOKENS, "error": "slow_down"}))
+    error = failure(hostile, provider, answer({**TOKENS, "error": "invalid_request"}))
     assert isinstance(error, AuthorizationError)
-    assert error.error == "slow_down"
+    assert error.error == "invalid_request"
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -924,11 +924,36 @@ def test_a_429_that_only_names_itself_is_a_rate_limit(hostile: HostileProvider, 
     assert isinstance(failure(hostile, provider, oauth_error(code, 429)), RateLimited)
 
 
-def test_slow_down_with_429_is_no_rate_limit(hostile: HostileProvider, provider: Provider, clock: FakeClock) -> None:
-    error = failure(hostile, provider, answer({"error": "slow_down"}, 429, {"Retry-After": "3"}))
-    assert isinstance(error, AuthorizationError)
-    assert error.error == "slow_down"
+def test_slow_down_with_429_is_no_rate_limit_of_a_poll(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock
+) -> None:
+    hostile.script("/token", answer({"error": "slow_down"}, 429, {"Retry-After": "3"}))
+    with pytest.raises(AuthorizationError) as caught:
+        token_endpoint.request(provider, DEVICE_CODE, [("device_code", "dc-1")], refused="refused the code", busy=())
+    assert caught.value.error == "slow_down"
     assert not clock.slept
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 503])
+def test_slow_down_is_a_rate_limit_of_anything_else(hostile: HostileProvider, provider: Provider, status: int) -> None:
+    assert isinstance(failure(hostile, provider, oauth_error("slow_down", status)), RateLimited)
+
+
+@pytest.mark.parametrize("code", ["invalid_request", "interaction_required", "quota_exceeded", "request_denied"])
+def test_a_429_is_a_rate_limit_whatever_stands_beside_it(
+    hostile: HostileProvider, provider: Provider, clock: FakeClock, code: str
+) -> None:
+    error = failure(hostile, provider, answer({"error": code}, 429, {"Retry-After": "47"}))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 47.0
+    hostile.script("/token", answer({"error": code}, 429, {"Retry-After": "3"}), answer(TOKENS))
+    refresh(provider)
+    assert clock.slept == [3.0]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_pending_sign_in_is_none_of_a_refresh(hostile: HostileProvider, provider: Provider, status: int) -> None:
+    assert isinstance(failure(hostile, provider, oauth_error("authorization_pending", status)), TransportError)
 
 
 # --- whatever comes ---------------------------------------------------------------------------------------------------
