@@ -36,6 +36,7 @@ class CredentialHelperError(Exception):
         self.sentence = sentence
         self.hint = hint
         self.profile: str | None = None  # the profile's name, set by whoever knows it; leads the message
+        self.line = 0  # in a config file; 0: it stands in none, or nobody knows where
         self.silent = False  # True: this sentence was said to the same caller a moment ago
         self.status: int | None = None  # HTTP's, of the answer that says so; None: there is none
         self.refresh_token: Any = None  # a new one (Secret) in an answer that is no good otherwise: keep it first

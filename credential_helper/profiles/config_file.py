@@ -100,8 +100,14 @@ def _syntax_error(said: str, document: str, shown: str) -> ConfigurationError:
     number = int(found[1]) if found else len(lines)
     line = lines[min(number, len(lines)) - 1]
     hint = None
-    if re.match(r"\s*[\w.\"'-]+\s*:(\s|$)", line):
+    if set(line.partition("#")[0]) & _CURLY:
+        sentence, hint = "curly quotes", 'write straight ones: issuer = "https://…"'
+    elif sentence.startswith(("Illegal character '\\n'", "Unterminated string")):
+        sentence, hint = "a string does not end", 'it ends on its line, with a quote: issuer = "https://…"'
+    elif sentence == "Invalid statement" or re.match(r"\s*[\w.\"'-]+\s*:(\s|$)", line):
         hint = "TOML writes key = value, and [profiles.NAME] above a profile's keys"
+    elif sentence.startswith("Expected newline or end of document"):
+        sentence, hint = "more stands behind the value", "write one key per line, and # before a remark"
     elif re.search(r'"[^"]*\\', line):
         hint = SINGLE_QUOTES
     elif sentence == "Invalid value":
@@ -113,6 +119,7 @@ def _syntax_error(said: str, document: str, shown: str) -> ConfigurationError:
     return ConfigurationError(f"{shown}: line {number}: {sentence}", hint=hint)
 
 
+_CURLY = frozenset("\u201c\u201d\u201e\u2018\u2019")  # as text processors write quotes
 _TWICE = ("Cannot declare", "Cannot overwrite", "Cannot mutate", "Duplicate inline table key", "Cannot redefine")
 
 
@@ -126,6 +133,11 @@ def _twice(sentence: str, lines: list[str]) -> tuple[str, str] | None:
     if header is not None:
         first = next((n for n, line in enumerate(lines[:-1], 1) if line.strip().startswith(f"[{header[1]}]")), None)
         where = f", first in line {first}" if first else ""
+        inner = re.escape(header[1].rpartition(".")[2].strip())
+        if first is None and (
+            keys := [n for n, line in enumerate(lines[:-1], 1) if re.match(rf"\s*{inner}\s*=", line)]
+        ):
+            return f"[{header[1]}] is written twice, first in line {keys[-1]}", "leave one of them"
         return (
             f"[{header[1]}] is written twice{where}",
             "give each profile a name of its own, or put all its keys below one",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -165,12 +166,14 @@ class Configuration:
 
         def absent(setting: settings.Setting) -> CredentialHelperError:
             error = written.malformed(f"{setting.name} is missing")
+            error.line = sys.maxsize  # after what is there
             if setting.name in meant:
                 unneeded.append(error)
             return error
 
         profile, more = assemble(name, {**values, **laid_over}, absent=absent)
-        return profile, errors + [error for error in more if error not in unneeded]
+        errors += [error for error in more if error not in unneeded]
+        return profile, sorted(errors, key=lambda error: error.line)
 
     def table(self, name: str, named_by: str | None = None) -> Written:
         """Return a profile as it was written. Raises ConfigurationError where there is none of that name."""

@@ -25,8 +25,13 @@ _KUBELOGIN = {
     "listen_address": "redirect_uri",
     "username": "account",
     "token_cache_storage": "store",
+    "redirect_url_hostname": "redirect_uri",
+    "local_server_cert": "redirect_certificate",
+    "local_server_key": "redirect_private_key",
 }
 _NEEDLESS = {
+    "browser_command": "BROWSER names another browser",
+    "force_refresh": "credential-helper refresh renews now",
     "pkce_method": "PKCE is always used",
     "use_pkce": "PKCE is always used",
     "token_cache_dir": "CREDENTIAL_HELPER_STATE_DIR says where tokens are kept",
@@ -35,12 +40,37 @@ _NEEDLESS = {
     "skip_open_browser": 'flow = "device" opens none, and credential-helper login has --no-browser',
 }
 
+_ENDPOINTS = {
+    "authorization": ("authorization_endpoint", "oauthauthurl", "auth_uri", "auth_url", "authorization_url"),
+    "token": ("token_endpoint", "oauthtokenurl", "token_uri", "token_url"),
+    "device_authorization": ("device_authorization_endpoint", "oauthdeviceauthurl", "device_authorization_url"),
+    "revocation": ("revocation_endpoint", "revocation_url", "revoke_uri"),
+    "pushed_authorization_request": ("pushed_authorization_request_endpoint",),
+    "jwks": ("jwks_uri", "jwks_url"),
+}
+# What others call the same: a provider's metadata, git-credential-oauth, Google's client files, and SDKs.
+_OTHERS = {
+    **{theirs: f"endpoints.{ours}" for ours, names in _ENDPOINTS.items() for theirs in names},
+    "oauthclientid": "client_id",
+    "oauthclientsecret": "client_secret",
+    "oauthscopes": "scope",
+    "oauthredirecturl": "redirect_uri",
+    "redirect_uris": "redirect_uri",
+    "domain": "issuer",
+    "authority": "issuer",
+    "tenant": "issuer",
+    "tenant_id": "issuer",
+    "tenantid": "issuer",
+}
+_AS = {"issuer": 'write issuer = "https://…", the whole address, as the page of your provider has it'}
+_DOCKERS = ("auths", "credhelpers", "credsstore", "cred_helpers", "creds_store", "credential_helpers")
+
 
 def meant(key: str) -> str | None:
     """Return the setting that an unknown key of a profile stands for; None: it is known, or stands for nothing."""
     if key in PROFILE_KEYS:
         return None
-    return _KUBELOGIN.get(_plain(key)) or nearest_word(key, PROFILE_KEYS)
+    return _KUBELOGIN.get(_plain(key)) or _OTHERS.get(_plain(key)) or nearest_word(key, PROFILE_KEYS)
 
 
 def of_kubelogin(key: str) -> str | None:
@@ -61,6 +91,12 @@ def of_a_profile(part: Written, key: str) -> Refusal | None:
             f"write {key} above the first line that begins with [",
         )
     known = _plain(key)
+    if known in _OTHERS:
+        here = _OTHERS[known]
+        hint = write_instead(here) if here == "client_secret" else _AS.get(here, f"write {here} = …")
+        return f"unknown key; here it is {here}", hint
+    if known in _DOCKERS:
+        return "is docker's word", 'write it into ~/.docker/config.json; here docker = ["HOST"] lists the registries'
     ours = _KUBELOGIN.get(known)
     if known in _NEEDLESS:
         return f"is kubelogin's word, and is not needed: {_NEEDLESS[known]}", "take the line out"

@@ -75,12 +75,18 @@ class Written(msgspec.Struct, frozen=True):
     def malformed(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
         """Return the error for a value that cannot be understood."""
         kinds: dict[str, type[CredentialHelperError]] = {"flag": UsageError, "request": ProtocolError}
-        return kinds.get(self.origin.kind, ConfigurationError)(f"{self.place}: {sentence}", hint=hint)
+        return self._at_its_line(
+            kinds.get(self.origin.kind, ConfigurationError)(f"{self.place}: {sentence}", hint=hint)
+        )
 
     def impossible(self, sentence: str, *, hint: str | None = None) -> CredentialHelperError:
         """Return the error for a value that is understood, and cannot be."""
         error = ProtocolError if self.origin.kind == "request" else ConfigurationError
-        return error(f"{self.place}: {sentence}", hint=hint)
+        return self._at_its_line(error(f"{self.place}: {sentence}", hint=hint))
+
+    def _at_its_line(self, error: CredentialHelperError) -> CredentialHelperError:
+        error.line = self.origin.line_of(self.path) or 0
+        return error
 
 
 def kind_of_value(value: object) -> str:
@@ -125,6 +131,8 @@ def check_keys(
         part = written.part(key, value)
         explained = explain(part, key)
         meant = nearest_word(key, known) if explained is None else None
+        if not written.path and (meant == "profiles") != isinstance(value, dict):  # [default], profile = "prod"
+            meant = "default_profile" if meant == "profiles" else None if isinstance(value, dict) else meant
         few = f", expected one of {', '.join(known)}" if len(known) <= _FEW else ""
         sentence = f"unknown key; did you mean {meant}?" if meant else f"unknown key{few}"
         hint = _misplaced(part, meant) or (None if meant or few else "docs/configuration.md has every key")

@@ -169,8 +169,8 @@ def test_all_that_is_wrong_with_a_file_is_told_at_once(environ: Environ) -> None
     write(environ, ONE + "flow = 1\nisuer = 2\n")
     error = refused(lambda: chosen_by(environ))
     assert [one.sentence.removeprefix(f"{path}: ").partition(": ")[0] for one in (error, *error.also)] == [
-        "line 6",
         "line 5",
+        "line 6",
     ]
 
 

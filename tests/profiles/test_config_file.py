@@ -143,6 +143,7 @@ def test_a_bom_is_accepted(tmp_path: Path) -> None:
 
 SINGLE_QUOTES = r"in double quotes a backslash begins an escape; write paths in single quotes: 'C:\corp\ca.pem'"
 TWICE = "give each profile a name of its own, or put all its keys below one"
+TOML = "TOML writes key = value, and [profiles.NAME] above a profile's keys"
 KEY_VALUE = "TOML writes key = value, and [profiles.NAME] above a profile's keys"
 
 
@@ -161,7 +162,13 @@ KEY_VALUE = "TOML writes key = value, and [profiles.NAME] above a profile's keys
         ("issuer = https://x", "line 1: invalid value", 'a string stands in quotes: issuer = "https://…"'),
         ("[a]\n[a]\n", "line 2: [a] is written twice, first in line 1", TWICE),
         ("[a]\nb = 1\n\n[ a ]\n", "line 4: [ a ] is written twice", TWICE),
-        ("a = { b = 1 }\n[a]\n", "line 2: [a] is written twice", TWICE),
+        ("a = { b = 1 }\n[a]\n", "line 2: [a] is written twice, first in line 1", "leave one of them"),
+        ("[p.x]\ngit = []\n[p.x.git]\n", "line 3: [p.x.git] is written twice, first in line 2", "leave one of them"),
+        ("issuer = \u201chttps://x\u201d", "line 1: curly quotes", 'write straight ones: issuer = "https://…"'),
+        ('a = "x\nb = 1\n', "line 1: a string does not end", 'it ends on its line, with a quote: issuer = "https://…"'),
+        ('a = "x', "line 1: a string does not end", 'it ends on its line, with a quote: issuer = "https://…"'),
+        ('{"a": 1}', "line 1: invalid statement", TOML),
+        ('a = "x" b = "y"', "line 1: more stands behind the value", "write one key per line, and # before a remark"),
         ("[[a]]\n[a]\n", "line 2: [a] is written twice", TWICE),
         ("a = 1\na = 2\n", "line 2: a is written twice", "leave one of them"),
         ("a = 1\n'a' = 2", "line 2: 'a' is written twice", "leave one of them"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from credential_helper.profiles.configuration import load
+from credential_helper.profiles.configuration import read
 from credential_helper.profiles.settings import PROFILE_KEYS
 
 PROFILE = '[profiles.prod]\nissuer = "https://idp.example.com"\nclient_id = "x"\n'
@@ -16,7 +16,7 @@ def problems(environ: dict[str, str], text: str) -> list[tuple[str, str | None]]
     path.parent.mkdir(parents=True)
     path.write_text(text)
     path.chmod(0o600)
-    return [(error.sentence.removeprefix(f"{path}: "), error.hint) for error in load(environ).problems()]
+    return [(error.sentence.removeprefix(f"{path}: "), error.hint) for error in read(environ).problems()]
 
 
 @pytest.mark.parametrize("key", ["default_profile", "password_storage", "secret_files"])
@@ -72,3 +72,53 @@ def test_what_is_there_under_another_name_is_not_missing(environ: dict[str, str]
         "line 2: profiles.prod.oidc-issuer-url: is kubelogin's word; here it is issuer",
         "line 3: profiles.prod.client-id: unknown key; did you mean client_id?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "ours"),
+    [
+        ("oauthClientId", "client_id"),
+        ("oauthAuthURL", "endpoints.authorization"),
+        ("oauthDeviceAuthURL", "endpoints.device_authorization"),
+        ("token_endpoint", "endpoints.token"),
+        ("device_authorization_endpoint", "endpoints.device_authorization"),
+        ("jwks_uri", "endpoints.jwks"),
+        ("auth_uri", "endpoints.authorization"),
+        ("domain", "issuer"),
+        ("tenant_id", "issuer"),
+    ],
+)
+def test_the_words_of_others_are_translated_and_never_guessed(environ: dict[str, str], key: str, ours: str) -> None:
+    [(sentence, hint)] = problems(environ, f'{PROFILE}{key} = "x"\n')
+    assert sentence == f"line 4: profiles.prod.{key}: unknown key; here it is {ours}"
+    assert hint is not None
+    assert hint.startswith(f"write {ours} = ")
+
+
+@pytest.mark.parametrize("key", ["auths", "credsStore", "credHelpers"])
+def test_what_is_docker_s_is_told_where_to(environ: dict[str, str], key: str) -> None:
+    [(sentence, hint)] = problems(environ, f'{PROFILE}{key} = "x"\n')
+    assert sentence == f"line 4: profiles.prod.{key}: is docker's word"
+    assert hint is not None
+    assert "~/.docker/config.json" in hint
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence", "hint"),
+    [
+        ("[default]\nissuer = 'x'\n", "default: unknown key, expected one of ", "write [profiles.default]"),
+        ("[profile.prod]\nissuer = 'x'\n", "profile: unknown key; did you mean profiles?", None),
+        ("profile = 'prod'\n", "profile: unknown key; did you mean default_profile?", None),
+    ],
+)
+def test_a_table_is_no_near_miss_of_a_key_that_has_a_word(
+    environ: dict[str, str], text: str, sentence: str, hint: str | None
+) -> None:
+    [(found, advice)] = problems(environ, text)
+    assert found.startswith(f"line 1: {sentence}")
+    assert advice == hint
+
+
+def test_a_profile_s_mistakes_are_told_from_top_to_bottom(environ: dict[str, str]) -> None:
+    text = "[profiles.prod]\nissuer = 'http://a.example'\nclientid = 'x'\nflow = 'devise'\nendpoints = 1\nfoo = 1\n"
+    assert [sentence[:7] for sentence, _ in problems(environ, text)] == [f"line {n}:" for n in (2, 3, 4, 5, 6)]
