@@ -31,6 +31,12 @@ def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mappi
     refuses = leave.of_command_line(flags, environ, lambda: read(environ).secret_files)
     given = from_flags(flags, environ, refuses_nothing if settings.TYPED in flags else refuses)
     values = from_variables(environ, refuses)
+    redirected = None if leave.made_by_flags(flags) else leave.redirected_by(flags, environ)
+    if redirected is not None:  # to it would go the secret, or the token, that is the variables' issuer's
+        raise UsageError(
+            f"{redirected} cannot change the profile of CREDENTIAL_HELPER_ISSUER: who is asked is said there",
+            hint="give --issuer, and what else it needs, too",
+        )
     if leave.of_another_issuer(flags, environ):  # whom they ask, and with what, is said of that one
         values = {key: written for key, written in values.items() if not settings.by_key(key).fixed and "." not in key}
     lists = {} if leave.made_by_flags(flags) else {key: given.pop(key) for key in LISTED if key in given}

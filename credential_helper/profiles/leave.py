@@ -21,7 +21,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 
 from credential_helper import places
-from credential_helper.profiles.settings import SECRETS, names_an_issuer
+from credential_helper.profiles.settings import SECRETS, SETTINGS, names_an_issuer
 from credential_helper.profiles.written import Origin, Refusal, Written
 from credential_helper.system.files import others_may_write, quoted
 
@@ -62,10 +62,25 @@ def of_command_line(
 
 
 def of_another_issuer(flags: Mapping[str, object], environ: Mapping[str, str]) -> bool:
-    """Say whether flags name an issuer, and the environment another one, whose its other variables are."""
+    """Say whether flags name an issuer, and the environment another one, whose its other variables are.
+
+    One whose servers are others is another one.
+    """
     asked = _issuer(flags.get("issuer"), flags.get("provider"))
     named = _issuer_of_variables(environ)
-    return asked is not None and named is not None and asked.rstrip("/") != named.rstrip("/")
+    if asked is None or named is None:
+        return False
+    return asked.rstrip("/") != named.rstrip("/") or redirected_by(flags, environ) is not None
+
+
+def redirected_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
+    """Return a flag that says which server answers for an issuer, unless the variables say the same; None: none."""
+    for setting in SETTINGS:
+        if setting.name not in flags or not (setting.name == "ca_file" or setting.name.startswith("endpoints.")):
+            continue
+        if str(flags[setting.name]) != environ.get(setting.variable or "", ""):
+            return setting.flag
+    return None
 
 
 def made_by_flags(flags: Mapping[str, object]) -> bool:

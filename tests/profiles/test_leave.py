@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from credential_helper import places
-from credential_helper.errors import ConfigurationError, CredentialHelperError
+from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.model import Source
 from credential_helper.profiles import leave
 from credential_helper.profiles.choose import choose
@@ -66,6 +66,39 @@ def test_a_flag_names_variables_of_our_prefix_only(environ: Environ, name: str) 
     found = source(environ, EVIL | {"client_secret.env": "CREDENTIAL_HELPER_CI"})
     assert found is not None
     assert found.value == ("CREDENTIAL_HELPER_CI",)
+
+
+MINE = {
+    "CREDENTIAL_HELPER_ISSUER": "https://mine.example",
+    "CREDENTIAL_HELPER_CLIENT_ID": "me",
+    "CREDENTIAL_HELPER_CLIENT_SECRET": "s",
+    "CREDENTIAL_HELPER_TOKEN_ENDPOINT": "https://mine.example/token",
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "flag"),
+    [
+        ("endpoints.token", "--token-endpoint"),
+        ("endpoints.revocation", "--revocation-endpoint"),
+        ("endpoints.device_authorization", "--device-authorization-endpoint"),
+        ("ca_file", "--ca-file"),
+    ],
+)
+def test_the_secret_of_variables_goes_to_no_server_that_a_flag_names(environ: Environ, key: str, flag: str) -> None:
+    """Neither beside the variables' issuer, nor where the flag's issuer is the same one."""
+    mine = environ | MINE
+    evil = {key: "/evil/ca.pem" if key == "ca_file" else "https://evil.example/x"}
+    with pytest.raises(UsageError) as caught:
+        source(mine, evil)
+    assert caught.value.sentence == (
+        f"{flag} cannot change the profile of CREDENTIAL_HELPER_ISSUER: who is asked is said there"
+    )
+    assert source(mine, {**evil, "issuer": "https://mine.example", "client_id": "me"}) is None
+    assert source(mine, {}) is not None
+    same = {"endpoints.token": "https://mine.example/token"}
+    assert source(mine, same) is not None
+    assert source(mine, {**same, "issuer": "https://mine.example/"}) is not None
 
 
 @pytest.mark.parametrize("secret", SECRETS)
