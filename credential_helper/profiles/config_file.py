@@ -25,6 +25,9 @@ from credential_helper.text import foreign
 
 LIMIT = 1 << 20  # bytes
 
+# A key of so many parts: tomllib takes time that grows with their square, minutes where a line has 100,000.
+_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
+
 
 class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     """A config file that was looked for, there or not."""
@@ -85,6 +88,8 @@ def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{shown}: line {line}: is not UTF-8", hint="save it as UTF-8") from None
     try:
+        if _DEEP_KEY.search(document):
+            raise RecursionError
         return document, tomllib.loads(document)
     except RecursionError:
         raise ConfigurationError(f"{shown}: is nested too deeply") from None

@@ -197,5 +197,18 @@ def test_deep_nesting_is_an_error_like_any_other(tmp_path: Path) -> None:
     assert "nested" in refused(write(tmp_path / "config.toml", "a = " + "[" * 5000)).sentence
 
 
+@pytest.mark.parametrize("part", ["a", "a ", "a-b_1", '"a b"', "'a'"])
+@pytest.mark.parametrize("form", ["{} = 1", "[{}]", "[[{}]]", "x = {{ {} = 1 }}"])
+def test_a_key_of_100_000_parts_costs_no_time(tmp_path: Path, form: str, part: str) -> None:
+    """It takes tomllib minutes."""
+    deep = form.format(".".join([part] * 100_000))
+    assert refused(write(tmp_path / "config.toml", deep)).sentence.endswith("is nested too deeply")
+
+
+def test_a_name_of_many_parts_is_no_deep_key(tmp_path: Path) -> None:
+    name = ".".join(["0"] * 34)
+    assert found(write(tmp_path / "config.toml", f'x = ["{name}", "{name}"]\n{name} = 1')).document["x"] == [name] * 2
+
+
 def test_a_number_too_long_for_python_is_told_as_what_it_is(tmp_path: Path) -> None:
     assert "limit" in refused(write(tmp_path / "config.toml", "a = " + "1" * 5000)).sentence
