@@ -100,7 +100,7 @@ class Running:
         with self._changed:
             return self._output[where].decode(errors="replace").replace("\r\n", "\n")
 
-    def wait_for(self, pattern: str, *, where: Where | None = None, timeout: float = 20.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, *, where: Where | None = None, timeout: float = DEADLINE) -> re.Match[str]:
         """Wait until a regular expression is found in what was written (anywhere, or ``where``); AssertionError."""
         places: tuple[Where, ...] = ("terminal", "stderr", "stdout") if where is None else (where,)
         deadline = time.monotonic() + timeout
@@ -136,7 +136,7 @@ class Running:
         """Send a signal to the program alone."""
         self.process.send_signal(number)
 
-    def finish(self, timeout: float = 30.0) -> Result:
+    def finish(self, timeout: float = DEADLINE) -> Result:
         """Wait for its end, and for the end of its output; kills it and raises AssertionError after ``timeout``."""
         try:
             self.process.wait(timeout)
