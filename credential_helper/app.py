@@ -210,7 +210,7 @@ class App:
             profile=chosen.profile,
             request=request,
             mode=mode,
-            login=login_command(chosen.profile, self.environ),
+            login=login_command(chosen.profile),
             config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
         )
 

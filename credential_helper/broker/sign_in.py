@@ -74,7 +74,7 @@ def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: floa
         reason = means.person.why_not
         return InteractionRequired(
             f"a person has to sign in to {host}, and none can be asked{f': {reason}' if reason else ' here'}",
-            hint=errand.login if reason else "run it in a terminal",
+            hint=f"{_lifted(means)}{errand.login}" if reason else "run it in a terminal",
         )
     refused = stored.session.refused if stored is not None else None
     if refused is not None:
@@ -86,3 +86,9 @@ def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: floa
     if ago is not None:
         why = f"a browser was opened for it {span(ago)} ago, and is not opened again by itself"
     return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)
+
+
+def _lifted(means: Means) -> str:
+    """Return what a shell writes before a command where its own variable says that nobody may be asked."""
+    said = (means.environ or {}).get("CREDENTIAL_HELPER_INTERACTIVE", "").strip().lower()
+    return "CREDENTIAL_HELPER_INTERACTIVE=auto " if said == "never" else ""

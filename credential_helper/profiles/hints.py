@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from credential_helper import PROGRAM
 from credential_helper.model import Profile, Source
 from credential_helper.profiles.settings import KINDS, SECRETS, by_key
 from credential_helper.tools import LISTED
-
-_INTERACTIVE = "CREDENTIAL_HELPER_INTERACTIVE"
 
 # Settings that neither name a session nor change where it is kept.
 NOT_OF_THE_SESSION = ("token", "interactive", *LISTED)
@@ -56,15 +54,12 @@ def _as_written(profile: Profile, key: str) -> Sequence[str]:
     return value if isinstance(value, tuple) else [value]
 
 
-def login_command(profile: Profile, environ: Mapping[str, str] | None = None) -> str:
+def login_command(profile: Profile) -> str:
     """Return the command that makes exactly this session, quoted for a POSIX shell.
 
-    Where the profile or a variable of ``environ`` says that nobody may be asked, it lifts that for itself: as it stands
-    it would end with the same words.
+    Where the profile says that nobody may be asked, it lifts that for once: else it would end with the same words.
     """
     command = shlex.join([PROGRAM, "login", *hint_flags(profile)])
-    if (environ or {}).get(_INTERACTIVE, "").strip().lower() == "never":
-        return f"{_INTERACTIVE}=auto {command}"
     forbidden = profile.interactive == "never" and not profile.ad_hoc
     in_file = any(key == "interactive" and ": profiles." in origin for key, origin in profile.origins)
     return f"{command} --interactive auto" if forbidden and in_file else command
