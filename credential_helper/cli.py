@@ -260,7 +260,8 @@ def _require_command(words: Sequence[str]) -> None:
             break
         flag = word.partition("=")[0]
         if flag not in _LEADING and any(flag == setting.flag for setting in (settings.PROFILE, *settings.SETTINGS)):
-            raise UsageError(f"{flag} belongs behind the command", hint=f"{PROGRAM} COMMAND {flag} …")
+            command = next((word for word in words if word in TOOLS or word in COMMANDS), "COMMAND")
+            raise UsageError(f"{flag} belongs behind the command", hint=f"{PROGRAM} {command} {flag} …")
         if flag not in _LEADING:
             _parser().refuse([flag])
     else:

@@ -82,7 +82,10 @@ def run(given: dict[str, object], app: App) -> int:
     rows = _rows(subjects, sessions, app)
     others = _others(subjects, sessions, app, every=every)
     if not rows and not others and not problems:
-        list(selected({}, app))  # says what the smallest configuration is
+        try:
+            list(selected({}, app))  # says what the smallest configuration is
+        except ConfigurationError as error:
+            problems = [error]
     if as_json:
         wrong = [_problem(problem) for problem in problems]
         document = {"version": VERSION, "profiles": rows, "others": others, "problems": wrong}

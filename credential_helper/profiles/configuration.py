@@ -185,7 +185,7 @@ class Configuration:
         if rest and isinstance(table, dict) and rest in table:
             hint = f"a dot makes a table inside a table: write [profiles.{foreign(first)}-{foreign(rest)}]"
         elif self._tables:
-            hint = f"there are {', '.join(map(foreign, self._tables))}"
+            hint = f"there {'are' if len(self._tables) > 1 else 'is only'} {', '.join(map(foreign, self._tables))}"
         else:
             hint = _smallest_config(self._environ)
         guess = f"; did you mean {foreign(nearest)}?" if nearest else ""
