@@ -118,6 +118,7 @@ class TokenResponseError(CredentialHelperError):
     """The provider's answer is not what OAuth or OpenID Connect lets it be."""
 
     exit_code = 76
+    page = False  # True: it is an HTML page, and so not from whom it should be: a gateway, a proxy, a portal
 
 
 class AuthorizationError(CredentialHelperError):

@@ -36,6 +36,7 @@ SPELLINGS: Mapping[Case, str] = {
     ("", "bad_refresh_token"): "invalid_grant",
     ("", "token_expired"): "expired_token",
     ("", "code_expired"): "expired_token",
+    ("", "invalid_resource"): "invalid_target",
     ("", "authorization_declined"): "access_denied",
 }
 

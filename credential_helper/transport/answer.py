@@ -71,7 +71,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(value, dict):
                 return value
             found = "JSON that is not an object"
-        raise TokenResponseError(f"{self.host} answered {self.status} with {found} where a {what} was expected")
+        error = TokenResponseError(f"{self.host} answered {self.status} with {found} where a {what} was expected")
+        error.page = found == _PAGE
+        raise error
 
     def wait(self, *, skew: float = 0.0, limited: bool) -> float | None:
         """Return the seconds that this answer asks to wait, None where it does not say, or nothing sensible.
@@ -98,8 +100,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         if not body:
             return "an empty body"
         if body.startswith(b"<") or "html" in self.headers.get("content-type", ""):
-            return "an HTML page"
+            return _PAGE
         return "broken JSON" if body.startswith((b"{", b"[")) else "something that is not JSON"
+
+
+_PAGE = "an HTML page"
 
 
 def _with_any_numbers(body: bytes) -> dict[str, object] | None:

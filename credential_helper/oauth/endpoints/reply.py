@@ -282,20 +282,28 @@ def verdict(
         return TransportError(f"{host} answered {status} {reply.phrase}".rstrip() + reply.details + later)
     if status == 404:
         path = foreign(urlsplit(reply.address).path)
-        return TransportError(f"{host} answered 404: nothing is at {path}{reply.details}", stale_address=True)
-    hint = None
+        return TransportError(
+            f"{host} answered 404: nothing is at {path}{reply.details}", hint=_WRONG_ADDRESS, stale_address=True
+        )
+    hint = _WRONG_ADDRESS if status in (405, 415) else None if success else _SILENT
     if reply.turned_away and reply.confidential:
         hint = client_authentication.hint(provider, reply.method) or _METHOD
     elif reply.turned_away:
         hint = sentence_and_hint(provider, "invalid_client", grant_type, reply.method)[1]
     if reply.trouble is not None and (success or reply.answer.body):
-        return TokenResponseError(reply.trouble.sentence + reply.details, hint=reply.trouble.hint or hint)
+        hint = _NO_PROVIDER if reply.trouble.page and not reply.turned_away else hint
+        error = TokenResponseError(reply.trouble.sentence + reply.details, hint=reply.trouble.hint or hint)
+        error.page = reply.trouble.page
+        return error
     lacks = "with an error that is not OAuth's" if reply.strange else "without an OAuth error"
     return TokenResponseError(
         f"{host} answered {status} {reply.phrase}".rstrip() + f" {lacks}{reply.details}", hint=hint
     )
 
 
+_WRONG_ADDRESS = "check issuer; where the provider's metadata are wrong, endpoints in the profile name another address"
+_NO_PROVIDER = "a gateway, a proxy or a portal of the network answers so: check issuer; --verbose names each address"
+_SILENT = "the provider does not say what is wrong: check issuer, client_id and endpoints"
 _METHOD = "check client_id, client_secret and client_authentication: only one method was tried"
 
 

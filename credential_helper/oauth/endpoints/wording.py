@@ -41,6 +41,11 @@ SIGNED_REQUEST = (
 )
 _DPOP = ("demands tokens that are bound to a key (DPoP, RFC 9449), which no tool can carry", NO_DPOP)
 
+_POLICY = ("", "no person is part of this flow: have the provider let this client in without one (its policies)")
+_STRONGER = (
+    "",
+    "the provider wants a stronger sign-in: ask for it in parameters (acr_values), or ask who runs it",
+)
 _CREDENTIALS = ("refused the user name or password", "check account and password")
 _DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
 _BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
@@ -69,6 +74,9 @@ _WORDS = {
     ("authorization_code", "access_denied"): ("", "agree when the provider asks, or check who may use this client"),
     ("authorization_code", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
     ("authorization_code", "unsupported_response_type"): ("", "this client may not use the browser flow"),
+    ("client_credentials", "interaction_required"): _POLICY,
+    ("client_credentials", "login_required"): _POLICY,
+    ("client_credentials", "consent_required"): _POLICY,
     ("password", "invalid_grant"): _CREDENTIALS,
     (PASSWORD_REALM, "invalid_grant"): _CREDENTIALS,
     ("password", "unauthorized"): _BLOCKED,  # Auth0
@@ -101,6 +109,10 @@ _WORDS = {
     ("", "invalid_scope"): ("", "check scope: this client may not ask for all of it"),
     ("without a scope", "invalid_scope"): ("", 'give a scope: scope = "NAME" in the profile, or --scope NAME'),
     ("refresh_token", "invalid_scope"): ("", "sign in again: what was granted may not be granted any more"),
+    ("", "invalid_request"): (
+        "",
+        "check scope, audience, resource and parameters: one is missing, or is none that this provider takes",
+    ),
     ("", "invalid_target"): (
         "",
         "check audience and resource: the provider must know them exactly as written",
@@ -113,6 +125,9 @@ _WORDS = {
     ),
     ("", "interaction_required"): ("", "the provider wants to see the person again: sign in anew"),
     ("", "login_required"): ("", "the provider wants to see the person again: sign in anew"),
+    ("", "account_selection_required"): ("", "the provider wants the person to choose an account: sign in anew"),
+    ("", "unmet_authentication_requirements"): _STRONGER,  # OIDC's own
+    ("", "insufficient_user_authentication"): _STRONGER,  # RFC 9470
     ("", "consent_required"): ("", "the provider wants the person to agree again: sign in anew"),
     ("", "use_dpop_nonce"): _DPOP,
     ("", "invalid_dpop_proof"): _DPOP,

@@ -146,7 +146,7 @@ def _asked(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[str
         reference = pushed_request.push(provider, fields, patience=DEADLINE)
     except Refusal as refusal:
         if "redirect" in refusal.details and refusal.error in ("invalid_request", "invalid_redirect_uri"):
-            refusal.hint = refusal.hint or _where_to_register(_redirect_uri(provider), redirect_uri)
+            refusal.hint = _where_to_register(_redirect_uri(provider), redirect_uri)
         raise
     return [("client_id", provider.profile.client_id), ("request_uri", reference)]
 
@@ -296,7 +296,7 @@ def _in_words(provider: Provider, refusal: Refusal) -> CredentialHelperError:
         )
     if refusal.error in _WITHOUT_A_PERSON:
         refusal.hint = 'the provider has to ask the person: take prompt = "none" out of parameters'
-    if refusal.error == "invalid_request" and refusal.hint is None:
+    if refusal.error == "invalid_request":
         refusal.hint = "check audience, scope and parameters; the client must be one that may use PKCE (S256)"
     return refusal
 

@@ -4,8 +4,8 @@
   secret.
 - A poll starts no earlier than ``interval`` after the end of the one before (§3.5).
 - ``slow_down`` adds 5 s for good. A rate limit doubles the interval for good. No answer at all, or a 5xx, doubles the
-  pause until the provider answers again. None of them ends the sign-in before the code expires: the person may
-  already have agreed.
+  pause until the provider answers again; so does a page, which is a gateway's. None of them ends the sign-in before the
+  code expires: the person may already have agreed.
 - While the provider does not say whether the person has decided, the prompt says so (``trouble``). A code that expires
   then is the provider's failure, and not the person's: it may have been approved long ago.
 - Any other OAuth error ends it, and so does a parsed success: a code is good for one exchange, and a second one makes
@@ -192,10 +192,13 @@ def poll(provider: Provider, prompt: Prompt) -> Tokens:
     return token_endpoint.request(provider, DEVICE_CODE, fields, refused="refused the code", busy=())
 
 
+_Failure = RateLimited | TransportError | TokenResponseError  # of a poll that brought no decision
+
+
 class _Expired(TransportError):
     """The code expired while the provider did not say whether the person had decided."""
 
-    def __init__(self, host: str, failure: RateLimited | TransportError, polls: int) -> None:
+    def __init__(self, host: str, failure: _Failure, polls: int) -> None:
         times = "" if polls == 1 else f", {polls} times in a row"
         super().__init__(
             f"the code expired, and whether anybody had signed in is not known: {failure.sentence}{times}",
@@ -203,8 +206,10 @@ class _Expired(TransportError):
         )
 
 
-def _state(failure: RateLimited | TransportError) -> str:
+def _state(failure: _Failure) -> str:
     """Say in three words what a provider does instead of telling whether the person has decided."""
+    if isinstance(failure, TokenResponseError):
+        return "answers with a page"
     if failure.status is None:
         return "does not answer"
     return f"answers {failure.status}" if failure.status >= 400 else "cannot answer"
@@ -219,7 +224,7 @@ class _Wait:
         self.clock = provider.clock
         self.interval = _interval(prompt.interval)
         self.pause = self.interval  # longer than the interval while the provider cannot be reached
-        self.failure: RateLimited | TransportError | None = None  # of the last poll
+        self.failure: _Failure | None = None  # of the last poll
         self.failures = 0  # polls in a row that brought no decision and no word about it
         now = self.clock.now()
         self.prompt = self._paced(prompt, min(prompt.next_poll, now + self.interval))
@@ -248,7 +253,9 @@ class _Wait:
             exchange = _Exchange(self.provider, self.prompt)
             try:
                 return self.interaction.redeem(exchange)
-            except (Refusal, RateLimited, TransportError) as error:
+            except (Refusal, RateLimited, TransportError, TokenResponseError) as error:
+                if isinstance(error, TokenResponseError) and not error.page:
+                    raise  # it may have been the tokens
                 if exchange.succeeded:  # what failed came after it, and the code is spent
                     raise
                 self._go_on_after(error)
@@ -268,7 +275,7 @@ class _Wait:
             f"nobody signed in at {self.provider.host} before the code expired", error="expired_token"
         )
 
-    def _go_on_after(self, error: Refusal | RateLimited | TransportError) -> None:
+    def _go_on_after(self, error: Refusal | _Failure) -> None:
         """Set the time of the next poll; raise what ends the wait."""
         if isinstance(error, Refusal):
             self.interval = self._interval_after(error)

@@ -89,8 +89,33 @@ def test_where_no_second_method_may_be_tried_there_is_a_hint(
 def test_a_403_with_words_is_not_about_the_client(hostile: HostileProvider, clock: FakeClock) -> None:
     error = failure(provider_at(hostile, clock, secret="s3cr3t"), hostile, html(403))
     assert isinstance(error, TokenResponseError)
-    assert error.hint is None
+    assert "gateway" in (error.hint or "")
+    assert "client" not in (error.hint or "")
     assert len(hostile.to("/token")) == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "hint"),
+    [
+        (html(200), "gateway"),
+        (html(400), "gateway"),
+        (empty(404), "endpoints in the profile"),
+        (html(404), "endpoints in the profile"),
+        (empty(405), "endpoints in the profile"),
+        (empty(415), "endpoints in the profile"),
+        (empty(400), "does not say what is wrong"),
+        (oauth_error("invalid_request"), "check scope, audience, resource and parameters"),
+        (oauth_error("invalid_resource"), "check audience and resource"),
+        (oauth_error("interaction_required"), "no person is part of this flow"),
+        (oauth_error("insufficient_user_authentication"), "acr_values"),
+        (oauth_error("unmet_authentication_requirements"), "acr_values"),
+    ],
+)
+def test_whatever_is_wrong_there_is_something_to_do(
+    hostile: HostileProvider, clock: FakeClock, behaviour: Behaviour, hint: str
+) -> None:
+    provider = provider_at(hostile, clock, secret="s3cr3t")
+    assert hint in (failure(provider, hostile, behaviour, grant_type="client_credentials").hint or "")
 
 
 # --- a scope ----------------------------------------------------------------------------------------------------------

@@ -482,7 +482,23 @@ def test_c4_any_other_error_stops_polling(
     assert len(hostile.to("/token")) == 2
 
 
-@pytest.mark.parametrize("behaviour", [half_json(), html(200), html(403)])
+@pytest.mark.parametrize("behaviour", [html(200), html(400), html(403)])
+def test_a_page_is_a_gateways_and_ends_no_sign_in(
+    hostile: HostileProvider, provider: Provider, stage: FakeStage, behaviour: Behaviour
+) -> None:
+    hostile.script("/token", behaviour, behaviour, SUCCESS)
+    device_authorization.sign_in(provider, stage)
+    assert len(hostile.to("/token")) == 3
+
+
+def test_a_page_to_the_end_is_told(hostile: HostileProvider, provider: Provider, stage: FakeStage) -> None:
+    hostile.script("/token", html(403))
+    with pytest.raises(TransportError, match=r"is not known: .* with an HTML page .*in a row") as caught:
+        device_authorization.sign_in(provider, stage)
+    assert "gateway" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("behaviour", [half_json(), empty(400), answer([])])
 def test_an_answer_that_is_not_oauth_stops_polling(
     hostile: HostileProvider, provider: Provider, stage: FakeStage, behaviour: Behaviour
 ) -> None:
