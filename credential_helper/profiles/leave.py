@@ -10,8 +10,8 @@ Whoever wrote a command line may have written its issuer, too: a kubeconfig's ``
   there. That person has not written the variables.
 - A config file that CREDENTIAL_HELPER_CONFIG names runs a command only where it is private and outside the working
   tree: a checkout's files are ours by owner and, under umask 077, private by mode, and prove nothing. One inside of it
-  has no secret of the keyring either, files only of its own folder and variables only of our prefix; so has one below
-  XDG_CONFIG_HOME.
+  has no secret of the keyring either, files only of its own folder, none hidden, and variables only of our prefix; so
+  has one below XDG_CONFIG_HOME.
 """
 
 from __future__ import annotations
@@ -111,8 +111,11 @@ class Named:
     def refuses(self, kind: str, value: str) -> Refusal | None:
         """Say why a source of a secret that stands in the file is not read; None: it is."""
         what, instead = {"command": "runs no command", "keyring": "reads no secret of the keyring"}.get(kind), ""
-        if kind == "file" and not is_below(value, os.path.dirname(self._path)):
+        folder = os.path.dirname(self._path)
+        if kind == "file" and not is_below(value, folder):
             what = "reads no file outside its own folder"
+        elif kind == "file" and _is_hidden(value, folder):
+            what = "reads no hidden file"
         if kind == "env" and not self._has_leave_for(value):
             what, instead = (
                 f"reads no variable that does not begin with {_PREFIX}",
@@ -180,6 +183,12 @@ def is_below(path: str, folder: str) -> bool:
         return path != folder and os.path.commonpath([path, folder]) == folder
     except ValueError:  # two drives
         return False
+
+
+def _is_hidden(path: str, folder: str) -> bool:
+    """Say whether a path below a folder has a part that begins with a dot: .env and .git/config hold a person's own."""
+    below = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return any(part.startswith(".") for part in below.split(os.path.sep))
 
 
 def working_tree(environ: Mapping[str, str]) -> str | None:

@@ -220,6 +220,17 @@ def test_in_the_working_tree_it_reads_no_secret_of_a_person(environ: Environ, tm
             assert source(named(environ, path), {})
 
 
+@pytest.mark.parametrize("name", [".env", ".git/config", "a/.b/c", "plain"])
+def test_in_the_working_tree_it_reads_no_hidden_file(environ: Environ, tmp_path: Path, name: str) -> None:
+    """What a person put there beside the checkout's own files: tokens in .git/config, anything in .env."""
+    path = put(tmp_path / "checkout" / "config.toml", PROFILE.format(f'{{ file = "{name}" }}'))
+    put(path.parent / ".env")
+    (path.parent / "plain").symlink_to(".env")
+    assert source(named(environ, path), {})
+    with contextlib.chdir(path.parent):
+        assert "reads no hidden file here: it stands in the working tree" in refused(named(environ, path), {}).sentence
+
+
 @pytest.mark.parametrize("kind", ["client_secret", "private_key", "password"])
 def test_in_the_working_tree_it_posts_no_variable_that_is_for_others(
     environ: Environ, tmp_path: Path, kind: str
