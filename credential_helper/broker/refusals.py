@@ -32,6 +32,7 @@ _BY_CODE = {
     "access_denied": 60.0,
     "authorization_declined": 60.0,
     "wrong_account": 30.0,
+    "wrong_id_token": 30.0,
     "expired_token": 300.0,
     "invalid_client": 30.0,
     "unauthorized_client": 30.0,

@@ -77,8 +77,7 @@ def _without_keys(
     provider: Provider, token: str, nonce: str | None, came: float, error: CredentialHelperError
 ) -> CredentialHelperError:
     """Return what to raise for a token whose keys cannot be had; that it is another's is known without them."""
-    contradiction = _of_another(provider, claims_of(token) or {}, nonce)
-    if contradiction is not None:
+    if contradiction := _of_another(provider, claims_of(token) or {}, nonce):
         return _raised_for(provider, contradiction)
     if provider.publishes_no_keys(came):
         return Unproven(f"the ID token of {provider.host} cannot be checked: {error.sentence}", hint=error.hint)
@@ -131,7 +130,9 @@ def _refusal(provider: Provider, token: str, failed: _Failed, nonce: str | None)
 
 
 def _raised_for(provider: Provider, failed: _Failed) -> AuthorizationError:
-    return failed.kind(f"the ID token of {provider.host} {failed}", hint=failed.mend)
+    error = failed.kind(f"the ID token of {provider.host} {failed}", hint=failed.mend)
+    error.error = error.error or ("wrong_id_token" if failed.mend == _OTHERS else None)
+    return error
 
 
 def _explained(provider: Provider, token: str, came: float, *, new: bool) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper.errors import AuthorizationError, TokenResponseError, TransportError, UnpublishedKey
+from credential_helper.errors import (
+    AuthorizationError,
+    CredentialHelperError,
+    TokenResponseError,
+    TransportError,
+    UnpublishedKey,
+)
 from credential_helper.model import Identity, Listed
 from credential_helper.providers import DEVICE_CODE
 from integration.servers.hostile_provider import (
@@ -425,6 +431,18 @@ def test_another_s_id_token_costs_the_access_token(world: World, changes: dict[s
     with pytest.raises(AuthorizationError):
         world.obtain()
     assert world.session.access is None
+
+
+def test_another_s_id_token_is_not_signed_in_for_at_each_of_five_tries(world: World) -> None:
+    world.approves(id_token=world.id_token(aud="other"))
+    for _ in range(5):
+        with pytest.raises(CredentialHelperError, match="is for another client"):
+            world.obtain()
+        world.clock.advance(1)
+    assert len(world.person.prompts) == 1
+    world.clock.advance(30)
+    world.approves()
+    assert world.obtain().credential.kind == "id"
 
 
 # --- an answer without the access token that nobody needs ---
