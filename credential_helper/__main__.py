@@ -1,13 +1,13 @@
 """The entry point: a kept reply first, then the command line. Every way out is one ``os._exit``.
 
-``bin/credential-helper`` calls ``main``. Nothing but os, sys and the hot path is imported here. Interpreter shutdown
+``bin/credential-helper`` calls ``main``. Nothing but sys and the hot path is imported here. Interpreter shutdown
 (23 ms with 300 modules loaded) is skipped; everything has been written and flushed by then.
 """
 
-import os
 import sys
 
 from credential_helper import replies
+from credential_helper.light import WINDOWS, decode, system
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     except Exception as error:  # a package that is broken, say: its text may hold anything
         code = 70
         _say(f"a defect of ours, or of what we are installed with: {type(error).__name__}")
-    os._exit(code)
+    system._exit(code)
 
 
 def start_script() -> None:
@@ -35,6 +35,8 @@ def start_script() -> None:
 
     The latter is there for its first line, and hands over to ``bin/credential-helper`` beside it.
     """
+    import os
+
     isolated = sys.argv[0].removesuffix(".py")
     if os.name == "posix" and isolated != sys.argv[0] and os.access(isolated, os.X_OK):
         os.execv(isolated, [isolated, *sys.argv[1:]])  # noqa: S606 - our own, by its path
@@ -46,7 +48,7 @@ def start_script() -> None:
 
 def _say(sentence: str) -> None:
     try:
-        os.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
+        system.write(2, f"credential-helper: {sentence}\n".encode("ascii", "replace"))
     except OSError:  # nobody reads it; the exit code remains
         return
 
@@ -57,14 +59,23 @@ def _stop(*_: object) -> None:
     An exception is raised wherever the interpreter happens to be: in a library that is half imported it was lost, or
     turned into a RuntimeError, or ended in SIGSEGV.
     """
-    os._exit(130)
+    system._exit(130)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of this process, as os.environ has them where os is loaded."""
+    if WINDOWS or "os" in sys.modules:
+        import os
+
+        return dict(os.environ)
+    return {decode(name): decode(value) for name, value in system.environ.items()}
 
 
 def _answer() -> int:
     if not replies.standard_descriptors():
         _say("stdout is closed: there is nowhere to write the answer to")
         return 74
-    answered, heard = replies.replay(sys.argv, os.environ)
+    answered, heard = replies.replay(sys.argv, _environment())
     if answered:
         return 0
     import _signal  # type: ignore[import-not-found]  # signal itself loads enum, 3 ms
@@ -76,6 +87,8 @@ def _answer() -> int:
     from credential_helper import isolation
 
     isolation.add_packages()
+    import os
+
     environ = isolation.clean(os.environ)
     from credential_helper import cli
 

@@ -24,7 +24,10 @@ from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
 from tests.helpers.programs import Launcher, Result
 
-HOT = {"credential_helper", *(f"credential_helper.{name}" for name in ("__main__", "places", "replies", "tools"))}
+HOT = {
+    "credential_helper",
+    *(f"credential_helper.{name}" for name in ("__main__", "light", "places", "replies", "tools")),
+}
 IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
 INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
 

@@ -1,17 +1,20 @@
 """The hot path: ready-made answers, kept and replayed.
 
-Imports os, time, places and the table of tools only: each other module costs more than the whole answer. A reply holds
-a head of one value per line, then the whole request, then the finished bytes of stdout. It is replayed while its time
-has not passed and every file that the answer was made from is, by its stamp, the file that was read; so validity needs
-no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the slow
-path answers. Answers are kept by ``keep``, which is not loaded here.
+Imports time, light, places and the table of tools only: each other module costs more than the whole answer. A reply
+holds a head of one value per line, then the whole request, then the finished bytes of stdout. It is replayed while its
+time has not passed and every file that the answer was made from is, by its stamp, the file that was read; so validity
+needs no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the
+slow path answers. Answers are kept by ``keep``, which is not loaded here.
 """
 
-import os
 import time
-from _collections_abc import Mapping, Sequence
 
 from credential_helper import __version__, places, tools
+from credential_helper.light import WINDOWS, base_name, encode, join, system
+
+TYPE_CHECKING = False  # typing takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORMAT = "credential-helper reply 1"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
@@ -19,10 +22,11 @@ _BACKWARDS = 60.0  # seconds that the clock may have been set back since the rep
 _CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
 _PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
+_NOWHERE = "nul" if WINDOWS else "/dev/null"
 CONFIG = "config"  # stands in the head for a config file, whose path is not written there
 
 
-def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: bytes) -> bytes | None:
+def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: bytes) -> bytes | None:
     """Join all that an answer depends on; None: too long, or not to be written anywhere.
 
     The base name of argv[0], the arguments, the protocol's own input, the config paths, GIT_EXEC_PATH and every
@@ -30,7 +34,7 @@ def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: byte
     """
     if len(tool_input) > LARGEST or any(line in b"\n" + tool_input for line in _CONFIDENTIAL):
         return None
-    parts = [os.path.basename(argv[0]), *argv[1:], "", *(path for _, path in places.config_files(environ))]
+    parts = [base_name(argv[0]), *argv[1:], "", *(path for _, path in places.config_files(environ))]
     parts.append(environ.get("GIT_EXEC_PATH", ""))  # which git calls decides what it can be answered
     parts += [
         f"{name}={environ[name]}"
@@ -40,7 +44,7 @@ def request_of(argv: Sequence[str], environ: Mapping[str, str], tool_input: byte
     text = "\0".join(parts)
     if len(text) > LARGEST:
         return None
-    return os.fsencode(text) + b"\0\0" + tool_input
+    return encode(text) + b"\0\0" + tool_input
 
 
 def name_of(request: bytes) -> str:
@@ -51,34 +55,34 @@ def name_of(request: bytes) -> str:
 def stamp_now(path: str) -> str | None:
     """Return the stamp of a file as it is now; None: it cannot be told. Nothing is read, so nothing is opened."""
     try:
-        return places.stamp(os.stat(path))
+        return places.stamp(system.stat(path))
     except (FileNotFoundError, NotADirectoryError):
         return places.ABSENT
     except OSError:
         return None
 
 
-def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
+def find(request: bytes, environ: "Mapping[str, str]") -> bytes | None:
     """Return the answer that was given to an identical request, if every reason for it still holds."""
     state = places.state_directory(environ)
     if state is None:
         return None
     try:
-        folder = os.path.join(state, "replies")
+        folder = join(state, "replies")
         if not (private_folder(state) and private_folder(folder)):
             return None
-        descriptor = os.open(os.path.join(folder, name_of(request)), os.O_RDONLY | places.OPEN_FLAGS)
+        descriptor = system.open(join(folder, name_of(request)), system.O_RDONLY | places.OPEN_FLAGS)
     except OSError:
         return None
     try:
-        status = os.fstat(descriptor)
+        status = system.fstat(descriptor)
         if not places.private(status) or status.st_size > 4 * 1024 * 1024:
             return None
-        content = os.read(descriptor, status.st_size + 1)
+        content = system.read(descriptor, status.st_size + 1)
     except OSError:
         return None
     finally:
-        os.close(descriptor)
+        system.close(descriptor)
     try:
         return _judge(content, request, state, environ) if len(content) == status.st_size else None
     except ValueError:
@@ -87,11 +91,11 @@ def find(request: bytes, environ: Mapping[str, str]) -> bytes | None:
 
 def private_folder(path: str) -> bool:
     """Say whether a path is a folder, not a link to one, that is ours alone. OSError: it is not there."""
-    status = os.lstat(path)
+    status = system.lstat(path)
     return places.private(status) and (status.st_mode & 0o170000) == 0o040000
 
 
-def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str]) -> bytes | None:
+def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, str]") -> bytes | None:
     """Return the answer in a reply's content if the head allows it. ValueError: the head is none."""
     head, separator, body = content.partition(b"\n\n")
     lines = head.split(b"\n")
@@ -116,7 +120,7 @@ def _judge(content: bytes, request: bytes, state: str, environ: Mapping[str, str
     if not own and not places.is_default_state(state, environ):
         return None
     for name, stamp in named:
-        if stamp_now(known.pop(0) if name == CONFIG else os.path.join(state, name)) != stamp:
+        if stamp_now(known.pop(0) if name == CONFIG else join(state, name)) != stamp:
             return None
     return body[length:]
 
@@ -130,7 +134,7 @@ def write_out(answer: bytes) -> None:
     """Write a whole answer to stdout; OSError where it cannot be, and nothing may follow then."""
     while answer:
         try:
-            answer = answer[os.write(1, answer) :]
+            answer = answer[system.write(1, answer) :]
         except BlockingIOError:  # whoever made the pipe made it non-blocking, for itself and so for us
             _wait(1, writing=True)
 
@@ -148,10 +152,10 @@ def standard_descriptors() -> bool:
     open_stdout = True
     for descriptor in (0, 1, 2):
         try:
-            os.fstat(descriptor)
+            system.fstat(descriptor)
         except OSError:
             open_stdout = open_stdout and descriptor != 1
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            system.open(_NOWHERE, system.O_RDWR)  # the lowest free number: this one
     return open_stdout
 
 
@@ -160,12 +164,12 @@ def read_input(limit: int = LARGEST, heard: bytes = b"", *, lines: bool = False)
 
     ``lines``: what follows the first empty line is no part of the request, and may never come (git-credential(1)).
     """
-    if os.isatty(0):
+    if system.isatty(0):
         return heard
     read = bytearray(heard)
     while len(read) <= limit:
         try:
-            piece = os.read(0, limit + 1 - len(read))
+            piece = system.read(0, limit + 1 - len(read))
         except BlockingIOError:
             _wait(0, writing=False)
             continue
@@ -185,18 +189,18 @@ def has_ended(heard: "bytes | bytearray", before: int = 0) -> bool:
     return found and heard.lstrip()[:1] not in (b"{", b"[", b'"')  # JSON may have empty lines in it
 
 
-def replay(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[bool, bytes | None]:
+def replay(argv: "Sequence[str]", environ: "Mapping[str, str]") -> tuple[bool, bytes | None]:
     """Answer from a kept reply if there is one: (answered, what was read from stdin; None: it was not touched).
 
     OSError: the answer was begun and cannot be finished.
     """
-    kind = None if places.WINDOWS else tools.input_of(os.path.basename(argv[0]), list(argv[1:]), environ)
+    kind = None if places.WINDOWS else tools.input_of(base_name(argv[0]), list(argv[1:]), environ)
     if kind is None:
         return False, None
     heard = None
     tool_input = b""
     if kind == tools.ENVIRONMENT:
-        tool_input = os.fsencode(environ.get(tools.EXEC_INFO, ""))
+        tool_input = encode(environ.get(tools.EXEC_INFO, ""))
     elif kind in (tools.STDIN, tools.LINES):
         tool_input = heard = read_input(lines=kind == tools.LINES)
     request = request_of(argv, environ, tool_input)
