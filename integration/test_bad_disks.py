@@ -146,7 +146,9 @@ def test_a_home_where_nothing_can_be_made(machine: Home, oidc: OidcProvider, whe
     place = {"a file": str(file), "below a file": f"{file}/deeper", "/proc": "/proc/nowhere"}[where]
     config = str(machine.folder / ".config" / "credential-helper" / "config.toml")
     bad = {"HOME": place, "XDG_STATE_HOME": None, "XDG_CONFIG_HOME": None, "CREDENTIAL_HELPER_CONFIG": config}
-    answered(machine.run("token", "prod", env=bad, cwd=machine.folder), oidc)
+    elsewhere = machine.folder / "elsewhere"  # the config file is not in the working tree
+    elsewhere.mkdir()
+    answered(machine.run("token", "prod", env=bad, cwd=elsewhere), oidc)
     assert file.read_text() == ""
 
 
