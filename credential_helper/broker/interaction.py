@@ -281,8 +281,9 @@ class SignIn:
         if self._sessions is None:
             return
         try:
-            self._sessions.notes.keep_prompt(self._id, self._with_ours(prompt))
-            self._announced = True
+            with self._interrupts.held():  # a signal in the middle would leave half of the file's writing behind
+                self._sessions.notes.keep_prompt(self._id, self._with_ours(prompt))
+                self._announced = True
         except StoreError as error:
             self._announced = False
             self._note(f"other processes cannot see the prompt: {error.sentence}")

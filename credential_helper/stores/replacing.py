@@ -32,11 +32,16 @@ class Reservation:
         self._new = path + ".new"
         self._prove = prove
         self._done = False
+        self._descriptor = -1
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | places.OPEN_FLAGS
         try:
             self._descriptor = os.open(self._new, flags, 0o600)
         except OSError as error:
+            self._done = True  # what stands there is not ours to remove
             raise StoreError(f"{self._new} cannot be written: {why(error)}", hint=_HINT) from None
+        except BaseException:  # a signal that came meanwhile is raised before the descriptor has its name
+            self.discard()
+            raise
         try:
             status = os.fstat(self._descriptor)
             if not places.regular(status) or not places.ours(status) or places.writable_by_others(status):
