@@ -130,24 +130,15 @@ class App:
         keyring = Keyring(environ=self.environ, deadline=deadline, store="keyring", note=self.note)
         return NamedSecrets(self.state, keyring, clock=self.clock, note=self.note)
 
-    def sessions(self, profile: Profile | None = None) -> Sessions:
-        """Return the sessions, with the keyring that a profile means."""
-        return Sessions(self.state, self.keyring(profile), note=self.note)
+    def sessions(self, profile: Profile | None = None, *, person: bool = True) -> Sessions:
+        """Return the sessions, with the keyring that a profile means; ``person`` as for ``keyring``."""
+        return Sessions(self.state, self.keyring(profile, person=person), note=self.note)
 
     def outlook(self, chosen: Chosen) -> Outlook:
         """Say what a call for a chosen profile would be answered, without asking or changing anything."""
         profile = chosen.profile
-        errand = self.errand(chosen, Request(tool=PROGRAM))
-        means = Means(
-            sessions=Sessions(self.state, self.keyring(profile, person=False), note=self.note),
-            person=self.terminal,
-            interrupts=self.interrupts,
-            caller=self.caller,
-            clock=self.clock,
-            note=self.note,
-            read_secret=lambda source: self._look_at(source, profile),
-        )
-        return outlook(errand, means)
+        means = self._means(self.sessions(profile, person=False), lambda source: self._look_at(source, profile))
+        return outlook(self.errand(chosen, Request(tool=PROGRAM)), means)
 
     def _look_at(self, source: Source, profile: Profile) -> Secret:
         """Read a secret, but run no command for it, which may take a minute or ask a person: it has to be there."""
@@ -161,14 +152,19 @@ class App:
 
     def means(self, profile: Profile | None, *, deadline: float | None = None) -> Means:
         """Return what the broker works with; ``deadline`` is the seconds that a tool waits."""
+        return self._means(self.sessions(profile), lambda source: self._read_secret(source, profile), deadline)
+
+    def _means(
+        self, sessions: Sessions, read_secret: Callable[[Source], Secret], deadline: float | None = None
+    ) -> Means:
         return Means(
-            sessions=self.sessions(profile),
+            sessions=sessions,
             person=self.terminal,
             interrupts=self.interrupts,
             caller=self.caller,
             clock=self.clock,
             note=self.note,
-            read_secret=lambda source: self._read_secret(source, profile),
+            read_secret=read_secret,
             deadline=deadline,
             environ=self.environ,
         )
