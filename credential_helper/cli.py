@@ -234,7 +234,7 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     except UsageError as error:
-        if row is not None and row.answer == plain.__name__.rpartition(".")[2]:
+        if row is not None and row.answer == "plain":
             plain.decline(row, error)
         raise
     if given.pop("verbose", False):

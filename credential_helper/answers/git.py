@@ -101,8 +101,7 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
         credential = obtained.credential
         state = _state(message, obtained, app.clock.now())
         name = "" if form == "bearer" else wire.username(entry.username, credential.identity)
-        shown = msgspec.structs.replace(credential, token=app.shown(credential.token))
-        stdout = git.render(shown, form=form, username=name, state=state)
+        stdout = git.render(plain.shown(app, credential), form=form, username=name, state=state)
     until = plain.fresh_until(obtained)
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one

@@ -14,7 +14,7 @@ import msgspec
 
 from credential_helper import replies
 from credential_helper.answers.call import Call
-from credential_helper.app import write
+from credential_helper.app import App, write
 from credential_helper.broker.errand import Obtained
 from credential_helper.errors import CredentialHelperError, UsageError
 from credential_helper.model import Credential, Request
@@ -115,12 +115,16 @@ def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, ren
     """Obtain a chosen profile's credential, write the answer, and keep it for an identical request."""
     app = call.app
     obtained = app.obtain(chosen, request)
-    credential = obtained.credential
-    text = render(msgspec.structs.replace(credential, token=app.shown(credential.token)), app.clock.now())
+    text = render(shown(app, obtained.credential), app.clock.now())
     write(text)
     if request.refused is None:
         keep_answer(call, tool_input, text, obtained, chosen.files, until=fresh_until(obtained))
     return 0
+
+
+def shown(app: App, credential: Credential) -> Credential:
+    """Return a credential as it may be written to stdout."""
+    return msgspec.structs.replace(credential, token=app.shown(credential.token))
 
 
 def fresh_until(obtained: Obtained) -> float:
