@@ -64,6 +64,8 @@ class Configuration:
         self._environ = environ
         self._note = note
         self._tables: dict[str, Written] = {}
+        self._claims: dict[str, tuple[Claim, ...]] = {}  # by tool, as far as they were asked for
+        self._judged: dict[str, Profile] = {}  # profiles that were asked for as they stand
 
     def add(self, place: FileKind, path: str) -> None:
         """Read one more file; its profiles replace those of the same name as a whole.
@@ -87,6 +89,8 @@ class Configuration:
 
     def _take(self, found: config_file.Found) -> None:
         file, document = found.file, found.document
+        self._claims.clear()
+        self._judged.clear()
         named = leave.named_by(file.place, file.path, found.status, self._environ)
         origin = Origin(
             kind=file.place,
@@ -146,9 +150,13 @@ class Configuration:
 
     def profile(self, name: str, laid_over: Mapping[str, Written] | None = None) -> Profile:
         """Return a profile, with other settings laid over it, judged whole. Raises ConfigurationError."""
+        if not laid_over and name in self._judged:
+            return self._judged[name]
         profile, errors = self._parsed(name, laid_over or {})
         raise_all(errors)
         assert profile is not None
+        if not laid_over:
+            self._judged[name] = profile
         return profile
 
     def _parsed(
@@ -230,16 +238,18 @@ class Configuration:
         names = ", ".join(map(foreign, self._tables))
         raise UsageError(f"which profile? there are {names}", hint="give --profile NAME, or set default_profile")
 
-    def claims(self, tool: Tool) -> list[Claim]:
+    def claims(self, tool: Tool) -> tuple[Claim, ...]:
         """Return every URL that a profile lists for a tool, as far as it can be read; nothing else of it is judged."""
         assert tool.hosts is not None
         key = tool.hosts.key
-        return [
-            Claim(profile=name, url=url)
-            for name, written in self._tables.items()
-            if isinstance(written.value, dict) and key in written.value
-            for url in urls_in(written.part(key, written.value[key]), tool.hosts)
-        ]
+        if tool.name not in self._claims:
+            self._claims[tool.name] = tuple(
+                Claim(profile=name, url=url)
+                for name, written in self._tables.items()
+                if isinstance(written.value, dict) and key in written.value
+                for url in urls_in(written.part(key, written.value[key]), tool.hosts)
+            )
+        return self._claims[tool.name]
 
     def listing_errors(self, tool: Tool) -> list[CredentialHelperError]:
         """Return what is wrong with the lists for a tool: what owns nothing, and what is listed twice."""
@@ -253,8 +263,12 @@ class Configuration:
                     parse_list(written.part(key, table[key]))
             except CredentialHelperError as error:
                 errors.append(error)
-        claims = self.claims(tool)
-        twice = {claim.url: claim for index, claim in enumerate(claims) if claim.url in {c.url for c in claims[:index]}}
+        listed: set[str] = set()
+        twice: dict[str, None] = {}
+        for claim in self.claims(tool):
+            if claim.url in listed:
+                twice[claim.url] = None
+            listed.add(claim.url)
         return errors + [self.listed_twice(tool, url) for url in twice]
 
     def listed_twice(self, tool: Tool, url: str) -> CredentialHelperError:

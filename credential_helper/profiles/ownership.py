@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from credential_helper import PROGRAM
@@ -164,7 +164,7 @@ class Owners:
         return cast(Storage, said)
 
 
-def _longest(claims: list[Claim], asked: Url | None) -> Claim | None:
+def _longest(claims: Sequence[Claim], asked: Url | None) -> Claim | None:
     found = None if asked is None else longest_match([claim.url for claim in claims], asked)
     return None if found is None else claims[found]
 
