@@ -352,6 +352,7 @@ def test_a_folder_of_its_own(option: str, installed: Path, wheel: Path, launch: 
     folder = tmp_path / "a folder"
     install(installed, wheel, option, folder)
     package = next(path.parent for path in folder.rglob("credential_helper/__init__.py"))
+    shutil.rmtree(package / "__pycache__")  # of the same second and length: Python would take it for the changed file's
     package.joinpath("__init__.py").write_text(package.joinpath("__init__.py").read_text().replace("0.1.0", "0.1.1"))
     assert version(launch, folder / "bin" / "git-credential-helper") == VERSION.replace("0.1.0", "0.1.1")
 

@@ -32,6 +32,7 @@ main()
 """
 
 
+@pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("where", ["credential_helper.cli", "msgspec", "msgspec._core", "credential_helper.app"])
 def test_ctrl_c_is_obeyed_while_libraries_are_loaded(environ: dict[str, str], where: str) -> None:
     done = subprocess.run(

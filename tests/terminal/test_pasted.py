@@ -173,6 +173,7 @@ def test_a_terminal_that_is_closed_in_the_middle_is_survived(screen: Pty, prompt
     prompted.finish()
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_the_terminal_is_given_back_whatever_happens(screen: Pty) -> None:
     """A signal ends the wait; the shell that comes after it has its echo."""
     snippet = """
