@@ -21,6 +21,8 @@ from credential_helper.flows import FLOWS, PEOPLE
 from credential_helper.model import Profile
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 PASSWORD_REALM = "http://auth0.com/oauth/grant-type/password-realm"
 TENANT = "{tenantid}"  # in an issuer: the tenant of whoever signs in
 

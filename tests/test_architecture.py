@@ -96,6 +96,7 @@ REVEALS = {
     "oauth/id_token": "an ID token is checked",
     "oauth/grants/password": "the password goes into a request",
     "oauth/grants/refresh_token": "the refresh token goes into a request",
+    "oauth/grants/token_exchange": "the subject token goes into a request",
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
     "transport/proxies": "who we are to a proxy",
