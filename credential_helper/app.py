@@ -13,11 +13,12 @@ from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
 from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.errors import ConfigurationError, StoreError
-from credential_helper.model import Profile, Request, Secret, Source, session_id
+from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
+from credential_helper.session import grant_id
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
@@ -193,8 +194,8 @@ class App:
         self.hidden |= chosen.hidden
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
-            session = session_id(chosen.profile)[:8]
-            self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, session {session}…")
+            name = grant_id(chosen.profile)[:8]
+            self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, sign-in {name}…")
         obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
         if self.verbose:
             self.note(described(obtained, began=self.began, now=self.clock.now()))

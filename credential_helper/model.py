@@ -6,7 +6,7 @@ Times are seconds since the epoch (float), durations are seconds. None means "ab
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import msgspec
 
@@ -128,7 +128,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     url: str  # normalised: scheme://host:port/path without a final slash
     username: str = ""  # what the answer says, ``{claim}`` replaced by what the ID token says
     scheme: Literal["auto", "basic", "bearer"] = "auto"  # how the token goes out (RFC 9110 §11.1)
-    audience: str | None = None  # instead of the profile's
+    audience: str | None = None  # instead of the profile's audience and resource
+    resource: tuple[str, ...] | None = None  # instead of the profile's audience and resource
     scope: tuple[str, ...] | None = None  # instead of the profile's
 
 
@@ -143,6 +144,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     audience: str | None = None
     resource: tuple[str, ...] = ()
     scope: tuple[str, ...] | None = None  # None: the default of the flow
+    other_resources: tuple[str, ...] = ()  # those of what it lists: a sign-in asks for them, too (RFC 8707)
+    multi_resource: Literal["auto", "refresh", "exchange", "off"] = "auto"  # how one sign-in serves several audiences
     token: Literal["auto", "access", "id"] = "auto"
     account: str | None = None
     interactive: Literal["auto", "always", "never"] = "auto"
@@ -189,36 +192,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
         return DEFAULT_SCOPES if self.session_kind == "person" else ()
 
 
-_FIRST_ENDPOINTS = ("token", "device_authorization", "revocation", "jwks")
 DEFAULT_SCOPES = ("openid", "profile", "email", "offline_access")
-
-
-def session_id(profile: Profile) -> str:
-    """Name the session of a profile: who is asked, by which client, for what, as whom.
-
-    SHA-256 (hex) over canonical JSON. No secret, no path and nothing that a tool sends is in it, the order of scopes,
-    resources and parameters is not either; a pinned vector in tests keeps it stable from version to version.
-    """
-    import hashlib
-    import json
-
-    # What came later is part of a name only where it is set: older sessions keep theirs.
-    endpoints = msgspec.structs.asdict(profile.endpoints).items()
-    identity: dict[str, Any] = {
-        "issuer": profile.issuer.rstrip("/"),
-        "client_id": profile.client_id,
-        "kind": profile.session_kind,
-        "audience": profile.audience,
-        "resource": sorted(set(profile.resource)),
-        "scope": sorted(set(profile.scopes)),
-        "parameters": sorted(profile.parameters),
-        "endpoints": {name: url for name, url in endpoints if url is not None or name in _FIRST_ENDPOINTS},
-        "account": profile.account,
-    }
-    if profile.realm is not None:
-        identity["realm"] = profile.realm
-    canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 # --- what the provider gave -------------------------------------------------------------------------------------------
@@ -303,37 +277,6 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         import hashlib  # 2.5 ms, and only a refused token asks for it
 
         return hashlib.sha256(self.value.reveal().encode()).hexdigest()
-
-
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of one sign-in; a session's id says for whom and for what, see ``session_id``."""
-
-    profile: str  # the name it was made under, for messages
-    issuer: str
-    client_id: str
-    kind: SessionKind
-    account: str | None = None
-    audience: str | None = None
-    access: Token | None = None
-    id: Token | None = None
-    scope: tuple[str, ...] = ()
-    identity: Identity | None = None
-    refresh_token: Secret | None = None  # one that lives in the session file
-    record: tuple[str, str] | None = None  # (name, user name) of the keyring's record, drawn when the session is made
-    in_keyring: bool = False  # the refresh token lives there
-    revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
-    unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
-    refused: tuple[float, str] | None = (
-        None  # (when, what it said): the provider would not renew it, and none has since
-    )
-    id_not_renewed: bool = False  # this provider's refresh brings no ID token
-    sends_scope: bool = False  # it brings one where the scope is sent along
-    forced_at: float | None = None  # when a refused token last made us renew
-
-    @property
-    def refreshable(self) -> bool:
-        """Say whether there is a refresh token that may be used, wherever it lives."""
-        return not self.revoke_only and (self.refresh_token is not None or self.in_keyring)
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ from credential_helper.flows import FLOWS, PEOPLE
 from credential_helper.model import Profile
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 PASSWORD_REALM = "http://auth0.com/oauth/grant-type/password-realm"
 TENANT = "{tenantid}"  # in an issuer: the tenant of whoever signs in
 
@@ -70,6 +72,9 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     audience_parameter: str | None = "audience"  # None: no parameter carries an audience
     audience_scope: str | None = None  # the scope that carries it instead, with {audience}
+    # How a grant gives a token for another audience than its sign-in's; none: it does not.
+    other_audiences: Literal["refresh", "exchange", "none"] = "refresh"
+    several_resources: bool = False  # a sign-in may ask for more than one resource (RFC 8707 §2.1)
     scopes_supported: tuple[str, ...] | None = None  # where its metadata does not say
     comma_scopes: bool = False  # its answers separate scopes with commas, which RFC 6749 §3.3 lets a scope contain
     # What to do where none came; None: it has none, or always sends one.
@@ -109,7 +114,7 @@ _KEYCLOAK_FLOWS = "Clients > NAME > Settings > Capability config"
 _ROWS = (
     # OIDC Core §9 has an assertion name the token endpoint. Metadata that lie about that address make it good at
     # another server: draft-ietf-oauth-rfc7523bis has the issuer alone. oidc-provider, Keycloak and Zitadel take it.
-    KnownProvider(name="generic", title="this provider", consent_for_offline_access=True),
+    KnownProvider(name="generic", title="this provider", consent_for_offline_access=True, several_resources=True),
     # https://auth0.com/docs/api/authentication, auth0.com/docs/get-started/applications
     KnownProvider(
         name="auth0",
@@ -143,6 +148,7 @@ _ROWS = (
         hosts=(".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"),
         redirect_uri=_EXACT,
         assertion_audience="token_endpoint",
+        other_audiences="none",
         audience_parameter=None,
         switches={
             DEVICE_CODE: "Device Authorization",
@@ -192,6 +198,7 @@ _ROWS = (
             "revocation": "{issuer}/protocol/openid-connect/revoke",
             "jwks": "{issuer}/protocol/openid-connect/certs",
         },
+        other_audiences="exchange",
         audience_parameter=None,
         switches={
             DEVICE_CODE: "OAuth 2.0 Device Authorization Grant",
@@ -218,6 +225,7 @@ _ROWS = (
         authorization_parameters=(("access_type", "offline"), ("prompt", "consent")),
         prompts=("select_account",),  # https://developers.google.com/identity/openid-connect/openid-connect
         client_authentication="post",
+        other_audiences="none",
         audience_parameter=None,
         scopes_supported=("openid", "profile", "email"),
         places={
@@ -250,6 +258,7 @@ _ROWS = (
         flows=PEOPLE,
         needs_secret=frozenset({"authorization-code"}),  # whatever PKCE says
         client_authentication="post",
+        other_audiences="none",
         audience_parameter=None,
         scopes_supported=(),
         comma_scopes=True,
@@ -278,6 +287,7 @@ _ROWS = (
             "revocation": "{issuer}/oauth/revoke",
             "jwks": "{issuer}/oauth/discovery/keys",
         },
+        other_audiences="none",
         audience_parameter=None,
         places={
             ("", "invalid_scope"): "Applications > NAME > Scopes",
@@ -291,6 +301,7 @@ _ROWS = (
     KnownProvider(
         name="dex",
         title="Dex",
+        other_audiences="none",
         audience_parameter=None,
         audience_scope="audience:server:client_id:{audience}",
         spellings={(DEVICE_CODE, "invalid_request"): "invalid_grant"},
@@ -307,6 +318,7 @@ _ROWS = (
         title="Zitadel",
         hosts=(".zitadel.cloud",),
         flows=PEOPLE | {"client-credentials"},
+        other_audiences="exchange",
         audience_parameter=None,
         audience_scope="urn:zitadel:iam:org:project:id:{audience}:aud",
         places={
@@ -325,6 +337,7 @@ _ROWS = (
         hosts=("cognito-idp.*.amazonaws.com", "cognito-idp.*.amazonaws.com.cn"),
         flows=frozenset({"authorization-code", "client-credentials"}),
         redirect_uri="http://localhost:8252/callback",
+        other_audiences="none",
         audience_parameter=None,
         scopes_supported=("openid", "profile", "email"),
         switches={

@@ -9,7 +9,7 @@
     oauth → transport   profiles → tools (the table)   stores   terminal   replies → places, tools (the table)
     tools/NAME.py       pure: the words below, and what the formats share
     system  providers  urls  places                    small, or asked by many
-    flows ← model  errors  text                        values and words that everybody may use
+    flows ← model ← session  errors  text              values and words that everybody may use
 
 Arrows point down, between folders and within them: no two files import each other. A package that is not ours has one
 owner, and a heavy one is imported inside the function that needs it. The table below is what is used, no more.
@@ -33,15 +33,15 @@ from credential_helper.tools import TOOLS
 PACKAGE = "credential_helper"
 ROOT = Path(credential_helper.__file__).parent
 
-EVERYBODY = {"model", "errors", "text"}
+EVERYBODY = {"model", "session", "errors", "text"}
 
-# What each module may import beside model, errors and text; a folder's modules see each other.
+# What each module may import beside model, session, errors and text; a folder's modules see each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli", "isolation", "light", "replies"},
-    "answers": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "tools", "urls"},
+    "answers": {"__init__", "app", "broker", "profiles", "replies", "stores", "system", "tools", "urls"},
     "app": {"__init__", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "tools"},
-    "broker": {"flows", "oauth", "places", "stores", "system", "transport"},
+    "broker": {"flows", "oauth", "places", "providers", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
     "commands": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
     "errors": set(),
@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "places": {"light"},
     "profiles": {"__init__", "flows", "places", "providers", "system", "tools", "urls"},
     "providers": {"flows", "urls"},
+    "session": {"model"},
     "replies": {"__init__", "light", "places", "tools"},
     "stores": {"places", "system"},
     "system": {"places"},
@@ -68,7 +69,10 @@ OWNERS = {
     "requests": {"transport"},
     "truststore": {"transport"},
     "urllib3": {"transport"},  # requests stands on it, and shows it in its adapters
-    "cryptography": {"transport"},  # PyJWT brings it; names the issuer of a certificate that is not trusted
+    "cryptography": {
+        "transport",
+        "stores/sealing",
+    },  # PyJWT brings it; who issued a certificate; AES-GCM
     "jwt": {"oauth/id_token", "oauth/client_authentication/private_keys"},
     "keyring": {"stores/os_keyring", "stores/which_keyring"},
     "secretstorage": {"stores/which_keyring"},  # keyring's Secret Service stands on it
@@ -87,6 +91,7 @@ HEAVY = {
 REVEALS = {
     "broker/new_session": "an ID token's claims are looked at",
     "broker/verification": "a kept token's claims are looked at",
+    "broker/deriving": "an access token says whom it is for",
     "answers/docker": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
     "oauth/grants/authorization_code": "code and verifier go into a request",
@@ -96,6 +101,7 @@ REVEALS = {
     "oauth/id_token": "an ID token is checked",
     "oauth/grants/password": "the password goes into a request",
     "oauth/grants/refresh_token": "the refresh token goes into a request",
+    "oauth/grants/token_exchange": "the subject token goes into a request",
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
     "transport/proxies": "who we are to a proxy",
@@ -105,7 +111,8 @@ REVEALS = {
     "stores/os_keyring": "the keyring",
     "profiles/sources": "a newline at a secret's end is cut",
     "stores/passwords": "the index, where it holds the passwords",
-    "stores/encoding": "the session file",
+    "stores/encoding": "the files of a grant and of a session",
+    "stores/sealing": "a refresh token is sealed",
 }
 
 HOT_PATH = {"__init__", "__main__", "light", "places", "replies", "tools"}

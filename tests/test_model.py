@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from credential_helper.flows import FLOWS
-from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, Secret, Source, Token, session_id
+from credential_helper.model import Profile, Secret, Source, Token
 
 PROFILE = Profile(
     name="prod",
@@ -14,53 +14,6 @@ PROFILE = Profile(
     client_id="Xyz",
     audience="https://kubernetes.example.com",
 )
-
-
-def test_session_id_is_pinned() -> None:
-    # A change of this value signs every user out at the next upgrade.
-    assert session_id(PROFILE) == "7c8a2c714551020c76ec33538d293859feda6909ce26ed292a75bfce1e77c433"
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"name": "another"},
-        {"issuer": "https://example.eu.auth0.com"},
-        {"scope": tuple(reversed(DEFAULT_SCOPES))},
-        {"flow": "device"},
-        {"store": "file"},
-        {"ca_file": "/etc/ssl/corp.pem"},
-        {"client_authentication": "post"},
-        {"token": "id"},
-        {"interactive": "never"},
-        {"provider": "auth0"},
-        {"redirect_uri": "http://127.0.0.1/callback"},
-        {"legacy": True},
-    ],
-)
-def test_session_id_does_not_depend_on(other: dict[str, object]) -> None:
-    assert session_id(_changed(other)) == session_id(PROFILE)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"issuer": "https://other.eu.auth0.com/"},
-        {"client_id": "Abc"},
-        {"flow": "client-credentials"},
-        {"audience": None},
-        {"audience": "https://other.example.com"},
-        {"resource": ("https://a.example.com",)},
-        {"scope": ("openid",)},
-        {"parameters": (("organization", "org_1"),)},
-        {"endpoints": Endpoints(token="https://example.eu.auth0.com/t")},
-        {"account": "ada@example.com"},
-        {"realm": "employees"},
-        {"endpoints": Endpoints(authorization="https://example.eu.auth0.com/authorize")},
-    ],
-)
-def test_session_id_depends_on(other: dict[str, object]) -> None:
-    assert session_id(_changed(other)) != session_id(PROFILE)
 
 
 def _changed(other: dict[str, object]) -> Profile:

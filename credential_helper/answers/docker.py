@@ -20,7 +20,7 @@ from credential_helper.answers.stored_passwords import DOCKER, another_profile, 
 from credential_helper.app import App, write
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
-from credential_helper.model import Credential, Listed, Profile, Secret, session_id
+from credential_helper.model import Credential, Listed, Profile, Secret
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.stores.passwords import Passwords
 from credential_helper.text import foreign
@@ -171,7 +171,7 @@ def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
 def _drop_token(app: App, profile: Profile) -> None:
     """Drop the cached token, however young it is, and keep the refresh token: a person typed ``docker logout``."""
     try:
-        drop(session_id(profile), None, app.means(profile))
+        drop(profile, None, app.means(profile))
     except StoreError as error:
         app.note(f"nothing is cached: {error.sentence}")
 

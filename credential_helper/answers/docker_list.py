@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
-from credential_helper import places, replies, urls
+from credential_helper import replies, urls
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
+from credential_helper.broker.cached_session import before, place_now
+from credential_helper.broker.deriving import may_be_possible
 from credential_helper.broker.errand import Errand
 from credential_helper.errors import CredentialHelperError, StoreError
-from credential_helper.model import Identity, Listed, Profile, session_id
+from credential_helper.model import Identity, Listed, Profile
+from credential_helper.profiles import targets
 from credential_helper.profiles.ad_hoc import ad_hoc_profile
 from credential_helper.profiles.configuration import Claim, Configuration
 from credential_helper.profiles.matching import longest_match
 from credential_helper.replies.keep import keep
+from credential_helper.session import Session, place_of
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.tools import TOOLS, docker
 
@@ -34,7 +36,7 @@ def answer_list(call: Call) -> int:
     for claim in claims:
         try:
             profile, entry = _profile_of(app, claim)
-            reached = _without_a_person(app, _with_entry(profile, entry), seen)
+            reached = _without_a_person(app, targets.at(profile, entry), seen)
             if reached is not None:
                 servers[docker.key_of(entry)] = docker.username_of(entry, reached[0])
                 until = min(until, reached[1])
@@ -56,26 +58,27 @@ def _profile_of(app: App, claim: Claim) -> tuple[Profile, Listed]:
     return profile, next(entry for entry in profile.lists("docker") if entry.url == claim.url)
 
 
-def _with_entry(profile: Profile, entry: Listed) -> Profile:
-    """Return the profile with the audience and the scope that a server asks for instead of its own."""
-    return msgspec.structs.replace(
-        profile, audience=entry.audience or profile.audience, scope=entry.scope or profile.scope
-    )
-
-
 def _without_a_person(app: App, profile: Profile, seen: dict[str, str]) -> tuple[Identity | None, float] | None:
-    """Return who is signed in, and until when it can be answered without a person; None: it cannot."""
-    name = session_id(profile)
+    """Return who is signed in, and until when it can be answered without a person; None: it cannot.
+
+    Of a machine nothing is looked at: it can always be answered.
+    """
+    if profile.session_kind == "client":
+        return None, float("inf")
+    sessions, main = app.sessions(), place_of(profile)
+    session: Session | None = None
+    place = main
+    files = (f"grants/{main.grant}.json", f"grants/{main.session}.json", f"sessions/{main.session}.json")
+    seen.update({name: app.state.stamp(name) for name in files})  # before they are read
     try:
-        stored = app.sessions().read(name)
+        place = place_now(sessions, profile, main)
+        stored = sessions.read(place) or before(sessions, profile)[1]
+        session = stored.session if stored is not None else None
     except StoreError as error:
         app.note(error.sentence)
-        stored = None
-    seen[f"sessions/{name}.json"] = stored.stamp if stored is not None else places.ABSENT
-    session = stored.session if stored is not None else None
     if session is None:
-        return (None, float("inf")) if profile.session_kind == "client" else None
-    if profile.session_kind == "client" or session.refreshable:
+        return None
+    if session.refreshable and may_be_possible(profile, session.grant, place.session, app.clock.now()):
         return session.identity, float("inf")
     request = docker.request()
     kind = Errand(profile=profile, request=request).kind

@@ -25,7 +25,7 @@ from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
 from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
-from credential_helper.model import Listed, session_id
+from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.settings import Given
@@ -181,9 +181,8 @@ def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
         app.note("git names no token that was rejected, so none is dropped")
         return SILENCE
     work = app.means(chosen.profile)
-    identifier = session_id(chosen.profile)
     try:
-        dropped = drop(identifier, rejected, work)
+        dropped = drop(chosen.profile, rejected, work)
     except (StoreError, LockTimeout) as error:
         app.note(f"the rejected token stays: {error.sentence}")
         return Reply(code=error.exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from credential_helper.broker import new_session
 from credential_helper.broker.errand import Errand, Means, Obtained
-from credential_helper.model import Session
+from credential_helper.session import Session
 from credential_helper.text import foreign, span
 
 

@@ -1,5 +1,8 @@
 """The session as this process sees it on disk; the disk may be lost, and then nothing there is read or written.
 
+It stands at a place: with the grant that serves all audiences of a profile, or, where the provider gives one token per
+sign-in, with a grant of its own (``deriving``).
+
 Of a token that may be answered: *fresh* needs no work, *valid* is better than none (see ``freshness``).
 """
 
@@ -18,9 +21,11 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import Credential, Secret, Session, session_id
+from credential_helper.model import Credential, Profile, Secret
+from credential_helper.session import Grant, Place, Session, place_of, same_person
+from credential_helper.stores import format_1, lock
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.sessions import Stored
+from credential_helper.stores.sessions import Sessions, Stored
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
 PASSING = (
@@ -34,8 +39,8 @@ PASSING = (
 class CachedSession:
     """The session of one errand. It is read when this object is made."""
 
-    def __init__(self, errand: Errand, means: Means) -> None:
-        self.id = session_id(errand.profile)
+    def __init__(self, errand: Errand, means: Means, *, of_its_own: str | None = None) -> None:
+        """``of_its_own``: why the session needs a grant of its own; None: it has one already, or none is known of."""
         self.disk = True  # False: the state directory cannot be used
         self.stored: Stored | None = None  # what stands now; None: nothing, or the disk is lost
         self._errand = errand
@@ -47,7 +52,26 @@ class CachedSession:
         self._last: Stored | None = None  # what was read last, wherever the disk is now
         self.lost_because: str | None = None  # why the disk is lost
         self._lost: StoreError | None = None  # why a refresh token that is there is not spent
+        self.why_of_its_own = of_its_own
+        self.format_1: str | None = None  # the id of a session of an earlier version that stands here
+        self.main = place_of(errand.profile, means.proof(errand.profile))
+        self.place = self._place()
         self._read()
+
+    def _place(self) -> Place:
+        if self.why_of_its_own is not None:
+            return Place(self.main.session, self.main.session)
+        if self._errand.mode == "sign-in":
+            return self.main
+        try:
+            return place_now(self._means.sessions, self._errand.profile, self.main)
+        except StoreError:  # told when the session is read
+            return self.main
+
+    @property
+    def stands_alone(self) -> bool:
+        """Say whether its grant serves no other session."""
+        return self.place.grant == self.place.session
 
     # --- what is there ---
 
@@ -56,7 +80,10 @@ class CachedSession:
         if not self.disk:
             return None
         try:
-            self.stored = self._means.sessions.read(self.id)
+            self.stored = self._means.sessions.read(self.place)
+            self.format_1 = None
+            if self.stored is None:
+                self.format_1, self.stored = before(self._means.sessions, self._errand.profile)
         except NewerFormat as error:
             # A machine's is one request away, and a build must not fail where an older version runs beside a newer one.
             if self._errand.mode != "sign-in" and not self._errand.profile.unattended:
@@ -73,7 +100,25 @@ class CachedSession:
 
     def changed(self) -> bool:
         """Say whether another process has written the file since it was read."""
-        return self._means.sessions.stamp(self.id) != self._seen
+        return self._means.sessions.stamp(self.place.session) != (self._seen or places.ABSENT)
+
+    @property
+    def grant(self) -> Grant | None:
+        """Return the grant that stands, if any."""
+        return self.stored.session.grant if self.stored is not None else None
+
+    def take_over_format_1(self) -> None:
+        """Make a grant and a session of what an earlier version has kept, with the lock of each held.
+
+        What has a refresh token of its own keeps it: where there is a grant already, it becomes one that stands alone.
+        """
+        if self.format_1 is None or not self.disk:
+            return
+        try:
+            take_over_format_1(self._means, self._errand.profile, self.place, self.main)
+        except StoreError as error:
+            self.lose_disk(error)
+        self._read()
 
     def lose_disk(self, error: StoreError) -> None:
         """Go on without the state directory, and say so once."""
@@ -99,6 +144,8 @@ class CachedSession:
     def fresh(self, *, again: bool = False) -> Obtained | None:
         """Return what may be answered without any work; ``again`` reads the file once more."""
         stored = self._read() if again else self.stored
+        if self.format_1 is not None and self.disk:  # taken over first, with the lock
+            return None
         kind, now = self._errand.kind, self._means.clock.now()
         if stored is None or not freshness.fresh(stored.session, kind, self._errand.request, now):
             return None
@@ -138,7 +185,7 @@ class CachedSession:
             scope=session.scope,
             identity=session.identity,
         )
-        return Obtained(credential=credential, session_id=self.id, session=session, stamp=stamp)
+        return Obtained(credential=credential, session_id=self.place.session, session=session, stamp=stamp)
 
     def better_than_none(self, error: CredentialHelperError, attempt: Attempt | None = None) -> Obtained:
         """Answer a token that is valid though not fresh, where nothing new can be had now; else raise ``error``."""
@@ -160,31 +207,120 @@ class CachedSession:
 
     # --- saving ---
 
-    def save(self, session: Session, new: Secret | None = None, reservation: Reservation | None = None) -> Stored:
-        """Keep a session, with a ``new`` refresh token; where that fails the answer is still given, without a stamp."""
-        self.stored = self._saved(session, new, reservation) or Stored(session=session, stamp="")
-        return self.stored
+    def save(
+        self,
+        session: Session,
+        new: Secret | None = None,
+        reservation: Reservation | None = None,
+        *,
+        place: Place | None = None,
+    ) -> Stored:
+        """Keep a session, with a ``new`` refresh token; where that fails the answer is still given, without a stamp.
 
-    def _saved(self, session: Session, new: Secret | None, reservation: Reservation | None) -> Stored | None:
+        ``place``: where it stands, if not here; then what is here is read again.
+        """
+        saved = self._saved(session, new, reservation, place or self.place) or Stored(session=session, stamp="")
+        if place not in (None, self.place):
+            self._read()
+        else:
+            self.stored = saved
+        return saved
+
+    def arrived(self) -> tuple[Place, Session] | None:
+        """Return what a sign-in brought that is not verified yet, and where it belongs, if it stands on disk."""
+        try:
+            return self._means.sessions.arrived(self.place.grant) if self.disk else None
+        except StoreError as error:
+            self.lose_disk(error)
+            return None
+
+    def prepare(self, label: str) -> str | None:
+        """Have a key for the refresh token that a sign-in will bring; return why there is none."""
+        if not self.disk:
+            return None
+        try:
+            return self._means.sessions.grants.prepare(self.place.grant, self._errand.profile.store, label)
+        except StoreError as error:
+            self.lose_disk(error)
+            return None
+
+    @property
+    def restorable(self) -> bool:
+        """Say whether a grant stands behind a sign-in that is not verified yet."""
+        file = self._means.sessions.grants.before(self.place.grant) if self.disk else None
+        return file is not None and file.grant is not None
+
+    def restore(self) -> None:
+        """Have the grant that was there before a sign-in stand again."""
+        try:
+            self._means.sessions.grants.restore(self.place.grant)
+        except StoreError as error:
+            self.lose_disk(error)
+        self._read()
+
+    def _saved(
+        self, session: Session, new: Secret | None, reservation: Reservation | None, place: Place
+    ) -> Stored | None:
         if not self.disk:
             return None
         store = self._errand.profile.store
         try:
-            stored = self._means.sessions.save(
-                self.id, session, store=store, refresh_token=new, reservation=reservation
-            )
+            stored = self._means.sessions.save(place, session, store=store, refresh_token=new, reservation=reservation)
         except StoreError as error:
             self.lose_disk(error)
             return None
-        if stored.moved is not None:
-            self._tell(f"the refresh token is in a private file now, and no longer in the keyring: {stored.moved}")
         if self._replaces_newer:
             self._replaces_newer = False
             tell = self._means.note if self._errand.profile.unattended else self._means.person.warn
             tell("the sign-in that a newer version of this program has kept is replaced")
-        if new is not None and store == "keyring" and not stored.session.in_keyring:
-            self._means.person.warn(
-                'the refresh token is not kept: no keyring is usable, and the profile says store = "keyring"',
-                hint='unlock the keyring and sign in again, or set store = "auto"',
-            )
         return stored
+
+
+# --- where it is ------------------------------------------------------------------------------------------------------
+
+
+def place_now(sessions: Sessions, profile: Profile, main: Place) -> Place:
+    """Return where a profile's session stands: with the grant of all its audiences, or with one of its own.
+
+    What an earlier version has kept for it becomes one of its own where there is another grant already. Raises
+    StoreError.
+    """
+    own = Place(main.session, main.session)
+    if own == main or sessions.grants.is_there(own.grant):
+        return own
+    old = sessions.stamp(format_1.session_id(profile)) != places.ABSENT and sessions.grants.is_there(main.grant)
+    return own if old else main
+
+
+def before(sessions: Sessions, profile: Profile) -> tuple[str | None, Stored | None]:
+    """Return id and content of what an earlier version has kept for a profile; None and None: nothing.
+
+    Profiles of the file and ad-hoc ones shared their sessions then; now they do not. Raises StoreError.
+    """
+    old = format_1.session_id(profile)
+    session = sessions.of_format_1(old)
+    if session is None or not format_1.is_of(session, profile):
+        return None, None
+    return old, Stored(session=session, stamp="")
+
+
+def take_over_format_1(means: Means, profile: Profile, place: Place, main: Place) -> None:
+    """Make a grant and a session of what an earlier version has kept, with the lock of each held.
+
+    What has a refresh token of its own keeps it: where there is a grant already, it becomes one that stands alone. What
+    another person left than the one who has signed in since goes. Raises StoreError and LockTimeout.
+    """
+    sessions, old = means.sessions, before(means.sessions, profile)[0]
+    if old is None:
+        return
+    with lock.alone(sessions.state, sessions.lock_of_format_1(old), "the session", clock=means.clock):
+        sessions.take_up_format_1(old)
+        found = sessions.of_format_1(old)
+        file = sessions.grants.read(main.grant)
+        grant = file.grant if file is not None else None
+        same = found is not None and (grant is None or same_person(grant.identity, found.identity))
+        if found is not None and same and not sessions.grants.is_there(place.grant):
+            alone = main.grant if place != main else None
+            sessions.save(place, format_1.taken_over(found, profile, place.session, alone))
+            means.note("the sign-in of an earlier version is taken over")
+        sessions.erase_format_1(old)

@@ -9,9 +9,10 @@ import msgspec
 
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError
-from credential_helper.model import Credential, Profile, Request, Secret, Session, Source, TokenKind
+from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
 from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.oauth.provider import Provider
+from credential_helper.session import Session
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.caller import Caller
@@ -72,9 +73,11 @@ class Means:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
+        proof: Callable[[Profile], str | None] = lambda _: None,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
+        ``proof`` is a keyed digest of what a machine proves itself with; None: of a person.
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         """
         self.sessions = sessions
@@ -86,6 +89,7 @@ class Means:
         self.read_secret = read_secret
         self.deadline = deadline
         self.environ = environ
+        self.proof = proof
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
 

@@ -6,7 +6,8 @@ expired; answered only where nothing fresh can be had now.
 
 from __future__ import annotations
 
-from credential_helper.model import Request, Session, Token, TokenKind
+from credential_helper.model import Request, Token, TokenKind
+from credential_helper.session import Session
 
 SKEW = 60.0  # that two clocks may disagree by
 _MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it

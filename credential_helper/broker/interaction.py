@@ -1,8 +1,8 @@
 """What a grant may ask of the broker while it signs in: show a prompt, wait, redeem (oauth.interaction).
 
-The prompt is kept in ``ID.prompt`` while a person is waited for: other processes show the same one, and whoever gets
-the lock of a dead holder goes on with its code. A browser's address and a password's prompt end with their process.
-Removing that file, as logout does, cancels the sign-in.
+The prompt is kept in the grant's ``ID.prompt`` while a person is waited for: other processes show the same one, and
+whoever gets the lock of a dead holder goes on with its code. A browser's address and a password's prompt end with their
+process. Removing that file, as logout does, cancels the sign-in.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from credential_helper.broker.errand import Errand, Means
 from credential_helper.broker.freshness import SKEW
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Prompt, Secret, Tokens
+from credential_helper.stores.grant_notes import Window
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.session_notes import Window
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
 
@@ -37,17 +37,17 @@ def under_way(profile: str) -> InteractionRequired:
     )
 
 
-def current_prompt(sessions: Sessions, session_id: str, now: float) -> Prompt | None:
+def current_prompt(sessions: Sessions, grant_id: str, now: float) -> Prompt | None:
     """Return what a person is being asked; one that is expired or from the future means nothing."""
-    prompt = sessions.notes.prompt(session_id)
+    prompt = sessions.notes.prompt(grant_id)
     if prompt is None or prompt.expires_at <= now or prompt.made_at > now + SKEW:
         return None
     return prompt
 
 
-def someone_is_asked(means: Means, session_id: str) -> bool:
+def someone_is_asked(means: Means, grant_id: str) -> bool:
     """Say whether a holder of the lock that died was asking a person: the code may have been approved since."""
-    prompt = current_prompt(means.sessions, session_id, means.clock.now())
+    prompt = current_prompt(means.sessions, grant_id, means.clock.now())
     return prompt is not None and prompt.outlives_its_process
 
 
@@ -56,7 +56,7 @@ def window_for_nothing(means: Means, session: CachedSession) -> float | None:
     if not means.person.by_window or not session.disk:
         return None
     try:
-        window = means.sessions.notes.window(session.id)
+        window = means.sessions.notes.window(session.place.grant)
     except StoreError:
         return None
     now = means.clock.now()
@@ -70,15 +70,15 @@ def drop_dead_prompt(session: CachedSession, means: Means) -> None:
     if not session.disk:
         return
     try:
-        prompt = means.sessions.notes.prompt(session.id)
+        prompt = means.sessions.notes.prompt(session.place.grant)
         if prompt is not None and not prompt.outlives_its_process:
-            means.sessions.notes.clear_prompt(session.id)
+            means.sessions.notes.clear_prompt(session.place.grant)
     except StoreError as error:
         means.note(error.sentence)
 
 
 class SignIn:
-    """One sign-in, by the holder of the session's lock."""
+    """One sign-in, by the holder of the grant's lock."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class SignIn:
         self.asked = False
         self._profile = profile.name
         self._login = errand.login
-        self._id = session.id
+        self._id = session.place.grant
         self._sessions = means.sessions if session.disk else None
         self._person = means.person
         self._may_ask = may_ask
@@ -319,7 +319,7 @@ class SignIn:
         if self._sessions is None:
             return None
         try:
-            return self._sessions.reserve(self._id)
+            return self._sessions.grants.reserve(self._id)
         except StoreError:
             return None
 

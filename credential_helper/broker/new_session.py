@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from typing import TypeGuard
 
 from credential_helper.broker import verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, CredentialHelperError, TokenResponseError
-from credential_helper.model import Credential, Secret, Session, Token, Tokens
+from credential_helper.broker.give_back import give_back
+from credential_helper.errors import AuthorizationError, TokenResponseError
+from credential_helper.model import Credential, Secret, Token, Tokens
 from credential_helper.oauth.claims import claims_of as unverified
 from credential_helper.oauth.claims import numeric_date
-from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
+from credential_helper.session import Grant, Session
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.sessions import Stored, new_record
-from credential_helper.text import Note, foreign
+from credential_helper.stores.sessions import Stored
+from credential_helper.text import foreign
 
 
 def keep(
     errand: Errand,
     session: CachedSession,
     means: Means,
-    old: Session | None,
     tokens: Tokens,
     reservation: Reservation | None,
 ) -> Stored:
-    """Save what a sign-in brought in place of the ``old`` session.
+    """Save what a sign-in brought, beside what was there before until it is verified.
 
     Raises AuthorizationError where it is refused, TokenResponseError where it lacks the token that the tool is to get.
     """
@@ -42,19 +43,15 @@ def keep(
         give_back(provider, tokens.refresh_token, means.note)
         raise
     known = _is_known(errand, means, tokens)
-    who = profile.account or _who(claims) or profile.client_id
     new = Session(
-        profile=profile.name,
-        issuer=profile.issuer,
-        client_id=profile.client_id,
-        kind=profile.session_kind,
-        account=profile.account,
+        grant=_grant(errand, session),
         audience=profile.audience,
+        resource=profile.resource,
         access=access_token_of(tokens, renewable=profile.unattended or tokens.refresh_token is not None),
         id=id_token_of(tokens),
         scope=tokens.scope or provider.scopes(),
-        record=_record(old, f"{profile.name} {foreign(who, 80)}"),
-        unverified=tokens.id_token is not None,
+        # Without an ID token nothing has to be verified; what would be lost is saved in one piece all the same.
+        unverified=tokens.id_token is not None or tokens.refresh_token is not None,
         forced_at=means.clock.now() if errand.request.refused is not None else None,
     )
     stored = session.save(new, tokens.refresh_token, reservation)  # before a word is said: a terminal can fail, too
@@ -62,6 +59,29 @@ def keep(
         means.person.warn(f"{provider.host} sent no ID token: who signed in is not known")
     _tell_scope(provider, tokens.scope)
     return stored
+
+
+def _grant(errand: Errand, session: CachedSession) -> Grant:
+    """Return the grant of a sign-in, without its refresh token: who signs in where, and what for."""
+    profile = errand.profile
+    return Grant(
+        sign_in=os.urandom(16).hex(),
+        session=session.place.session,
+        profile=profile.name,
+        ad_hoc=profile.ad_hoc,
+        issuer=profile.issuer,
+        client_id=profile.client_id,
+        kind=profile.session_kind,
+        account=profile.account,
+        realm=profile.realm,
+        parameters=profile.parameters,
+        endpoints=profile.endpoints,
+        provider=profile.provider,
+        ca_file=profile.ca_file,
+        main=session.main.grant if session.place != session.main else None,
+        audience=profile.audience,
+        resource=profile.resource,
+    )
 
 
 def require_access_token(errand: Errand, tokens: Tokens) -> None:
@@ -98,26 +118,10 @@ def _is_known(errand: Errand, means: Means, tokens: Tokens) -> bool:
     return False
 
 
-def _record(old: Session | None, label: str) -> tuple[str, str]:
-    """Name the keyring's record; the old one, where it is that person's."""
-    if old is not None and old.record is not None and old.record[1] == label:
-        return old.record
-    return new_record(label)
-
-
 def _tell_scope(provider: Provider, granted: tuple[str, ...] | None) -> None:
     missing = [scope for scope in provider.scopes() if granted and scope not in granted]
     if missing:
         provider.note(f"{provider.host} did not grant {foreign(' '.join(missing))}")
-
-
-def give_back(provider: Provider, refresh_token: Secret | None, note: Note) -> None:
-    """Revoke what a sign-in brought that is not kept."""
-    if refresh_token is not None:
-        try:
-            revocation.revoke(provider, refresh_token, "refresh_token")
-        except CredentialHelperError as error:
-            note(f"the refused sign-in was not revoked: {error.sentence}")
 
 
 # --- tokens ---

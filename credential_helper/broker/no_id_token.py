@@ -11,9 +11,10 @@ from credential_helper.broker import freshness, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, InteractionRequired
-from credential_helper.model import Session, Token
+from credential_helper.model import Token
 from credential_helper.oauth import id_token
 from credential_helper.oauth.claims import numeric_date
+from credential_helper.session import Session
 from credential_helper.stores.sessions import Stored
 
 # What an ID token says of its sign-in and not of a person: nobody who is shown another token misses it.

@@ -1,11 +1,12 @@
 """How a credential is obtained, step by step.
 
 1. A fresh session answers at once: no lock, no request, no question.
-2. Otherwise one process takes the session's lock, re-reads the session, and refreshes it; the others wait for its
+2. Otherwise one process takes the grant's lock, re-reads the session, and refreshes it; the others wait for its
    result.
 3. A refusal that the provider gave a moment ago is repeated, not provoked again.
 4. An answer that was saved but not yet verified is verified, before anything new is asked for.
-5. A refresh token renews the session without a person.
+5. The grant's refresh token renews the session without a person, or brings a token for another audience than that of
+   the sign-in. Where the provider gives none for it, the session needs a sign-in, and has a grant, of its own.
 6. Else the profile's flow signs in: a machine by itself, a person only where one can be asked.
 7. What a grant brings is saved at once and answered when it is verified.
 8. Where nothing new can be had now, a token that is still valid is better than none.
@@ -15,7 +16,7 @@
 from __future__ import annotations
 
 from credential_helper import errors
-from credential_helper.broker import interaction, renewal, sign_in, verification, waiting
+from credential_helper.broker import deriving, interaction, renewal, sign_in, verification, waiting
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
 from credential_helper.broker.refusals import Refusals
@@ -26,17 +27,24 @@ def obtain(errand: Errand, means: Means) -> Obtained:
     """Return a credential. Any error but UsageError and ProtocolError may come, with the profile's name in it."""
     with errors.of_profile(errand.profile.name):
         errand.refuse_the_impossible()
-        session = CachedSession(errand, means)
-        if found := session.fresh():  # 1. no lock, no request, no question
-            return found
-        with waiting.for_our_turn(errand, session, means) as brought:  # 2. one process works, the others wait
-            return brought or _work(errand, session, means)
+        try:
+            return _obtain(errand, CachedSession(errand, means), means)
+        except deriving.NeedsItsOwn as need:
+            return _obtain(errand, CachedSession(errand, means, of_its_own=need.why), means)
+
+
+def _obtain(errand: Errand, session: CachedSession, means: Means) -> Obtained:
+    if found := session.fresh():  # 1. no lock, no request, no question
+        return found
+    with waiting.for_our_turn(errand, session, means) as brought:  # 2. one process works, the others wait
+        return brought or _work(errand, session, means)
 
 
 def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
-    """Renew or sign in: the lock is ours, or there is no disk to share."""
+    """Renew or sign in: the lock is ours, or there is no disk to share. Raises NeedsItsOwn, too."""
     if found := session.fresh(again=True):  # 2. somebody else was first
         return found
+    session.take_over_format_1()
     interaction.drop_dead_prompt(session, means)  # the lock is ours: a browser's prompt ended with its process
     attempt = Attempt()
     refusals = Refusals(errand, session, means)
@@ -45,7 +53,9 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
         verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
         found = (
             session.fresh()
-            or renewal.renew(errand, session, means, attempt)  # 5. without a person
+            or (deriving.derive if deriving.is_needed(session) else renewal.renew)(
+                errand, session, means, attempt
+            )  # 5.
             or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
         )
     except CredentialHelperError as error:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import msgspec
 
 from credential_helper import errors
-from credential_helper.broker import freshness, sign_in
+from credential_helper.broker import deriving, freshness, sign_in
 from credential_helper.broker.cached_session import PASSING, CachedSession
 from credential_helper.broker.errand import Errand, Means, bring_secrets
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import CredentialHelperError, InteractionRequired, StoreError
-from credential_helper.model import Session
+from credential_helper.session import Session
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def outlook(errand: Errand, means: Means) -> Outlook:
         ready = fresh or (
             error.exit_code in PASSING and stored is not None and _valid(errand, stored, means.clock.now())
         )
-        ends = ready and isinstance(error, InteractionRequired) and (stored is None or stored.refused is None)
+        ends = ready and isinstance(error, InteractionRequired) and (stored is None or stored.grant.refused is None)
         return Outlook(session=stored, ready=ready, error=None if ends else error)
     return Outlook(session=stored, ready=True)
 
@@ -52,7 +52,7 @@ def outlook(errand: Errand, means: Means) -> Outlook:
 def _fresh(errand: Errand, stored: Session, now: float) -> bool:
     """Say whether a session answers, once the check that it may wait for is made."""
     identity = msgspec.structs.replace(stored.id, unverified=False) if stored.id is not None else None
-    checked = msgspec.structs.replace(stored, id=identity, unverified=stored.unverified and stored.id is None)
+    checked = msgspec.structs.replace(stored, id=identity, unverified=False)
     return freshness.fresh(checked, errand.kind, errand.request, now)
 
 
@@ -66,9 +66,14 @@ def _require_a_way(errand: Errand, session: CachedSession, means: Means, stored:
     if standing := Refusals(errand, session, means).standing():
         raise standing
     trouble: StoreError | None = None
-    if stored is not None and stored.refreshable and stored.refused is None:
+    grant = stored.grant if stored is not None else None
+    serves = grant is not None and (
+        not deriving.is_needed(session)
+        or deriving.may_be_possible(profile, grant, session.place.session, means.clock.now())
+    )
+    if stored is not None and serves and stored.refreshable and stored.grant.refused is None:
         try:
-            token = means.sessions.refresh_token(stored)
+            token = means.sessions.grants.refresh_token(session.place.grant, stored.grant)
         except StoreError as error:  # a locked keyring: then only a sign-in can help
             trouble = error
         else:
@@ -77,7 +82,7 @@ def _require_a_way(errand: Errand, session: CachedSession, means: Means, stored:
                 provider.transport.require_roots()
                 return
     if not profile.unattended:
-        if trouble is None and (stored is None or stored.refused is None):
+        if trouble is None and (stored is None or stored.grant.refused is None):
             raise InteractionRequired(f"nobody is signed in to {provider.host}", hint=errand.login)
         raise trouble or sign_in.nobody_to_ask(errand, means, session.stored)
     bring_secrets(profile, provider, run=False)

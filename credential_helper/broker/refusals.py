@@ -19,7 +19,7 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.stores.session_notes import Failure
+from credential_helper.stores.grant_notes import Failure
 from credential_helper.text import span
 
 _LONGEST = 3600.0
@@ -58,7 +58,7 @@ _UNATTENDED = {
 
 
 class Refusals:
-    """The remembered refusal of one session; one parent process is told a sentence once.
+    """The remembered refusal of one session or its grant; one parent process is told a sentence once.
 
     So is a terminal whose background jobs nobody can be asked by: six of them would say the same six times.
     """
@@ -67,7 +67,7 @@ class Refusals:
         self._errand = errand
         self._session = session
         self._sessions = means.sessions
-        self._id = session.id
+        self._id, self._session_id = session.place.grant, session.place.session
         self._clock = means.clock
         self._parent = means.caller.key
         self._person = means.person
@@ -99,7 +99,7 @@ class Refusals:
         if self._errand.mode != "any" or not self._session.disk:
             return None
         try:
-            failure = self._sessions.notes.failure(self._id)
+            failure = self._sessions.notes.failure(self._id, self._session_id)
         except StoreError as error:
             self._note(error.sentence)
             return None
@@ -154,13 +154,14 @@ class Refusals:
                 passing=isinstance(error, (TransportError, InteractionRequired)),
                 told=told,
                 other_account=_is_other_account(error) or self.other_account(),
+                session=self._session_id if _is_of_the_session(error) else None,
             )
         )
 
     def other_account(self) -> bool:
         """Say whether somebody else than the profile is for signed in, and nobody has since."""
         try:
-            failure = self._sessions.notes.failure(self._id) if self._session.disk else None
+            failure = self._sessions.notes.failure(self._id, self._session_id) if self._session.disk else None
         except StoreError:
             return False
         return failure is not None and failure.other_account
@@ -182,7 +183,7 @@ class Refusals:
         if not self._session.disk:
             return
         try:
-            self._sessions.notes.clear_failure(self._id)
+            self._sessions.notes.clear_failure(self._id, self._session_id)
         except StoreError as error:
             self._note(f"an old refusal stays remembered: {error.sentence}")
 
@@ -199,6 +200,11 @@ def _cancelled(error: CredentialHelperError) -> bool:
 
 def _is_other_account(error: CredentialHelperError) -> bool:
     return isinstance(error, AuthorizationError) and error.error == "wrong_account"
+
+
+def _is_of_the_session(error: CredentialHelperError) -> bool:
+    """Say whether a refusal is about what was asked for, so that the grant's other sessions are none the worse."""
+    return isinstance(error, AuthorizationError) and error.error in ("invalid_scope", "invalid_target", "no_id_token")
 
 
 def _memory(error: CredentialHelperError, *, unattended: bool) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from credential_helper.broker import new_session, no_id_token, verification
@@ -13,11 +15,15 @@ from credential_helper.errors import (
     StoreError,
     TokenResponseError,
 )
-from credential_helper.model import Session, Tokens
+from credential_helper.model import Secret, Tokens
 from credential_helper.oauth.grants import refresh_token
+from credential_helper.session import Place, Session, with_grant
 from credential_helper.stores.sessions import Stored
 
 _PAUSE = 30.0  # seconds between two tries with a refresh token that was refused
+
+Ask = Callable[[Secret], Tokens]
+Made = Callable[[Session, Tokens], Session]
 
 
 def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
@@ -27,19 +33,19 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
     RateLimited, TokenResponseError and ConfigurationError.
     """
     old = session.stored.session if session.stored is not None else None
-    if old is None or not old.refreshable or errand.mode == "sign-in" or _just_refused(errand, means, old):
+    if old is None or not may_spend(errand, means, old):
         return None
     try:
-        stored = _spend(errand, session, means, attempt, scope=old.scope if old.sends_scope else ())
+        stored = _refreshed(errand, session, means, attempt, scope=old.scope if old.sends_scope else ())
     except CredentialHelperError as error:
-        if not _is_refusal(error):
+        if not is_refusal(error):
             raise
         attempt.refusal = error
-        _keep_refusal(errand, session, means, error)
+        keep_refusal(errand, session, means, error)
         return None
     if stored is None:
         return None
-    stored = verification.settle(errand, session, means, stored)
+    stored = verification.settle(errand, session, means, stored.session)
     if no_id_token.is_lacking(errand, means, stored.session):
         asked = "openid" in old.scope
         found = _with_scope(errand, session, means, old.scope) if asked and not old.sends_scope else None
@@ -52,6 +58,37 @@ def renew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt
     return session.answer(stored.session, stamp=stored.stamp or None)
 
 
+def may_spend(errand: Errand, means: Means, old: Session) -> bool:
+    """Say whether there is a refresh token to try: it was not refused a moment ago, or somebody insists."""
+    if not old.refreshable or errand.mode == "sign-in":
+        return False
+    refused = old.grant.refused
+    since = means.clock.now() - refused[0] if refused is not None else _PAUSE
+    return not (errand.mode == "any" and 0 <= since < _PAUSE)
+
+
+def _refreshed(
+    errand: Errand, session: CachedSession, means: Means, attempt: Attempt, *, scope: tuple[str, ...]
+) -> Stored | None:
+    """Renew the session itself. Raises as ``spend`` does."""
+    provider = means.provider(errand.profile)
+
+    def ask(token: Secret) -> Tokens:
+        return refresh_token.refresh(provider, token, scope=scope, resource=errand.profile.resource)
+
+    def made(old: Session, tokens: Tokens) -> Session:
+        return _renewed(errand, means, old, tokens, with_scope=bool(scope))
+
+    spent = spend(errand, session, means, attempt, ask=ask, made=made)
+    if spent is None:
+        return None
+    stored, tokens = spent
+    new_session.require_access_token(errand, tokens)
+    if stored.session.unverified and tokens.id_token is None and not verification.is_optional(errand):
+        return None  # who signed in was never verified, and there is nothing left to verify
+    return stored
+
+
 def _with_scope(errand: Errand, session: CachedSession, means: Means, scope: tuple[str, ...]) -> Stored | None:
     """Renew once more, and ask for what was granted by name: some providers send an ID token then; None: not this one.
 
@@ -59,21 +96,15 @@ def _with_scope(errand: Errand, session: CachedSession, means: Means, scope: tup
     """
     means.note('no ID token came: asking for the scope "openid"')
     try:
-        stored = _spend(errand, session, means, Attempt(), scope=scope)
+        stored = _refreshed(errand, session, means, Attempt(), scope=scope)
     except CredentialHelperError as error:
-        if not _is_refusal(error):
+        if not is_refusal(error):
             raise
         means.note(error.sentence)
         return None
     if stored is None or not stored.session.sends_scope:
         return None
-    return verification.settle(errand, session, means, stored)
-
-
-def _just_refused(errand: Errand, means: Means, old: Session) -> bool:
-    """Say whether the same request was refused a moment ago, and nobody insists."""
-    since = means.clock.now() - old.refused[0] if old.refused is not None else _PAUSE
-    return errand.mode == "any" and 0 <= since < _PAUSE
+    return verification.settle(errand, session, means, stored.session)
 
 
 def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: Attempt) -> None:
@@ -83,23 +114,34 @@ def _not_now(session: CachedSession, old: Session, error: StoreError, attempt: A
     attempt.refusal = error
 
 
-def _spend(
-    errand: Errand, session: CachedSession, means: Means, attempt: Attempt, *, scope: tuple[str, ...]
-) -> Stored | None:
+def spend(
+    errand: Errand,
+    session: CachedSession,
+    means: Means,
+    attempt: Attempt,
+    *,
+    ask: Ask,
+    made: Made,
+    place: Place | None = None,
+) -> tuple[Stored, Tokens] | None:
     """Send the refresh token and save what comes, with signals held; None: it cannot be sent, and only a sign-in helps.
 
-    Raises as ``renew`` does; where the provider refuses, nothing has changed.
+    ``ask`` sends it, ``made`` returns the session to save at ``place`` (None: the errand's). Raises as ``renew`` does;
+    where the provider refuses, nothing has changed.
     """
     assert session.stored is not None
-    old = session.stored.session
+    old, grants = session.stored.session, means.sessions.grants
+    provider = means.provider(errand.profile)
     try:
-        token = means.sessions.refresh_token(old)
+        token = grants.refresh_token(session.place.grant, old.grant)
+        if token is not None and old.grant.record is not None:  # of format 1: its key is made before it is spent
+            grants.prepare(session.place.grant, errand.profile.store, old.grant.record[1])
     except StoreError as error:  # a locked keyring
         _not_now(session, old, error, attempt)
         return None
-    bring_secrets(errand.profile, means.provider(errand.profile))
+    bring_secrets(errand.profile, provider)
     try:
-        reservation = means.sessions.reserve(session.id)
+        reservation = grants.reserve(session.place.grant)
     except StoreError as error:  # a full disk: what cannot be saved is not spent
         session.lose_disk(error)
         _not_now(session, old, error, attempt)
@@ -110,23 +152,19 @@ def _spend(
         return None
     with reservation, means.interrupts.held():
         try:
-            tokens = refresh_token.refresh(means.provider(errand.profile), token, scope=scope)
+            tokens = ask(token)
         except CredentialHelperError as error:
             if error.refresh_token is not None:  # the old one is spent, whatever is wrong with the rest
                 session.save(old, error.refresh_token, reservation)
             raise
-        renewed = _renewed(errand, means, old, tokens, with_scope=bool(scope))
-        stored = session.save(renewed, tokens.refresh_token, reservation)
+        stored = session.save(made(old, tokens), tokens.refresh_token, reservation, place=place)
     if verification.is_another(old.identity, new_session.claims_of(tokens)):
-        verification.wipe(session, stored.session)
+        verification.wipe(errand, session, means, stored.session, place)
         raise verification.another_subject(errand, means)
-    new_session.require_access_token(errand, tokens)
-    if stored.session.unverified and tokens.id_token is None and not verification.is_optional(errand):
-        return None  # who signed in was never verified, and there is nothing left to verify
-    return stored
+    return stored, tokens
 
 
-def _is_refusal(error: CredentialHelperError) -> bool:
+def is_refusal(error: CredentialHelperError) -> bool:
     """Say whether the provider would not renew this session, so that a sign-in may help.
 
     Providers say so in many ways: any 4xx, and an OAuth error on a 200 (GitHub). Those that are not about the refresh
@@ -145,7 +183,7 @@ _OF_THE_CLIENT = ("invalid_client", "invalid_dpop_proof", "use_dpop_nonce", "cer
 _OF_THE_WAY = (404, 405, 407, 408, 413, 421, 425, 426, 429, 431, 451)
 
 
-def _keep_refusal(errand: Errand, session: CachedSession, means: Means, error: CredentialHelperError) -> None:
+def keep_refusal(errand: Errand, session: CachedSession, means: Means, error: CredentialHelperError) -> None:
     """Note that the renewal was refused, and drop a refresh token that is no good any more.
 
     Another one stays until a sign-in brings the next: what was refused may be mended at the provider.
@@ -154,21 +192,21 @@ def _keep_refusal(errand: Errand, session: CachedSession, means: Means, error: C
     changes: dict[str, object] = {"refused": (means.clock.now(), error.sentence)}
     if isinstance(error, AuthorizationError) and error.error == "invalid_grant":
         # The lock is ours and the file was read under it, so this is the token that was sent.
-        changes |= {"refresh_token": None, "in_keyring": False}
-    session.save(msgspec.structs.replace(session.stored.session, **changes))
+        changes |= {"refresh_token": None, "sealed": None, "record": None}
+    session.save(with_grant(session.stored.session, **changes))
     means.note(error.sentence)
     if not (isinstance(error, AuthorizationError) and error.error == "unauthorized_client" and error.hint):
         error.hint = errand.login
 
 
 def _renewed(errand: Errand, means: Means, old: Session, tokens: Tokens, *, with_scope: bool) -> Session:
-    return msgspec.structs.replace(
+    renewed = msgspec.structs.replace(
         old,
         access=new_session.access_token_of(tokens, renewable=True),
         id=new_session.id_token_of(tokens, renewed=old.id) or old.id,
-        refused=None,
         id_not_renewed=tokens.id_token is None,
         sends_scope=with_scope and tokens.id_token is not None,
         scope=tokens.scope or old.scope,
         forced_at=means.clock.now() if errand.request.refused is not None else old.forced_at,
     )
+    return with_grant(renewed, refused=None)

@@ -1,8 +1,8 @@
 """Saved before verified, answered only when verified.
 
-An answer is saved at once with the mark ``unverified``; here its ID token is checked and the mark removed. A check that
-cannot be made now leaves the mark, and so does one whose key is not published yet; any other that fails wipes the
-tokens.
+What a sign-in brings is saved at once with the mark ``unverified``, beside the grant that was there before; here its ID
+token is checked and the mark removed. A check that cannot be made now leaves the mark, and so does one whose key is not
+published yet; any other that fails wipes the tokens, and what was there before stands again.
 
 An ID token that proves nothing is no reason to refuse an access token that came with it, where nobody has to know who
 signed in: then that is not known, and the token keeps a mark of its own, as one that a refresh brought does.
@@ -19,11 +19,20 @@ import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
-from credential_helper.errors import AuthorizationError, ClockError, TransportError, Unproven, UnpublishedKey
+from credential_helper.broker.give_back import give_back
+from credential_helper.errors import (
+    AuthorizationError,
+    ClockError,
+    StoreError,
+    TransportError,
+    Unproven,
+    UnpublishedKey,
+)
 from credential_helper.flows import FLOWS
-from credential_helper.model import Identity, Profile, Session, Token
+from credential_helper.model import Identity, Profile, Token
 from credential_helper.oauth import id_token
 from credential_helper.oauth.claims import claims_of
+from credential_helper.session import Place, Session, with_grant
 from credential_helper.stores.sessions import Stored
 from credential_helper.text import foreign
 
@@ -38,20 +47,25 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
     brought is judged only where it can be answered. Raises AuthorizationError where the check fails, TransportError
     where it cannot be made now.
     """
-    stored = session.stored
-    if stored is None or stored.session.id is None or errand.mode == "sign-in":
+    if session.stored is None or errand.mode == "sign-in":
         return
-    token, now = stored.session.id, means.clock.now()
+    # What was not verified may be a sign-in for another session; then its grant is none of ours yet.
+    place, kept = session.arrived() or (session.place, session.stored.session)
+    if kept.id is None:
+        if kept.unverified:
+            _unmark(session, kept, place)
+        return
+    token, now = kept.id, means.clock.now()
     expired = token.expires_at is None or token.expires_at <= now
-    if not stored.session.unverified and (expired or errand.mode == "renew"):
+    if not kept.unverified and (expired or errand.mode == "renew"):
         return
     try:
-        settle(errand, session, means, stored, at=token.received_at if expired else None)
+        settle(errand, session, means, kept, place=place, at=token.received_at if expired else None)
     except UnpublishedKey as error:
         if not expired:
             raise
         means.note(f"never verified, and no use any more: {error.sentence}")
-        wipe(session, stored.session)
+        wipe(errand, session, means, kept, place)
     except AuthorizationError as error:
         error.hint = error.hint or errand.login
         raise
@@ -61,14 +75,24 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
         means.note(f"who signed in is checked later: {error.sentence}")  # keys that nobody needs stop no renewal
 
 
-def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored, *, at: float | None = None) -> Stored:
+def settle(
+    errand: Errand,
+    session: CachedSession,
+    means: Means,
+    kept: Session,
+    *,
+    place: Place | None = None,
+    at: float | None = None,
+) -> Stored:
     """Check the ID token if its answer depends on it, and save the session without the mark.
 
-    ``at``: the time to judge it by, in seconds since the epoch; None: now. Raises as ``finish`` does.
+    ``place`` is where it stands; None: where the errand's does. ``at``: the time to judge it by, in seconds since the
+    epoch; None: now. Raises as ``finish`` does.
     """
-    kept = stored.session
+    if kept.id is None and kept.unverified:
+        return _unmark(session, kept, place)
     if kept.id is None or not (kept.unverified or (errand.kind == "id" and kept.id.unverified)):
-        return stored
+        return session.stored or Stored(session=kept, stamp="")
     provider = means.provider(errand.profile)
     try:
         identity = id_token.validate(
@@ -79,7 +103,7 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
         raise  # the mark stays: the check is repeated when the clock is right
     except Unproven as error:
         if is_optional(errand):
-            return _unknown_person(errand, session, means, kept, error)
+            return _unknown_person(errand, session, means, kept, place, error)
         if isinstance(error, UnpublishedKey):
             mend = error.hint or "its key may be published in a moment; if it is not"
             error.hint = f"{mend}, {errand.login}" if error.hint is None else f"{mend}, then {errand.login}"
@@ -87,22 +111,16 @@ def settle(errand: Errand, session: CachedSession, means: Means, stored: Stored,
         mend = error.hint or _BROKEN
         if _must_be_somebody(errand.profile):
             error.hint = f"{mend}; {_NAMELESS}"
-            wipe(session, kept)
+            wipe(errand, session, means, kept, place)
         else:
             error.hint = f'{mend}, then {errand.login}; or set token = "access"'
-            _unmark(session, kept)  # the ID token keeps its own mark; who wants the access token may have it
+            _unmark(session, kept, place)  # the ID token keeps its own mark; who wants the access token may have it
         raise
     except AuthorizationError:
-        wipe(session, kept)
+        wipe(errand, session, means, kept, place)
         raise
-    return session.save(
-        msgspec.structs.replace(
-            kept,
-            unverified=False,
-            identity=_with_older_claims(kept.identity, identity),
-            id=msgspec.structs.replace(kept.id, unverified=False),
-        )
-    )
+    proven = msgspec.structs.replace(kept, unverified=False, id=msgspec.structs.replace(kept.id, unverified=False))
+    return session.save(with_grant(proven, identity=_with_older_claims(kept.identity, identity)), place=place)
 
 
 _BROKEN = "have whoever runs the provider mend its ID tokens"
@@ -120,23 +138,39 @@ def _must_be_somebody(profile: Profile) -> bool:
     return account_of(profile) is not None or any("{" in name for name in templates)
 
 
-def _unmark(session: CachedSession, kept: Session) -> Stored:
-    return session.save(msgspec.structs.replace(kept, unverified=False))
+def _unmark(session: CachedSession, kept: Session, place: Place | None) -> Stored:
+    return session.save(msgspec.structs.replace(kept, unverified=False), place=place)
 
 
-def _unknown_person(errand: Errand, session: CachedSession, means: Means, kept: Session, error: Unproven) -> Stored:
+def _unknown_person(
+    errand: Errand, session: CachedSession, means: Means, kept: Session, place: Place | None, error: Unproven
+) -> Stored:
     """Go on without knowing who signed in; of a machine nobody asks."""
     sentence = f"{error.sentence}: who signed in is not known"
     if errand.profile.session_kind == "person":
         means.person.warn(sentence)
     else:
         means.note(sentence)
-    return _unmark(session, kept)
+    return _unmark(session, kept, place)
 
 
-def wipe(session: CachedSession, kept: Session) -> None:
-    """Forget the tokens of an answer that failed its check; the refresh token stays for logout to revoke."""
-    session.save(msgspec.structs.replace(kept, access=None, id=None, identity=None, unverified=False, revoke_only=True))
+def wipe(errand: Errand, session: CachedSession, means: Means, kept: Session, place: Place | None = None) -> None:
+    """Forget the tokens of an answer that failed its check.
+
+    What a sign-in brought is revoked where another grant was there before, which stands again; else the refresh token
+    stays for logout to revoke.
+    """
+    if kept.unverified and session.restorable:
+        try:
+            refresh_token = means.sessions.grants.refresh_token(session.place.grant, kept.grant)
+        except StoreError as error:
+            refresh_token = None
+            means.note(f"the refused sign-in was not revoked: {error.sentence}")
+        session.restore()
+        give_back(means.provider(errand.profile), refresh_token, means.note)
+        return
+    wiped = msgspec.structs.replace(kept, access=None, id=None, unverified=False)
+    session.save(with_grant(wiped, identity=None, revoke_only=True), place=place)
 
 
 # --- who it is ---

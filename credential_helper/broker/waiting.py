@@ -1,4 +1,4 @@
-"""Waiting for the session's lock, and what a process does while another one holds it.
+"""Waiting for the grant's lock, and what a process does while another one holds it.
 
 A process that may ask a person shows the same prompt, once; one that may not waits a little for it, and no longer.
 """
@@ -21,7 +21,7 @@ from credential_helper.system.caller import Abandoned
 
 @contextmanager
 def for_our_turn(errand: Errand, session: CachedSession, means: Means) -> Iterator[Obtained | None]:
-    """Wait for the session's lock, and hold it; without a disk there is none.
+    """Wait for the grant's lock, and hold it; without a disk there is none.
 
     Yields what another process has brought in the meantime, or what has to do because the lock cannot be had; None: it
     is our turn. Raises LockTimeout, InteractionRequired and Abandoned.
@@ -35,11 +35,11 @@ def _brought(errand: Errand, session: CachedSession, means: Means, stack: ExitSt
     started = means.clock.monotonic()
     sessions = means.sessions
     try:
-        name = sessions.lock_name(session.id)
+        name = sessions.grants.lock_name(session.place.grant)
         stack.enter_context(lock.held(sessions.state, name, clock=means.clock, waiting=waiting.go_on))
         found = waiting.found
         if found is None:
-            sessions.take_up(session.id)
+            sessions.grants.take_up(session.place.grant)
     except NewerFormat:
         raise
     except StoreError as error:
@@ -75,7 +75,7 @@ class _Waiting:
             self.found = self._session.fresh(again=True)
             if self.found is not None or not self._session.disk:
                 return False
-        prompt = current_prompt(self._means.sessions, self._session.id, self._means.clock.now())
+        prompt = current_prompt(self._means.sessions, self._session.place.grant, self._means.clock.now())
         if prompt is not None:
             self._alone_since = waited
             self._with_person(prompt, waited)

@@ -67,9 +67,14 @@ def _unnamed(app: App, keyring: Keyring, named: set[tuple[str, str]]) -> list[tu
         app.note(f"what is in the keyring is not known: {error.sentence}")
         return []
     sessions = app.sessions()
-    for identifier in sessions.ids("json"):  # of those that could not be ended
-        stored = sessions.look(identifier)
-        named |= {stored.session.record} if stored is not None and stored.session.record is not None else set()
+    for identifier in sessions.grants.ids("json"):  # of those that could not be ended
+        file = sessions.grants.look(identifier)
+        grants = [] if file is None else [file.grant, file.arrival.grant if file.arrival is not None else None]
+        records = [file.key if file is not None else None, *(one.record for one in grants if one is not None)]
+        named |= {record for record in records if record is not None}
+    for identifier in sessions.ids_of_format_1():
+        session = sessions.of_format_1(identifier)
+        named |= {session.grant.record} if session is not None and session.grant.record is not None else set()
     return [record for record in found if record not in named]
 
 

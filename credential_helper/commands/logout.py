@@ -1,8 +1,8 @@
-"""``run``: erase a profile's own sign-in here, revoke it at the provider, and say what ends with it and what stays.
+"""``run``: end a profile's sign-in here, revoke it at the provider, and say what ends with it and what stays.
 
-A profile's own are the session that it names and those that were made under its name for another audience, as long as
-they are of the same person; where an audience, a resource or a scope is given, that one alone. Another profile's
-session is its own affair, unless it is the same one: then it is named.
+A profile's own is the grant that serves all its audiences, those of single sessions that were made under its name as
+long as they are of the same person, and what an earlier version of this program has kept of either. Where an audience,
+a resource or a scope is given, that one session is meant. Profiles that shared the grant are named.
 """
 
 from __future__ import annotations
@@ -10,51 +10,65 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from credential_helper.app import App
-from credential_helper.broker.forget import SignedOut, forget, same_account, same_person
+from credential_helper.broker.cached_session import before, place_now
+from credential_helper.broker.forget import SignedOut, forget, forget_format_1, forget_session
 from credential_helper.commands import kept_besides, status
-from credential_helper.commands.selection import as_profile, selected
+from credential_helper.commands.selection import PURPOSE, as_profile, selected
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.model import Profile, Session, session_id
-from credential_helper.profiles.configuration import NAME, load
+from credential_helper.model import Profile
+from credential_helper.profiles.configuration import load
 from credential_helper.profiles.settings import Given
+from credential_helper.session import Grant, Place, is_of, place_of, same_person
 from credential_helper.stores.sessions import Sessions
 from credential_helper.text import foreign, moment
 
+_End = Callable[..., SignedOut | None]  # forget, or forget_format_1
+
 
 def run(given: Given, app: App) -> int:
-    """Erase sessions here and revoke them there; the exit code is that of the first thing that went wrong."""
-    sessions = app.sessions()
+    """End sign-ins here and revoke them there; the exit code is that of the first thing that went wrong."""
     everything, keyring = given.pop("all", False), given.pop("keyring", False)
     if keyring and not everything:
         raise UsageError("--keyring goes with --all", hint="credential-helper logout --all --keyring")
     if everything:
         if given:
             raise UsageError("--all takes neither profiles nor their flags")
-        known = _known(app)
-        ids = sessions.ids("json", "prompt", "failure")
-        codes = [_forget(one, lambda session: _revoker_of(session, known), app) or 0 for one in ids]
-        if not ids:
-            app.terminal.say("nobody is signed in")
-        if keyring:
-            codes.append(kept_besides.erase(app))
-        else:
-            kept_besides.report(app)
-        return next((code for code in codes if code), 0)
-    exactly = any(key in given for key in ("audience", "resource", "scope"))  # that one session is meant
+        return _everything(app, keyring=bool(keyring))
+    exactly = any(key in given for key in PURPOSE)
     profiles = [chosen.profile for chosen in selected(given, app)]
     known = [] if all(profile.ad_hoc for profile in profiles) else _known(app)
     ended: set[str] = set()
     codes = []
     for profile in profiles:
-        if session_id(profile) not in ended:  # else it was said with the profile that has the same one
-            mine, stay = ([session_id(profile)], []) if exactly else _own(profile, sessions)
-            ended.update(mine)
-            codes += _sign_out(profile, mine, stay, known, app)
+        mine = _Mine(profile, app.sessions(), exactly=exactly)
+        if mine.main.grant in ended:  # it was said with the profile that has the same one
+            continue
+        ended.update(mine.grants)
+        codes += _sign_out(profile, mine, known, app)
+    return next((code for code in codes if code), 0)
+
+
+def _everything(app: App, *, keyring: bool) -> int:
+    sessions, known = app.sessions(), _known(app)
+
+    def revoker(grant: Grant) -> Profile:
+        """Return the profile that knows how to revoke a grant: a configured one, else what the grant itself says."""
+        return next((profile for profile in known if is_of(grant, profile)), None) or as_profile(grant)
+
+    ids, old = sessions.grants.ids("json", "prompt", "failure"), sessions.ids_of_format_1()
+    codes = [_forget(forget, one, revoker, app) or 0 for one in ids]
+    codes += [_forget(forget_format_1, one, revoker, app) or 0 for one in old]
+    if not ids and not old:
+        app.terminal.say("nobody is signed in")
+    if keyring:
+        codes.append(kept_besides.erase(app))
+    else:
+        kept_besides.report(app)
     return next((code for code in codes if code), 0)
 
 
 def _known(app: App) -> list[Profile]:
-    """Return the profiles of the config files; none where they cannot be read: a session says what it needs itself."""
+    """Return the profiles of the config files; none where they cannot be read: a grant says what it needs itself."""
     try:
         return status.configured(load(app.environ, note=app.note), app)
     except ConfigurationError as error:
@@ -62,81 +76,135 @@ def _known(app: App) -> list[Profile]:
         return []
 
 
-def _sign_out(
-    profile: Profile, mine: Sequence[str], stay: Iterable[Session], known: Sequence[Profile], app: App
-) -> list[int]:
-    """End a profile's sessions, say whose ``stay``, and return the exit codes of those there were."""
-    codes = []
-    for one in mine:
-        sharing = [other.name for other in known if other.name != profile.name and session_id(other) == one]
-        code = _forget(one, lambda _session: profile, app, named=profile, sharing=sharing)
-        codes += [] if code is None else [code]
-    if not codes:
-        app.terminal.say(f"nobody was signed in to {foreign(profile.name)}")
-    for session in stay:
-        who = foreign(session.identity.shown, 100) if session.identity is not None else "somebody"
-        app.terminal.say(f"{who} stays signed in to {foreign(profile.name)}{_purpose(session.audience)}")
-    return codes
+class _Mine:
+    """What a logout of one profile is about."""
 
+    def __init__(self, profile: Profile, sessions: Sessions, *, exactly: bool) -> None:
+        self.main = place_of(profile)  # of a machine: of one without a proof, which nobody is
+        self.grants: list[str] = []
+        self.format_1: list[str] = []
+        self.session: Place | None = None  # one that ends alone; its grant serves others, too
+        self.stay: list[Grant] = []  # of somebody else, under the profile's name
+        self._profile = profile
+        self._sessions = sessions
+        if exactly:
+            self._find_one()
+        else:
+            self._find_all()
 
-def _own(profile: Profile, sessions: Sessions) -> tuple[list[str], list[Session]]:
-    """Return the ids of a profile's own sessions, and those of another person that were made under its name."""
-    first = session_id(profile)
-    mine, stay = [first], []
-    stored = sessions.look(first)
-    who = stored.session.identity if stored is not None else None
-    for one in sessions.ids("json", "prompt"):
-        found = sessions.look(one)
-        if one == first:
-            continue
-        if found is None:
-            mine += [one] if _asked_for(sessions, one, profile) else []
-        elif same_account(found.session, profile) and _made_by(found.session, profile):
-            if same_person(who, found.session.identity):
-                who = who or found.session.identity
-                mine.append(one)
+    def _find_one(self) -> None:
+        sessions, profile = self._sessions, self._profile
+        if profile.session_kind == "client":
+            self.grants = [one for one, grant in self._known() if grant.session == one and self._is_for(grant)]
+            return
+        place = place_now(sessions, profile, self.main)
+        file = sessions.grants.look(place.grant)
+        if file is not None and file.grant is not None and file.grant.session != place.session:
+            self.session = place
+        else:
+            self.grants = [place.grant]
+        old = before(sessions, profile)[0]
+        self.format_1 = [] if old is None else [old]
+
+    def _is_for(self, grant: Grant) -> bool:
+        profile = self._profile
+        return is_of(grant, profile) and (grant.audience, grant.resource) == (profile.audience, profile.resource)
+
+    def _find_all(self) -> None:
+        profile, main = self._profile, self.main.grant
+        file = self._sessions.grants.look(main)
+        who = file.grant.identity if file is not None and file.grant is not None else None
+        self.grants = [main] if profile.session_kind == "person" else []
+        for identifier, grant in self._known():
+            if identifier == main or not is_of(grant, profile) or not self._is_by(grant):
+                continue
+            if same_person(who, grant.identity):
+                who = who or grant.identity
+                self.grants.append(identifier)
             else:
-                stay.append(found.session)
-    return mine, stay
+                self.stay.append(grant)
+        self.grants += [one for one in self._sessions.grants.ids("prompt") if self._asks(one)]
+        self.grants = list(dict.fromkeys(self.grants))
+        for identifier in self._sessions.ids_of_format_1():
+            session = self._sessions.of_format_1(identifier)
+            if session is not None and self._is_by(session.grant) and _is_of_format_1(session.grant, profile):
+                self.format_1.append(identifier)
+
+    def _known(self) -> Iterator[tuple[str, Grant]]:
+        """Yield every grant that is known of."""
+        for identifier in self._sessions.grants.ids("json"):
+            file = self._sessions.grants.look(identifier)
+            if file is not None and (grant := file.grant or (file.arrival and file.arrival.grant)):
+                yield identifier, grant
+
+    def _is_by(self, grant: Grant) -> bool:
+        """Say whether a grant was made under the profile's name; of ad-hoc profiles any, for each has its own."""
+        return grant.profile == self._profile.name or (self._profile.ad_hoc and grant.ad_hoc)
+
+    def _asks(self, identifier: str) -> bool:
+        """Say whether a sign-in is under way for the profile."""
+        prompt = self._sessions.notes.prompt(identifier)
+        mine = (self._profile.name, self._profile.issuer)
+        return prompt is not None and (prompt.profile, prompt.issuer) == mine
 
 
-def _made_by(session: Session, profile: Profile) -> bool:
-    """Say whether a session was made under a profile's name; of ad-hoc profiles any, for each has its own."""
-    return session.profile == profile.name or (profile.ad_hoc and NAME.fullmatch(session.profile) is None)
+def _is_of_format_1(grant: Grant, profile: Profile) -> bool:
+    """Say the same of what an earlier version has kept, which knew less of where it signed in."""
+    mine = (profile.issuer.rstrip("/"), profile.client_id, profile.session_kind, profile.account, profile.ad_hoc)
+    return mine == (grant.issuer.rstrip("/"), grant.client_id, grant.kind, grant.account, grant.ad_hoc)
 
 
-def _asked_for(sessions: Sessions, identifier: str, profile: Profile) -> bool:
-    """Say whether a sign-in is under way for a profile."""
-    prompt = sessions.notes.prompt(identifier)
-    return prompt is not None and prompt.profile == profile.name and prompt.issuer == profile.issuer
+def _sign_out(profile: Profile, mine: _Mine, known: Sequence[Profile], app: App) -> list[int]:
+    """End what is a profile's own, say what stays, and return the exit codes of what there was."""
+    codes: list[int | None] = []
+    if mine.session is not None:
+        codes.append(_forget_session(profile, mine.session, app))
+    for end, identifiers in ((forget, mine.grants), (forget_format_1, mine.format_1)):
+        codes += [_forget(end, one, lambda _grant: profile, app, named=profile, known=known) for one in identifiers]
+    found = [code for code in codes if code is not None]
+    if not found:
+        app.terminal.say(f"nobody was signed in to {foreign(profile.name)}")
+    for grant in mine.stay:
+        who = foreign(grant.identity.shown, 100) if grant.identity is not None else "somebody"
+        app.terminal.say(f"{who} stays signed in to {foreign(profile.name)}{_purpose(grant.audience)}")
+    return found
+
+
+def _forget_session(profile: Profile, place: Place, app: App) -> int | None:
+    """Erase the tokens of one session, whose grant serves others; None: there are none."""
+    try:
+        if not forget_session(place, app.means(profile)):
+            return None
+    except CredentialHelperError as error:
+        error.profile = profile.name
+        app.terminal.error(error)
+        return error.exit_code
+    what = profile.audience or " ".join(profile.resource)
+    app.terminal.say(f"the token of {foreign(profile.name)}{_purpose(what)} is erased")
+    app.terminal.say(f"the sign-in serves on; credential-helper logout {foreign(profile.name)} ends it")
+    return 0
 
 
 def _purpose(audience: str | None) -> str:
     return f" for {foreign(audience, 200)}" if audience else ""
 
 
-def _revoker_of(session: Session, known: Iterable[Profile]) -> Profile:
-    """Return the profile that knows how to revoke a session: a configured one, else what the session itself says."""
-    configured = (profile for profile in known if same_account(session, profile))
-    return next(configured, None) or as_profile(session)
-
-
 def _forget(
+    end: _End,
     identifier: str,
-    profile_of: Callable[[Session], Profile],
+    profile_of: Callable[[Grant], Profile],
     app: App,
     *,
     named: Profile | None = None,
-    sharing: Sequence[str] = (),
+    known: Sequence[Profile] = (),
 ) -> int | None:
-    """End one session and say what stays; None: there was none.
+    """End one sign-in and say what stays; None: there was none.
 
-    ``named`` is the profile that is signed out of (None: whichever it is), ``sharing`` are others that have the same
-    session.
+    ``named`` is the profile that is signed out of (None: whichever it is), ``known`` are those that may share it.
     """
     name = None if named is None else named.name
     try:
-        ended = forget(identifier, profile_of, app.means)
+        ended = end(identifier, profile_of, app.means)
     except CredentialHelperError as error:
         error.profile = name or error.profile
         app.terminal.error(error)
@@ -147,11 +215,7 @@ def _forget(
     who = f" ({foreign(ended.identity.shown, 100)})" if ended.identity else ""
     purpose = _purpose(ended.audience) if named is not None and ended.audience != named.audience else ""
     app.terminal.say(f"signed out of {foreign(name)}{who}{purpose}")
-    if sharing:
-        names = ", ".join(map(foreign, sharing))
-        app.terminal.say(
-            f"{names} had the same sign-in, which has ended for {'it' if len(sharing) == 1 else 'them'}, too"
-        )
+    _tell_sharing([other.name for other in known if other.name != name and _shares(other, ended)], app)
     stays = list(_what_stays(ended, app.clock.now()))
     if stays:
         app.terminal.say("; ".join(stays))
@@ -161,6 +225,18 @@ def _forget(
         app.terminal.error(ended.error)
         return ended.error.exit_code
     return 0
+
+
+def _shares(profile: Profile, ended: SignedOut) -> bool:
+    """Say whether another profile was served by the grant that has ended."""
+    return ended.grant_id in place_of(profile) and profile.session_kind == ended.kind
+
+
+def _tell_sharing(names: Iterable[str], app: App) -> None:
+    sharing = [foreign(name) for name in names]
+    if sharing:
+        them = "it" if len(sharing) == 1 else "them"
+        app.terminal.say(f"{', '.join(sharing)} had the same sign-in, which has ended for {them}, too")
 
 
 def _what_stays(ended: SignedOut, now: float) -> Iterator[str]:

@@ -66,8 +66,8 @@ def _forget_refusals(app: App) -> None:
     """What was refused with the secret before need not wait: it is as if a config file had changed."""
     sessions = app.sessions()
     try:
-        for identifier in sessions.ids("failure"):
-            sessions.notes.clear_failure(identifier)
+        for identifier in sessions.grants.ids("failure"):
+            sessions.notes.clear_failures(identifier)
     except StoreError as error:
         app.note(f"an old refusal stays remembered: {error.sentence}")
 

@@ -7,21 +7,31 @@ from collections.abc import Iterator
 
 from credential_helper import PROGRAM
 from credential_helper.app import App
-from credential_helper.model import Profile, Request, Session
+from credential_helper.model import Profile, Request
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import TYPED, Given
+from credential_helper.session import Grant
+
+PURPOSE = ("audience", "resource", "scope")  # flags that name one session of a sign-in
 
 
-def as_profile(session: Session) -> Profile:
-    """Return what a session itself says of its profile, which the config files may not have any more."""
+def as_profile(grant: Grant) -> Profile:
+    """Return what a grant itself says of its profile, which the config files may not have any more."""
     return Profile(
-        name=session.profile,
+        name=grant.profile,
         ad_hoc=True,
-        issuer=session.issuer,
-        client_id=session.client_id,
-        audience=session.audience,
-        flow="client-credentials" if session.kind == "client" else "device",
+        issuer=grant.issuer,
+        client_id=grant.client_id,
+        audience=grant.audience,
+        resource=grant.resource,
+        account=grant.account,
+        realm=grant.realm,
+        parameters=grant.parameters,
+        endpoints=grant.endpoints,
+        provider=grant.provider,
+        ca_file=grant.ca_file,
+        flow="client-credentials" if grant.kind == "client" else "device",
     )
 
 

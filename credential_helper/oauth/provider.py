@@ -130,6 +130,12 @@ class Provider:
         """
         return self._plain_scopes() + self._audience_scope()
 
+    def resources(self) -> tuple[str, ...]:
+        """Return the resources that a person's sign-in asks for: also what else the profile lists, if it may."""
+        profile = self.profile
+        several = self.known.several_resources and profile.session_kind == "person" and profile.multi_resource != "off"
+        return tuple(dict.fromkeys((*profile.resource, *(profile.other_resources if several else ()))))
+
     def authorization_parameters(self) -> tuple[tuple[str, str], ...]:
         """Return what this provider wants beside the standard's parameters in an authorization request.
 

@@ -16,6 +16,7 @@ from credential_helper.profiles.chosen import Chosen, with_request
 from credential_helper.profiles.configuration import read
 from credential_helper.profiles.inputs import from_flags, from_variables, refuses_nothing
 from credential_helper.profiles.remarks import remarks_on
+from credential_helper.profiles.targets import only_what_is_named, with_all_resources
 from credential_helper.profiles.written import Written
 from credential_helper.text import foreign
 from credential_helper.tools import LISTED, Tool
@@ -56,7 +57,8 @@ def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mappi
     for error in errors:
         raise error
     assert profile is not None
-    profile = with_request(profile, request)
+    profile = only_what_is_named(with_request(profile, request), msgspec.structs.asdict(request))
+    profile = with_all_resources(profile, profile)
     name = f"{urls.parse_url(profile.issuer).authority}/{foreign(profile.client_id, 40)}"
     key = None if profile.private_key is None else profile.private_key.source
     given_by = (profile.client_secret, key, profile.password)

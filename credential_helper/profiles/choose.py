@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
+import msgspec
+
 from credential_helper import PROGRAM
 from credential_helper.errors import ConfigurationError, UsageError
 from credential_helper.model import Listed, Request
@@ -23,6 +25,7 @@ from credential_helper.profiles.chosen import Chosen, as_written, with_request
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.profiles.inputs import from_flags, from_variables
 from credential_helper.profiles.remarks import remarks_on
+from credential_helper.profiles.targets import only_what_is_named, with_all_resources
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.text import Note, foreign, silent
 from credential_helper.tools import LISTED
@@ -138,6 +141,9 @@ def named(
     lists = {key: given.pop(key) for key in LISTED if key in given}
     laid_over = {**_of_entry(configuration, name, entry), **given}
     profile = with_request(configuration.profile(name, laid_over), request)
+    of_entry = {} if entry is None else msgspec.structs.asdict(entry)
+    profile = only_what_is_named(profile, msgspec.structs.asdict(request), given, of_entry)
+    profile = with_all_resources(profile, configuration.profile(name))
     return Chosen(
         profile=profile,
         files=configuration.files,
@@ -148,9 +154,10 @@ def named(
 
 
 def _of_entry(configuration: Configuration, name: str, entry: Listed | None) -> dict[str, Written]:
-    """Return the audience and scope that a listed host asks for instead of its profile's."""
+    """Return the audience, resource and scope that a listed host asks for instead of its profile's."""
     if entry is None:
         return {}
     table = configuration.table(name).part(entry.url, None)
-    wishes = {"audience": entry.audience, "scope": None if entry.scope is None else list(entry.scope)}
+    several = {"resource": entry.resource, "scope": entry.scope}
+    wishes = {"audience": entry.audience, **{key: None if one is None else list(one) for key, one in several.items()}}
     return {key: table.part(key, value) for key, value in wishes.items() if value is not None}

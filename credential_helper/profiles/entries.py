@@ -9,7 +9,7 @@ from typing import Any
 from credential_helper import urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.model import Listed
-from credential_helper.profiles.parse import choice, http_url, scope, text
+from credential_helper.profiles.parse import choice, http_url, resource, scope, text
 from credential_helper.profiles.written import Written, check_keys, items_of, typed
 from credential_helper.tools import Hosts
 
@@ -71,7 +71,7 @@ def _parsers(hosts: Hosts) -> Mapping[str, Callable[[Written], object]]:
         parsers["username"] = text
     if hosts.schemes:
         parsers["scheme"] = choice(*hosts.schemes)
-    return parsers | {"audience": text, "scope": scope}
+    return parsers | {"audience": text, "resource": resource, "scope": scope}
 
 
 def _entry(written: Written, hosts: Hosts, parsers: Mapping[str, Callable[[Written], object]]) -> Listed:

@@ -11,7 +11,7 @@ from credential_helper.profiles.settings import KINDS, SECRETS, by_key
 from credential_helper.tools import LISTED
 
 # Settings that neither name a session nor change where it is kept.
-NOT_OF_THE_SESSION = ("token", "interactive", *LISTED)
+NOT_OF_THE_SESSION = ("token", "interactive", "multi_resource", *LISTED)
 
 
 def hint_flags(profile: Profile) -> list[str]:

@@ -28,6 +28,7 @@ _ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # R
 RESERVED_PARAMETERS = (
     *("grant_type", "client_id", "client_secret", "scope", "audience", "resource", "state", "nonce", "redirect_uri"),
     *("code", "code_verifier", "device_code", "refresh_token", "username", "password", "realm"),
+    *("assertion", "subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type"),
     *("response_type", "code_challenge", "code_challenge_method", "response_mode", "request", "request_uri"),
 )
 

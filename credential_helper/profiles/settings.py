@@ -146,6 +146,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting("audience", parse.text, "API", "the API that the token is for (Auth0's identifier)"),
     _setting("resource", parse.resource, "URI", "the resource that the token is for (RFC 8707)", repeat=True),
+    _setting(
+        "multi_resource",
+        choice("auto", "refresh", "exchange", "off"),
+        "HOW",
+        "how one sign-in serves several audiences: auto, refresh, exchange, or off (a sign-in for each)",
+    ),
     _setting("scope", parse.scope, "SCOPE", "the scopes to ask for, instead of the default", repeat=True),
     _setting("token", _TOKEN, "KIND", "what the tools get: auto, access or id"),
     _setting("account", parse.text, "NAME", "who signs in; keeps two accounts of one issuer apart"),

@@ -29,8 +29,8 @@ from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores import lock
 from credential_helper.stores.encoding import conceal, newer, reveal, version_of
+from credential_helper.stores.grants import Keyring
 from credential_helper.stores.private_files import State
-from credential_helper.stores.sessions import Keyring
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, foreign
 

@@ -216,6 +216,11 @@ class State:
         except OSError as error:
             raise StoreError(f"{self.locate(folder)} cannot be listed: {why(error)}") from None
 
+    def stems(self, folder: str, *endings: str) -> list[str]:
+        """List the names before the first dot of a folder's files that have one of these endings."""
+        parts = [name.partition(".") for name in self.names(folder)]
+        return sorted({stem for stem, _, ending in parts if ending in endings})
+
     def empty(self, folder: str) -> None:
         """Remove every file of a folder; what cannot be removed is passed over."""
         try:

@@ -1,220 +1,218 @@
-"""One 0600 file per session, replaced atomically; its refresh token in the OS keyring where one is usable.
+"""Sessions on disk, one 0600 file each, replaced atomically; each is read and saved together with its grant.
 
-Readers take no lock; whoever writes holds the session's. The order of a save is: keyring, session file, then delete
-what the old file pointed to, so that a process killed in between leaves nothing unreadable. Whoever writes or erases
-a session empties ``replies/``. What stands beside ``ID.json`` is in session_notes.py, but for ``ID.lock``.
+Readers take no lock; whoever writes holds the grant's. A refresh token that has rotated is saved before the session
+that came with it. What a sign-in brought stands beside the old grant until it is verified; then the session is saved
+before the grant. So a process that is killed in between costs a renewal at most. Whoever writes or erases a session
+empties ``replies/``.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from typing import Literal, Protocol
+from collections.abc import Iterator
 
 import msgspec
 
-from credential_helper.errors import NewerFormat, StoreError
-from credential_helper.model import Secret, Session
-from credential_helper.stores.encoding import decode, encode, newer, version_of
+from credential_helper import places
+from credential_helper.errors import NewerFormat
+from credential_helper.model import Secret
+from credential_helper.session import Grant, Place, Session
+from credential_helper.stores import format_1
+from credential_helper.stores.encoding import encode
+from credential_helper.stores.grant_files import (
+    Arrival,
+    KeptSession,
+    SessionFile,
+    joined,
+    kept,
+    require_known,
+    session_in,
+)
+from credential_helper.stores.grant_notes import GrantNotes
+from credential_helper.stores.grants import Grants, Keyring, Store
 from credential_helper.stores.private_files import State
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.session_notes import FOLDER, SessionNotes, file_name
 from credential_helper.text import Note
 
-Store = Literal["auto", "keyring", "file", "none"]
-
-_VERSION = 1
-_RECORD = r"(?:session/)?[0-9a-f]{32}"  # the name of a keyring's record; before, sessions had no namespace of their own
-
-
-class Keyring(Protocol):
-    """The OS keyring, as stores.os_keyring offers it; every method may raise StoreError."""
-
-    def usable(self, store: Literal["auto", "keyring"]) -> bool:
-        """Say whether secrets of this machine's user can be kept there."""
-
-    def read(self, name: str, username: str) -> Secret | None:
-        """Return the secret of a record, None where there is none."""
-
-    def write(self, name: str, username: str, secret: Secret) -> None:
-        """Keep a secret, and read it back."""
-
-    def delete(self, name: str, username: str) -> None:
-        """Remove a record if it is there."""
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session file holds; ``id`` says that it was not copied here from another name."""
-
-    version: int
-    id: str
-    session: Session
+_FOLDER = "sessions"
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A session, and the stamp of the file it was read from."""
+    """A session with its grant, and the stamp of the session's file; "": it stands in none."""
 
     session: Session
     stamp: str
-    moved: str | None = None  # why the refresh token has left the keyring for the file, with this very save
-
-
-def new_record(label: str) -> tuple[str, str]:
-    """Name a record of the keyring: 128 random bits for us, and a label that a person recognises."""
-    return f"session/{os.urandom(16).hex()}", label
 
 
 class Sessions:
-    """The sessions of one state directory."""
+    """The sessions of one state directory, and their grants."""
 
     def __init__(self, state: State, keyring: Keyring, *, note: Note) -> None:
         self.state = state
-        self.notes = SessionNotes(state)
-        self._keyring = keyring
+        self.grants = Grants(state, keyring, note=note)
+        self.notes = GrantNotes(state)
         self._note = note
 
     # --- reading, without a lock ---
 
-    def read(self, session_id: str) -> Stored | None:
-        """Return a session; None where there is none or the file is damaged.
+    def read(self, place: Place) -> Stored | None:
+        """Return what is kept at a place; None where nobody has signed in or the file is damaged.
 
-        StoreError: unsafe or unavailable; NewerFormat: a later version of this program has written it.
+        A session without tokens is returned of a grant that has none there, and of a sign-in for another session that
+        is not verified yet. StoreError: unsafe or unavailable; NewerFormat: a later version has written it.
         """
-        found = self.state.read(file_name(session_id, "json"))
-        if found is None:
+        file = self.grants.read(place.grant)
+        if file is None:
             return None
-        content, stamp = found
-        session = _decoded(content, session_id)
-        if session is None:
-            if (version_of(content) or 0) > _VERSION:
-                raise newer("the sign-in", self.state.locate(file_name(session_id, "json")))
-            self._note(f"the session file {session_id[:8]}… is damaged or of another version: it counts as absent")
+        if (arrival := file.arrival) is not None:
+            tokens = arrival.session if arrival.session_id == place.session else KeptSession()
+            return Stored(session=joined(arrival.grant, tokens, unverified=True), stamp="")
+        if file.grant is None:
             return None
-        return Stored(session=session, stamp=stamp)
+        found = self._file(place.session)
+        if found is None or (found[0].grant, found[0].sign_in) != (place.grant, file.grant.sign_in):
+            return Stored(session=Session(grant=file.grant), stamp="")
+        return Stored(session=joined(file.grant, found[0].session), stamp=found[1])
 
-    def look(self, session_id: str) -> Stored | None:
-        """Return a session as ``read`` does, None for one of a newer version too: for whoever looks through them all.
-
-        StoreError: unsafe or unavailable.
-        """
-        try:
-            return self.read(session_id)
-        except NewerFormat as error:
-            self._note(error.sentence)
+    def arrived(self, grant_id: str) -> tuple[Place, Session] | None:
+        """Return what a sign-in has brought and nobody has verified yet, and where it belongs. Raises as ``read``."""
+        file = self.grants.read(grant_id)
+        if file is None or file.arrival is None:
             return None
+        arrival = file.arrival
+        return Place(grant_id, arrival.session_id), joined(arrival.grant, arrival.session, unverified=True)
+
+    def of_grant(self, grant_id: str, grant: Grant) -> Iterator[tuple[str, Stored]]:
+        """Yield id and content of every session of a grant's sign-in."""
+        for identifier, (file, stamp) in self._files():
+            if (file.grant, file.sign_in) == (grant_id, grant.sign_in):
+                yield identifier, Stored(session=joined(grant, file.session), stamp=stamp)
 
     def stamp(self, session_id: str) -> str:
         """Return the stamp of a session's file as it is now, to see whether somebody wrote it."""
-        return self.state.stamp(file_name(session_id, "json"))
+        return self.state.stamp(_name(session_id))
 
-    def ids(self, *endings: str) -> list[str]:
-        """List the ids that have a file of one of these endings: json, prompt, failure."""
-        parts = [name.partition(".") for name in self.state.names(FOLDER)]
-        return sorted({name for name, _, ending in parts if ending in endings})
+    def _file(self, session_id: str) -> tuple[SessionFile, str] | None:
+        name = _name(session_id)
+        found = self.state.read(name)
+        if found is None:
+            return None
+        content, stamp = found
+        require_known(content, self.state.locate(name))
+        file = session_in(content, session_id)
+        if file is None and format_1.session_in(content, session_id) is None:
+            self._note(f"the session file {session_id[:8]}… is damaged or of another version: it counts as absent")
+        return None if file is None else (file, stamp)
 
-    def refresh_token(self, session: Session) -> Secret | None:
-        """Return the refresh token, wherever it lives; None: there is none. StoreError: it cannot be had now."""
-        if session.in_keyring and session.record is not None:
-            return self._keyring.read(*session.record)
-        return session.refresh_token
+    def _files(self) -> Iterator[tuple[str, tuple[SessionFile, str]]]:
+        """Yield every session that can be read."""
+        for identifier in self.state.stems(_FOLDER, "json"):
+            try:
+                found = self._file(identifier)
+            except NewerFormat as error:
+                self._note(error.sentence)
+                continue
+            if found is not None:
+                yield identifier, found
 
-    # --- writing, under the session's lock ---
-
-    def take_up(self, session_id: str) -> None:
-        """Finish a save whose writer was killed, or could not rename its file: what it had spent is in there."""
-        self.state.take_up(file_name(session_id, "json"), lambda content: _decoded(content, session_id) is not None)
-
-    def reserve(self, session_id: str) -> Reservation:
-        """Open and fill the file that the next save will need; before the request whose answer must not be lost."""
-        return self.state.reserve(file_name(session_id, "json"))
+    # --- writing, under the grant's lock ---
 
     def save(
         self,
-        session_id: str,
+        place: Place,
         session: Session,
         *,
         store: Store = "auto",
         refresh_token: Secret | None = None,
         reservation: Reservation | None = None,
     ) -> Stored:
-        """Keep a session. ``refresh_token`` is a new one to keep; without it the session's own stays where it is."""
-        old = self._before(session_id)
-        reason: str | None = None
+        """Keep a session and its grant. ``refresh_token`` is a new one to keep; without it the old one stays.
+
+        What is ``unverified`` stands beside the grant that was there; any other takes its place, and the sessions of
+        another sign-in go. ``reservation`` is the grant's.
+        """
+        file = self.grants.before(place.grant) or self.grants.new_file(place.grant)
+        grant = session.grant
         if refresh_token is not None:
-            session, reason = self._place(session, refresh_token, store)
-        content = encode(_File(version=_VERSION, id=session_id, session=session))
-        with reservation or self.reserve(session_id) as place:
-            stamp = place.commit(content, sync_folder=refresh_token is not None, precious=True)
+            grant = self.grants.holding(place.grant, grant, refresh_token, store)
+            session = msgspec.structs.replace(session, grant=grant)
+        with reservation or self.grants.reserve(place.grant) as ready:
+            if session.unverified:
+                arrival = Arrival(session_id=place.session, grant=grant, session=kept(session))
+                self.grants.write(msgspec.structs.replace(file, arrival=arrival), ready)
+                stamp = ""
+            elif file.grant is not None and file.grant.sign_in == grant.sign_in and file.arrival is None:
+                if file.grant != grant:
+                    self.grants.write(msgspec.structs.replace(file, grant=grant), ready)
+                stamp = self._write(place, session)
+            else:
+                stamp = self._write(place, session)
+                self.grants.write(msgspec.structs.replace(file, grant=grant, arrival=None), ready)
+                self._drop_others(place.grant, grant)
         self.state.empty("replies")
-        if (
-            old is not None
-            and old.in_keyring
-            and old.record
-            and not (session.in_keyring and session.record == old.record)
-        ):
-            self._forget_record(old.record)
-        moved = old is not None and old.in_keyring and session.refresh_token is not None
-        return Stored(session=session, stamp=stamp, moved=reason if moved else None)
+        old = file.grant.record if file.grant is not None else None
+        if old != grant.record and not session.unverified:
+            self.grants.forget_record(old)
+        return Stored(session=session, stamp=stamp)
 
-    def _before(self, session_id: str) -> Session | None:
-        """Return the session that is replaced. That it cannot be read is no reason to lose what takes its place."""
-        try:
-            stored = self.read(session_id)
-        except StoreError as error:
-            self._note(error.sentence)
-            return None
-        return stored.session if stored is not None else None
+    def _write(self, place: Place, session: Session) -> str:
+        """Write a session's file, where it has tokens; one that can be had again need not wait for the disk."""
+        if session.access is None and session.id is None and session.forced_at is None:
+            if self.stamp(place.session) != places.ABSENT:
+                self.erase_session(place.session)
+            return ""
+        file = SessionFile(id=place.session, grant=place.grant, sign_in=session.grant.sign_in, session=kept(session))
+        with self.state.reserve(_name(place.session)) as ready:
+            return ready.commit(encode(file), durable=not session.refreshable)
 
-    def _place(self, session: Session, refresh_token: Secret, store: Store) -> tuple[Session, str | None]:
-        """Put a new refresh token into the keyring where one is usable, else into the session; say why not there."""
-        nowhere = msgspec.structs.replace(session, refresh_token=None, in_keyring=False)
-        if store == "none":
-            return nowhere, None
-        reason: str | None = None
-        if store in ("auto", "keyring") and (record := session.record) is not None:
-            record = record if "/" in record[0] else new_record(record[1])
-            try:
-                if self._keyring.usable("keyring" if store == "keyring" else "auto"):
-                    self._keyring.write(*record, refresh_token)
-                    return msgspec.structs.replace(nowhere, record=record, in_keyring=True), None
-                reason = "no keyring is usable"
-            except StoreError as error:
-                reason = error.sentence
-            if store == "keyring":
-                self._note(f"the refresh token is not kept: {reason}")
-                return nowhere, reason
-            self._note(f"the refresh token is kept in the session file: {reason}")
-        return msgspec.structs.replace(session, refresh_token=refresh_token, in_keyring=False), reason
+    def _drop_others(self, grant_id: str, grant: Grant) -> None:
+        """Remove the sessions of a grant's earlier sign-ins: nobody answers them any more."""
+        for identifier, (file, _) in self._files():
+            if file.grant == grant_id and file.sign_in != grant.sign_in:
+                self.erase_session(identifier)
 
-    def erase(self, session_id: str) -> None:
-        """Remove a session with all that stands beside it, but not its lock: that one others may wait for."""
-        before = self.read(session_id)
+    def erase_session(self, session_id: str) -> None:
+        """Remove one session; its grant stays."""
+        for ending in ("json", "json.new"):
+            self.state.remove(_name(session_id, ending))
+        self.state.empty("replies")
+
+    def erase(self, grant_id: str) -> None:
+        """Remove a grant, its sessions and all that stands beside it, but not its lock: others may wait for that one.
+
+        The grant goes last: who is ended in between can be told again to erase it.
+        """
+        for identifier, (file, _) in self._files():
+            if file.grant == grant_id:
+                self.erase_session(identifier)
+        self.grants.erase(grant_id)
+        self.state.empty("replies")
+
+    # --- format 1 ---
+
+    def of_format_1(self, identifier: str) -> Session | None:
+        """Return a session of format 1, as one that stands alone. StoreError: unsafe or unavailable."""
+        found = self.state.read(_name(identifier))
+        return None if found is None else format_1.session_in(found[0], identifier)
+
+    def ids_of_format_1(self) -> list[str]:
+        """List the sessions of format 1 that nobody has taken over."""
+        return [one for one in self.state.stems(_FOLDER, "json") if self.of_format_1(one) is not None]
+
+    def take_up_format_1(self, identifier: str) -> None:
+        """Finish a save of an older version whose writer was killed; as ``Grants.take_up``."""
+        self.state.take_up(_name(identifier), lambda content: format_1.session_in(content, identifier) is not None)
+
+    def erase_format_1(self, identifier: str) -> None:
+        """Remove the files of a session of format 1, but not its lock: an older version of this program may wait."""
         for ending in ("json", "failure", "prompt", "told", "window"):
             for name in (ending, f"{ending}.new"):
-                self.state.remove(file_name(session_id, name))
+                self.state.remove(_name(identifier, name))
         self.state.empty("replies")
-        if before is not None and before.session.record is not None:
-            self._forget_record(before.session.record)
 
-    def _forget_record(self, record: tuple[str, str]) -> None:
-        try:
-            self._keyring.delete(*record)
-        except StoreError as error:
-            self._note(f"the keyring keeps an old record: {error.sentence}")
-
-    def lock_name(self, session_id: str) -> str:
+    def lock_of_format_1(self, identifier: str) -> str:
         """Return the lock file's name within the state directory."""
-        return file_name(session_id, "lock")
+        return _name(identifier, "lock")
 
 
-def _decoded(content: bytes, session_id: str) -> Session | None:
-    """Return the session in a file; None: it is damaged, of another format, or another session's.
-
-    A record that is not of the form that we draw is none: a file must not have us read, overwrite or delete what
-    somebody else keeps in the keyring, a secret of ``secret set`` for one.
-    """
-    file = decode(content, _File)
-    if file is None or file.version != _VERSION or file.id != session_id:
-        return None
-    record = file.session.record
-    return file.session if record is None or re.fullmatch(_RECORD, record[0]) else None
+def _name(session_id: str, ending: str = "json") -> str:
+    return f"{_FOLDER}/{session_id}.{ending}"

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired
-from credential_helper.model import Prompt, Source, session_id
+from credential_helper.model import Prompt, Source
+from credential_helper.session import with_grant
 from integration.servers.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
 from tests.helpers.broker import CODE, TOKEN, FakePerson, World
 from tests.helpers.clock import FakeClock
@@ -94,7 +95,7 @@ def test_an_id_token_that_answers_another_request_is_refused_and_the_page_says_s
     [page] = browser.pages
     assert "signed in" not in page.lower()
     assert world.session.access is None
-    assert world.session.revoke_only
+    assert world.grant.revoke_only
 
 
 def asked_for(world: World, prompt: int) -> str | None:
@@ -219,7 +220,7 @@ def test_whoever_is_at_a_terminal_or_signs_in_is_asked_all_the_same(world: World
     token = world.token("sign-in" if there == "a login" else "any")
     assert token.startswith("access-")
     browser.by_window = True
-    world.sessions.erase(session_id(world.profile))  # and from now on a browser may open by itself again
+    world.sessions.erase(world.place.grant)  # and from now on a browser may open by itself again
     assert world.token().startswith("access-")
 
 
@@ -227,7 +228,7 @@ def test_a_sign_in_by_itself_is_asked_for_again_once_it_has_worked(world: World,
     browser.by_window = True
     world.token()
     browser.close()
-    assert world.sessions.notes.window(session_id(world.profile)) is None
+    assert world.sessions.notes.window(world.place.grant) is None
 
 
 def test_a_code_that_a_dead_process_has_shown_is_not_taken_over_where_none_can_be_shown(
@@ -235,7 +236,7 @@ def test_a_code_that_a_dead_process_has_shown_is_not_taken_over_where_none_can_b
 ) -> None:
     browser.by_window = True
     left = prompt_at(world.clock.now())
-    world.sessions.notes.keep_prompt(session_id(world.profile), left)
+    world.sessions.notes.keep_prompt(world.place.grant, left)
     world.token()
     browser.close()
     assert [prompt.flow for prompt in browser.prompts] == ["browser"]
@@ -249,8 +250,8 @@ def test_a_dead_process_s_browser_is_not_waited_for(world: World, browser: Brows
     browser.close()
     prompt = browser.prompts[0]
     sessions = world.sessions
-    sessions.erase(next(iter(sessions.ids("json"))))
-    sessions.notes.keep_prompt(session_id(world.profile), prompt)
+    sessions.erase(next(iter(sessions.grants.ids("json"))))
+    sessions.notes.keep_prompt(world.place.grant, prompt)
     browser.there = False
     with pytest.raises(InteractionRequired, match="nobody is signed in"):
         world.token()
@@ -281,7 +282,7 @@ def test_the_user_name_of_a_password_need_not_be_a_claim(world: World) -> None:
     passwords(world, unattended=False)
     world.provider.script(TOKEN, answer(world.tokens()))  # preferred_username is ada@example.com
     world.token()
-    assert world.session.account == "ada"
+    assert world.grant.account == "ada"
 
 
 def test_a_password_that_can_be_read_asks_nobody(world: World) -> None:
@@ -372,7 +373,7 @@ def test_a_refresh_does_not_make_good_a_sign_in_that_was_never_verified(
     assert saved.unverified
     assert saved.id is not None
     other = msgspec.structs.replace(saved.id, nonce="of another sign-in")
-    world.sessions.save(session_id(world.profile), msgspec.structs.replace(saved, id=other))
+    world.sessions.save(world.place, msgspec.structs.replace(saved, id=other))
     world.provider.serve_keys(world.key)
     world.clock.advance(4000 if expired else 11)
     world.provider.script(TOKEN, answer(world.tokens()))
@@ -406,7 +407,7 @@ def test_a_refresh_by_another_issuer_is_another_person(world: World) -> None:
     assert claims["iss"] == world.provider.issuer
     elsewhere = tuple({**claims, "iss": "https://another.example.com"}.items())
     identity = msgspec.structs.replace(session.identity, claims=elsewhere)
-    world.sessions.save(session_id(world.profile), msgspec.structs.replace(session, identity=identity))
+    world.sessions.save(world.place, with_grant(session, identity=identity))
     world.clock.advance(3600)
     world.provider.script(TOKEN, answer(world.tokens()))
     with pytest.raises(AuthorizationError, match="for another person"):
@@ -438,11 +439,11 @@ def dead(world: World, flow: Literal["browser", "password"]) -> Prompt:
 def test_whoever_gets_the_lock_removes_a_dead_prompt(world: World, flow: Literal["browser", "password"]) -> None:
     world.token()
     world.clock.advance(3600)
-    world.sessions.notes.keep_prompt(session_id(world.profile), dead(world, flow))
+    world.sessions.notes.keep_prompt(world.place.grant, dead(world, flow))
     seen: list[Prompt | None] = []
 
     def refresh(exchange: Exchange) -> None:
-        seen.append(world.sessions.notes.prompt(session_id(world.profile)))
+        seen.append(world.sessions.notes.prompt(world.place.grant))
         answer(world.tokens())(exchange)
 
     world.provider.script(TOKEN, refresh)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from credential_helper.broker import freshness
-from credential_helper.model import Request, Secret, Session, Token
+from credential_helper.model import Request, Secret, Token
+from credential_helper.session import Session
+from tests.helpers.broker import a_grant
 from tests.helpers.requests import request_by
 
 NOW = 1_900_000_000.0
@@ -25,13 +27,9 @@ def session(
         expires_at=None if lifetime is None else received_at + lifetime,
     )
     return Session(
-        profile="prod",
-        issuer="https://idp.example.com",
-        client_id="c",
-        kind="person",
+        grant=a_grant(refresh_token=Secret("refresh") if refresh else None),
         access=token,
         id=token,
-        refresh_token=Secret("refresh") if refresh else None,
         unverified=unverified,
         id_not_renewed=id_not_renewed,
         forced_at=forced_at,

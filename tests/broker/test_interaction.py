@@ -17,6 +17,7 @@ from credential_helper.broker.errand import Errand, Means, Mode
 from credential_helper.broker.interaction import OTHERS_PROMPT, SignIn, current_prompt, under_way
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
 from credential_helper.model import Profile, Prompt, Secret, Tokens
+from credential_helper.session import Place
 from credential_helper.stores.private_files import State
 from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Sessions
@@ -125,7 +126,7 @@ class World:
         )
         return SignIn(
             Errand(profile=profile, request=request_by("kubectl"), mode=mode),
-            cast(CachedSession, SimpleNamespace(id=ID, disk=disk)),
+            cast(CachedSession, SimpleNamespace(place=Place(ID, ID), disk=disk)),
             cast(Means, means),
             may_ask=may_ask,
             keep=self.keep,
@@ -227,7 +228,7 @@ def test_a_prompt_that_could_not_be_written_again_is_missed_by_nobody(world: Wor
     """A disk that filled up in between: where ID.prompt is not known to be ours, its absence is no logout."""
     stage = world.sign_in()
     stage.ask(world.prompt())
-    Path(world.sessions.state.locate(f"sessions/{ID}.prompt.new")).mkdir()
+    Path(world.sessions.state.locate(f"grants/{ID}.prompt.new")).mkdir()
     stage.pause(world.prompt())
     world.sessions.notes.clear_prompt(ID)
     stage.pause(world.prompt())
@@ -375,13 +376,13 @@ def test_what_is_redeemed_is_kept_with_room_reserved_before_the_request(world: W
     seen: list[bool] = []
 
     def exchange() -> Tokens:
-        seen.append(Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists())
+        seen.append(Path(world.sessions.state.locate(f"grants/{ID}.json.new")).exists())
         return TOKENS
 
     world.sign_in().redeem(exchange)
     assert seen == [True]
     assert world.kept == [(TOKENS, True)]
-    assert not Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists(), "nothing was saved into it"
+    assert not Path(world.sessions.state.locate(f"grants/{ID}.json.new")).exists(), "nothing was saved into it"
 
 
 def test_a_request_that_fails_keeps_nothing_and_leaves_nothing(world: World) -> None:
@@ -391,7 +392,7 @@ def test_a_request_that_fails_keeps_nothing_and_leaves_nothing(world: World) -> 
     with pytest.raises(TransportError):
         world.sign_in().redeem(exchange)
     assert world.kept == []
-    assert not Path(world.sessions.state.locate(f"sessions/{ID}.json.new")).exists()
+    assert not Path(world.sessions.state.locate(f"grants/{ID}.json.new")).exists()
 
 
 def test_a_logout_during_the_request_gives_back_what_it_brought(world: World) -> None:
@@ -448,7 +449,7 @@ def test_the_sentence_for_those_elsewhere_names_the_profile() -> None:
 
 def test_a_state_directory_that_became_unsafe_is_no_prompt(world: World) -> None:
     world.sessions.notes.keep_prompt(ID, world.prompt())
-    path = Path(world.sessions.state.locate(f"sessions/{ID}.prompt"))
+    path = Path(world.sessions.state.locate(f"grants/{ID}.prompt"))
     elsewhere = path.with_name("elsewhere")
     path.rename(elsewhere)
     path.symlink_to(elsewhere)

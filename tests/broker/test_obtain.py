@@ -26,7 +26,8 @@ from credential_helper.errors import (
     StoreError,
     TransportError,
 )
-from credential_helper.model import Prompt, Secret, Session, Source, Token, session_id
+from credential_helper.model import Prompt, Secret, Source, Token
+from credential_helper.session import Session
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from credential_helper.system.caller import Abandoned
@@ -39,7 +40,7 @@ from integration.servers.hostile_provider import (
     reset,
     signing_key,
 )
-from tests.helpers.broker import CODE, DEVICE, TOKEN, FakeCaller, World
+from tests.helpers.broker import CODE, DEVICE, TOKEN, FakeCaller, World, a_grant
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 
@@ -53,7 +54,7 @@ def world(tmp_path: Path, clock: FakeClock) -> Iterator[World]:
 
 
 def file_in(world: World, ending: str) -> Path:
-    return world.state / "sessions" / f"{session_id(world.profile)}.{ending}"
+    return world.state / "grants" / f"{world.place.grant}.{ending}"
 
 
 # --- signing in ---
@@ -159,14 +160,14 @@ def test_a_refusal_from_the_future_or_for_too_long_is_ignored(world: World, shif
     world.provider.script(TOKEN, oauth_error("access_denied", 403))
     with pytest.raises(AuthorizationError):
         world.obtain()
-    failure = world.sessions.notes.failure(session_id(world.profile))
+    failure = world.sessions.notes.failure(world.place.grant, world.place.session)
     assert failure is not None
     changed = (
         msgspec.structs.replace(failure, made=world.clock.now() + 10)
         if shift < 0
         else msgspec.structs.replace(failure, until=failure.made + shift)
     )
-    world.sessions.notes.remember(session_id(world.profile), changed)
+    world.sessions.notes.remember(world.place.grant, changed)
     world.approves()
     assert world.token() == "access-1"
 
@@ -195,7 +196,7 @@ def test_the_wrong_account_is_refused_and_nothing_is_kept(world: World) -> None:
     with pytest.raises(AuthorizationError, match=r"signed in as ada@example\.com, but profile prod is for grace@"):
         world.obtain()
     assert world.stored() is None
-    assert world.keyring.records == {}
+    assert world.refresh_tokens() == []
     assert [one.field("token") for one in world.provider.to("/revoke")] == ["refresh-1"]
 
 
@@ -304,7 +305,7 @@ def test_an_expired_token_is_renewed_with_exactly_one_request(world: World) -> N
     assert world.token() == "access-2"
     assert world.requests() == [TOKEN]
     assert world.grants() == ["refresh_token"]
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
     assert world.person.prompts == []
     assert world.person.closings == []
 
@@ -314,7 +315,7 @@ def test_an_answer_without_a_refresh_token_keeps_the_old_one(world: World) -> No
     world.clock.advance(3600)
     world.provider.script(TOKEN, answer(world.tokens(refresh=False)))
     world.obtain()
-    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert world.refresh_tokens() == ["refresh-1"]
 
 
 def test_a_refused_refresh_token_is_dropped_and_a_person_is_asked(world: World) -> None:
@@ -333,7 +334,7 @@ def test_a_refused_refresh_token_without_a_person_is_77_once_and_66_then(world: 
     with pytest.raises(AuthorizationError, match="refused the refresh token"):
         world.obtain(tool="credential-helper")
     assert not world.session.refreshable
-    assert world.keyring.records == {}
+    assert world.refresh_tokens() == []
     with pytest.raises(InteractionRequired):
         world.obtain(tool="credential-helper")
 
@@ -347,7 +348,7 @@ def test_trouble_keeps_the_refresh_token(world: World, trouble: Any) -> None:
         world.obtain()
     assert caught.value.exit_code in (69, 75)
     assert world.session.refreshable
-    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert world.refresh_tokens() == ["refresh-1"]
 
 
 @pytest.mark.parametrize("trouble", [html(502), reset(), rate_limited(600)])
@@ -422,8 +423,8 @@ def test_another_subject_at_a_refresh_is_77_and_wiped(world: World) -> None:
     with pytest.raises(AuthorizationError, match="another person"):
         world.obtain()
     assert world.session.access is None
-    assert world.session.revoke_only
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.grant.revoke_only
+    assert world.refresh_tokens() == ["refresh-2"]
 
 
 def test_a_refresh_without_an_id_token_keeps_the_old_one_until_its_end(world: World) -> None:
@@ -462,7 +463,7 @@ def test_a_forged_id_token_is_never_answered_not_by_the_second_call_either(world
     world.person.there = False
     with pytest.raises(InteractionRequired):
         world.obtain(tool="credential-helper")
-    assert list(world.keyring.records.values()) == ["refresh-1"]  # for logout to revoke
+    assert world.refresh_tokens() == ["refresh-1"]  # for logout to revoke
 
 
 def test_a_forged_id_token_at_a_refresh_is_never_answered(world: World) -> None:
@@ -581,35 +582,73 @@ def test_a_locked_keyring_and_nobody_to_ask_is_74(world: World) -> None:
     with pytest.raises(StoreError) as caught:
         world.obtain()
     assert caught.value.hint == "unlock the keyring"
-    assert world.session.in_keyring
+    assert world.grant.in_keyring
     world.keyring.works = True
     world.clock.advance(10)
     world.provider.script(TOKEN, answer(world.tokens()))
     assert world.token() == "access-2"
 
 
-def test_a_refresh_token_that_moves_from_the_keyring_to_the_file_is_told_once(world: World) -> None:
+def test_a_renewal_reads_the_keyring_once_and_never_writes_it(world: World) -> None:
     world.signed_in()
-    world.keyring.asks = True
-    told = "the refresh token is in a private file now, and no longer in the keyring: the keyring wants to ask a person"
+    world.keyring.asks = True  # before it writes
     for tokens in (2, 3):
         world.clock.advance(3600)
+        world.keyring.calls.clear()
         world.provider.script(TOKEN, answer(world.tokens()))
         assert world.token() == f"access-{tokens}"
-        assert [warning.partition(" first")[0] for warning in world.person.warnings] == [told]
-    world.keyring.asks = False
+        assert world.keyring.calls == ["read"]
+    assert world.person.warnings == []
+    assert world.refresh_tokens() == ["refresh-3"]
+
+
+def test_a_keyring_that_keeps_nothing_loses_nothing(world: World) -> None:
+    world.keyring.asks = True
+    world.signed_in()
+    assert not world.grant.in_keyring
+    assert world.refresh_tokens() == ["refresh-1"]
     world.clock.advance(3600)
     world.provider.script(TOKEN, answer(world.tokens()))
-    assert world.token() == "access-4"
-    assert world.session.in_keyring
+    assert world.token() == "access-2"
+
+
+def test_store_keyring_says_before_a_person_signs_in_that_nothing_will_be_kept(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, store="keyring")
+    world.keyring.works = False
+    said_before: list[list[str]] = []
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, answer(world.tokens()))
+    world.person.on_waiting = lambda: said_before.append(list(world.person.warnings))
+    world.obtain()
+    assert said_before[0] == [
+        'the refresh token will not be kept: no keyring is usable, and the profile says store = "keyring" | '
+        'unlock the keyring first, or set store = "auto"'
+    ]
+    assert world.refresh_tokens() == []
+
+
+def test_the_key_of_a_sign_in_that_failed_serves_the_next(world: World) -> None:
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied"))
+    with pytest.raises(AuthorizationError):
+        world.obtain()
+    key = dict(world.keyring.records)
+    assert len(key) == 1
+    world.approves()
+    world.obtain("sign-in")
+    assert world.keyring.records == key
+    assert world.grant.in_keyring
 
 
 def test_two_homes_with_one_keyring_keep_two_sessions_apart(world: World, tmp_path: Path) -> None:
     world.signed_in()
+    first = world.state
     world.state = tmp_path / "another-home"
     world.approves()
     assert world.token() == "access-2"
-    assert sorted(world.keyring.records.values()) == ["refresh-1", "refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
+    world.state = first
+    assert world.refresh_tokens() == ["refresh-1"]
 
 
 # --- the disk ---
@@ -621,7 +660,7 @@ def test_what_a_killed_process_had_saved_but_not_renamed_is_what_goes_on(world: 
     world.clock.advance(3600)
     world.approves()
     world.obtain("sign-in")
-    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
+    file = file_in(world, "json")
     spent = file.read_bytes()
     world.clock.advance(3600)
     world.provider.script(TOKEN, answer(world.tokens()))
@@ -636,10 +675,11 @@ def test_what_a_killed_process_had_saved_but_not_renamed_is_what_goes_on(world: 
     assert [one.field("refresh_token") for one in world.provider.to(TOKEN)] == ["refresh-3"]
 
 
-def test_a_session_of_a_newer_version_is_never_overwritten_without_a_word(world: World) -> None:
+@pytest.mark.parametrize("which", ["grant", "session"])
+def test_a_sign_in_of_a_newer_version_is_never_overwritten_without_a_word(world: World, which: str) -> None:
     world.signed_in()
-    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
-    newer = file.read_bytes().replace(b'"version":1', b'"version":2')
+    file = file_in(world, "json") if which == "grant" else world.state / "sessions" / f"{world.place.session}.json"
+    newer = file.read_bytes().replace(b'"version":2', b'"version":3')
     file.write_bytes(newer)
     for mode in ("any", "renew"):
         with pytest.raises(NewerFormat, match="newer version") as caught:
@@ -647,6 +687,11 @@ def test_a_session_of_a_newer_version_is_never_overwritten_without_a_word(world:
         assert caught.value.hint == "use that version, or sign in anew with this one: credential-helper login prod"
         assert caught.value.profile == "prod"
     assert (file.read_bytes(), world.requests(), world.person.prompts) == (newer, [], [])
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied"))
+    with pytest.raises(AuthorizationError):
+        world.obtain("sign-in")
+    assert file.read_bytes() == newer
     world.approves()
     assert world.token("sign-in") == "access-2"
     assert world.person.warnings == ["the sign-in that a newer version of this program has kept is replaced | None"]
@@ -657,8 +702,8 @@ def test_a_machine_does_not_stop_where_a_newer_version_runs_beside_it(world: Wor
     machine(world)
     world.provider.script(TOKEN, *(answer(world.tokens(id_token=False, refresh=False)) for _ in range(2)))
     first = world.token()
-    file = Path(world.sessions.state.locate(f"sessions/{session_id(world.profile)}.json"))
-    file.write_bytes(file.read_bytes().replace(b'"version":1', b'"version":2'))
+    file = Path(world.sessions.state.locate(f"sessions/{world.place.session}.json"))
+    file.write_bytes(file.read_bytes().replace(b'"version":2', b'"version":3'))
     second = world.token()
     assert second != first
     assert world.token() == second
@@ -720,7 +765,7 @@ def test_a_full_disk_with_nothing_valid_signs_in_without_spending_the_refresh_to
     world.approves()
     assert world.token() == "access-2"
     assert "refresh_token" not in world.grants()
-    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert world.refresh_tokens() == ["refresh-1"]
     assert len(world.person.warnings) == 1
 
 
@@ -789,14 +834,14 @@ def leave_a_prompt(world: World, made: float = -10.0, expires: float = 890.0) ->
         made_at=now + made,
         expires_at=now + expires,
     )
-    world.sessions.notes.keep_prompt(session_id(world.profile), prompt)
+    world.sessions.notes.keep_prompt(world.place.grant, prompt)
 
 
 # --- a token that a server rejected ---
 
 
 def drop_token(world: World, token: str) -> bool:
-    return drop(session_id(world.profile), Secret(token), world.means)
+    return drop(world.profile, Secret(token), world.means)
 
 
 def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: World) -> None:
@@ -811,7 +856,7 @@ def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: Worl
     world.clock.advance(30)
     assert not drop_token(world, "access-2")  # a minute has not passed
     assert world.token() == "access-2"
-    assert drop(session_id(world.profile), None, world.means)
+    assert drop(world.profile, None, world.means)
     assert world.session.access is None
     assert world.session.refreshable
 
@@ -821,7 +866,7 @@ def test_a_rejected_token_is_dropped_and_renewed_by_the_next_command(world: Worl
 
 def held_by_another(world: World) -> AbstractContextManager[bool]:
     state = State(str(world.state))
-    name = world.sessions.lock_name(session_id(world.profile))
+    name = world.sessions.grants.lock_name(world.place.grant)
     return lock.held(state, name, clock=world.clock, waiting=lambda _: False)
 
 
@@ -850,10 +895,7 @@ def test_who_may_not_ask_waits_five_seconds_and_kubectl_is_told_once(world: Worl
 def test_who_may_ask_shows_the_same_code_and_waits_for_what_it_brings(world: World) -> None:
     leave_a_prompt(world, made=0.0)
     session = Session(
-        profile="prod",
-        issuer=world.provider.issuer,
-        client_id="client",
-        kind="person",
+        grant=a_grant(session=world.place.session),
         access=Token(
             value=Secret("from-the-other"), received_at=world.clock.now(), expires_at=world.clock.now() + 3600
         ),
@@ -863,7 +905,7 @@ def test_who_may_ask_shows_the_same_code_and_waits_for_what_it_brings(world: Wor
     def until_it_comes(seconds: float) -> None:
         sleep(seconds)
         if len(world.clock.slept) == 20:
-            world.sessions.save(session_id(world.profile), session)
+            world.sessions.save(world.place, session)
 
     world.clock.sleep = until_it_comes  # type: ignore[method-assign]
     with held_by_another(world):
@@ -895,7 +937,7 @@ def test_nobody_waits_behind_a_lock_for_a_caller_that_is_gone(world: World) -> N
 
 
 def sign_out(world: World) -> SignedOut | None:
-    return forget(session_id(world.profile), lambda _: world.profile, lambda _: world.means)
+    return forget(world.place.grant, lambda _: world.profile, lambda _: world.means)
 
 
 def test_logout_erases_here_and_revokes_there(world: World) -> None:
@@ -926,7 +968,7 @@ def test_logout_with_a_locked_keyring_forgets_the_tokens_and_says_so(world: Worl
     with pytest.raises(StoreError) as caught:
         sign_out(world)
     assert caught.value.sentence == (
-        "signed out here, but the refresh token is still in the keyring, and not revoked: the keyring is locked"
+        "signed out here, but the refresh token cannot be read, and is not revoked: the keyring is locked"
     )
     assert caught.value.hint == "log out again where the keyring can be used"
     assert world.session.access is None

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from credential_helper.errors import CredentialHelperError
-from credential_helper.model import Session
+from credential_helper.session import Session
 from integration.servers.hostile_provider import Behaviour, HostileProvider, answer
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
 from tests.helpers.clock import FakeClock
@@ -85,7 +85,7 @@ def test_a_number_of_a_token_answer(world: World, literal: str, member: str) -> 
     keeps_its_head(world.session)
     world.provider.script(TOKEN, with_literal(world.tokens(), member, literal))
     world.obtain("renew")
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
     keeps_its_head(world.session)
 
 
@@ -107,7 +107,7 @@ def test_a_number_of_a_jwt(world: World, literal: str, claim: str, kind: str) ->
     world.approves(id_token=token, access_token=f"{header}.{token.split('.')[1]}.{signature}")
     found = outcome(world, token=kind)
     assert isinstance(found, str) or kind == "id"
-    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert world.refresh_tokens() == ["refresh-1"]
     keeps_its_head(world.session)
 
 
@@ -120,4 +120,4 @@ def test_a_number_of_a_pause(world: World, literal: str, status: int, header: st
     value = f"t={literal}" if header == "RateLimit" else literal
     world.provider.script(TOKEN, answer("later", status, {header: value[:4000]}))
     assert isinstance(outcome(world), CredentialHelperError)
-    assert list(world.keyring.records.values()) == ["refresh-1"]
+    assert world.refresh_tokens() == ["refresh-1"]

@@ -25,8 +25,9 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Profile, Secret
+from credential_helper.session import Place
+from credential_helper.stores.grant_notes import Failure
 from credential_helper.stores.private_files import State
-from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.signals import Interrupts
 from tests.helpers.clock import FakeClock
@@ -60,7 +61,7 @@ class Process:
             read_secret=lambda _: Secret(""),
         )
         self.session = CachedSession(self.errand(), self.means)
-        self.session.id = ID
+        self.session.place = Place(ID, ID)
 
     def errand(self, *, tool: str = "kubectl", unattended: bool = False, config_changed_at: float = 0.0) -> Errand:
         profile = Profile(
@@ -122,7 +123,7 @@ def test_a_refusal_is_remembered_for_its_time_and_not_longer(
     remembered = process.recall()
     assert (remembered is not None) == (seconds > 0)
     if remembered is None:
-        assert sessions.notes.failure(ID) is None
+        assert sessions.notes.failure(ID, ID) is None
         return
     assert remembered.exit_code == error.exit_code
     clock.advance(seconds - 0.5)
@@ -234,7 +235,7 @@ def test_a_crowd_of_parents_does_not_fill_the_disk(sessions: Sessions, clock: Fa
     Process(sessions, clock, "first").remember(DECLINED)
     for number in range(150):
         assert Process(sessions, clock, f"parent-{number}").recall() is not None
-    failure = sessions.notes.failure(ID)
+    failure = sessions.notes.failure(ID, ID)
     assert failure is not None
     assert len(failure.told) == 100
     assert failure.told[-1] == "parent-149"
@@ -269,7 +270,7 @@ def test_times_that_cannot_be_are_ignored(sessions: Sessions, clock: FakeClock, 
     """The times are relative to now."""
     process = Process(sessions, clock)
     process.remember(DECLINED)
-    failure = sessions.notes.failure(ID)
+    failure = sessions.notes.failure(ID, ID)
     assert failure is not None
     sessions.notes.remember(ID, msgspec.structs.replace(failure, made=clock.now() + made, until=clock.now() + until))
     assert process.recall() is None
@@ -321,15 +322,16 @@ def test_a_disk_that_cannot_be_used_costs_the_memory_and_no_error(tmp_path: Path
 def test_a_damaged_file_is_no_refusal(sessions: Sessions, clock: FakeClock) -> None:
     process = Process(sessions, clock)
     process.remember(DECLINED)
-    path = Path(sessions.state.locate(f"sessions/{ID}.failure"))
+    path = Path(sessions.state.locate(f"grants/{ID}.failure"))
     path.write_bytes(path.read_bytes()[:-5])
     assert process.recall() is None
 
 
 def test_no_secret_is_in_the_file(sessions: Sessions, clock: FakeClock) -> None:
     Process(sessions, clock).remember(DECLINED)
-    path = Path(sessions.state.locate(f"sessions/{ID}.failure"))
-    assert set(msgspec.json.decode(path.read_bytes())) == {
-        *("sentence", "hint", "exit_code", "made", "until", "passing", "told", "other_account")
+    path = Path(sessions.state.locate(f"grants/{ID}.failure"))
+    [kept] = msgspec.json.decode(path.read_bytes())
+    assert set(kept) == {
+        *("sentence", "hint", "exit_code", "made", "until", "passing", "told", "other_account", "session")
     }
     assert path.stat().st_mode & 0o777 == 0o600

@@ -33,7 +33,7 @@ def expired(world: World) -> None:
 
 
 def kept(world: World) -> list[str]:
-    return list(world.keyring.records.values())
+    return world.refresh_tokens()
 
 
 # --- an answer that is no good, with a refresh token in it ---
@@ -112,7 +112,7 @@ def test_the_refresh_token_beside_another_persons_id_token_is_saved_for_logout(w
     with pytest.raises(AuthorizationError, match="another person"):
         world.obtain()
     assert kept(world) == ["refresh-2"]
-    assert world.session.revoke_only
+    assert world.grant.revoke_only
 
 
 @pytest.mark.parametrize("wrong", [{"token_type": "DPoP"}, {"access_token": None}])
@@ -143,7 +143,7 @@ def test_whatever_the_provider_calls_it_a_person_is_asked(world: World, code: st
     assert world.token() == "access-2"
     assert len(world.person.prompts) == 1
     assert kept(world) == ["refresh-2"]
-    assert world.session.refused is None
+    assert world.grant.refused is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410, 422])
@@ -181,7 +181,7 @@ def test_what_is_no_refusal_asks_nobody_and_keeps_everything(
     assert caught.value.exit_code in (69, 75)
     assert world.person.prompts == []
     assert kept(world) == ["refresh-1"]
-    assert world.session.refused is None
+    assert world.grant.refused is None
 
 
 def test_a_dead_refresh_token_is_dead_whatever_the_status(world: World) -> None:
@@ -223,7 +223,7 @@ def test_a_refused_refresh_token_stays_until_a_sign_in_brings_the_next(world: Wo
     world.clock.advance(31)
     world.provider.script(TOKEN, answer(world.tokens()))
     assert world.token() == "access-2"
-    assert world.session.refused is None
+    assert world.grant.refused is None
 
 
 def test_a_declined_prompt_loses_no_refresh_token(world: World) -> None:
@@ -258,7 +258,7 @@ def test_after_a_refusal_each_command_tells_the_same_story(world: World, code: s
     world.provider.script(TOKEN, oauth_error(code, 400, "inactive"))
     with pytest.raises(AuthorizationError) as first:
         world.obtain("renew", tool="credential-helper")
-    assert world.session.refused == (world.clock.now(), first.value.sentence)
+    assert world.grant.refused == (world.clock.now(), first.value.sentence)
     assert world.token() == "access-1"  # it is good until its end, and is answered as long
     world.person.there = False
     world.clock.advance(3000)
@@ -271,7 +271,7 @@ def test_after_a_refusal_each_command_tells_the_same_story(world: World, code: s
     world.approves()
     world.person.there = True
     assert world.token() == "access-2"
-    assert world.session.refused is None
+    assert world.grant.refused is None
 
 
 # --- a refresh that brings no ID token, where a tool wants one ---
@@ -333,7 +333,7 @@ def test_what_was_tried_is_said_before_a_sign_in_is_asked_for(world: World) -> N
     )
     assert caught.value.hint == "credential-helper login prod"
     assert kept(world) == ["refresh-2"]
-    assert world.session.refused is None
+    assert world.grant.refused is None
     assert world.obtain(tool="credential-helper").credential.token.reveal() == "access-2"
 
 

@@ -95,7 +95,8 @@ def test_a_person_may_sign_in_again_at_once_when_the_keys_have_changed(world: Wo
         publishes(world, world.key)
         world.approves()
         if mode == "any":
-            world.sessions.erase(world.obtain("sign-in").session_id)
+            world.obtain("sign-in")
+            world.sessions.erase(world.place.grant)
             world.approves()
         assert world.obtain(mode).credential.kind == "id"
         assert not world.session.unverified
@@ -154,7 +155,7 @@ def test_keys_that_changed_and_cannot_be_had_leave_the_mark(world: World, kid: s
     with pytest.raises(TransportError):
         world.obtain()
     assert world.session.refreshable
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
     world.clock.advance(60)
     world.provider.serve_keys(new)
     world.provider.requests.clear()
@@ -191,7 +192,7 @@ def test_a_forged_token_is_refused_by_keys_that_are_newer_than_it(world: World) 
     world.provider.script(TOKEN, answer(body))
     with pytest.raises(AuthorizationError, match="does not explain"):
         world.obtain()
-    assert world.session.revoke_only
+    assert world.grant.revoke_only
     assert world.session.id is None
 
 
@@ -258,7 +259,7 @@ def test_another_subject_is_another_person_whatever_it_is_called(world: World, e
     brings(world, sub="mallory", email=email)
     with pytest.raises(AuthorizationError, match="another person"):
         world.obtain()
-    assert world.session.revoke_only
+    assert world.grant.revoke_only
 
 
 def test_an_issuer_that_lost_its_final_slash_is_no_other_person(world: World) -> None:
@@ -360,7 +361,7 @@ def test_keys_that_nobody_needs_stop_no_renewal(world: World, keys: Any, *, id_t
         world.clock.advance(3600)
         renews(world, id_token=id_token)
         assert world.token() == f"access-{number}"
-        assert list(world.keyring.records.values()) == [f"refresh-{number}"]
+        assert world.refresh_tokens() == [f"refresh-{number}"]
         assert any("not verified yet" in warning for warning in world.person.warnings)
     assert len(world.person.prompts) == 1
     publishes(world, world.key)
@@ -460,7 +461,7 @@ def test_without_an_access_token_there_is_the_id_token(world: World, access: dic
     world.clock.advance(3600)
     renews(world, **access)
     assert world.obtain().credential.received_at == world.clock.now()
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
 
 
 @pytest.mark.parametrize("access", [{"access_token": None}, {"access_token": "a b"}, {"token_type": "N_A"}])
@@ -475,7 +476,7 @@ def test_an_answer_without_the_access_token_that_is_needed_is_saved_and_refused(
     with pytest.raises(TokenResponseError) as caught:
         world.obtain()
     assert 'token = "id"' in (caught.value.hint or "")
-    assert list(world.keyring.records.values()) == ["refresh-2"]
+    assert world.refresh_tokens() == ["refresh-2"]
     renews(world)
     world.clock.advance(31)
     assert world.token() == "access-3"

@@ -286,7 +286,7 @@ def test_an_access_token_that_is_over_is_not_said_to_be_accepted(
 
 
 def test_a_failure_that_is_remembered_goes_too(world: World) -> None:
-    from credential_helper.stores.session_notes import Failure
+    from credential_helper.stores.grant_notes import Failure
 
     identifier = world.add()
     now = world.clock.now()

@@ -14,7 +14,7 @@ from credential_helper import cli
 from credential_helper.app import App
 from credential_helper.commands import status
 from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
-from credential_helper.stores.session_notes import Failure
+from credential_helper.stores.grant_notes import Failure
 from credential_helper.text import foreign
 from tests.helpers.clock import FakeClock
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from credential_helper.broker.cached_session import place_now
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
-from credential_helper.model import Credential, Profile, Prompt, Request, Secret, Session, session_id
+from credential_helper.model import Credential, Profile, Prompt, Request, Secret
+from credential_helper.session import Grant, Place, Session, place_of
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.signals import Interrupts
@@ -27,6 +29,20 @@ CODE = {
     "expires_in": 900,
     "interval": 5,
 }
+
+
+def a_grant(**other: Any) -> Grant:
+    """Return the grant of a person who signed in to prod."""
+    fields = {
+        "sign_in": "5" * 32,
+        "session": "a" * 64,
+        "profile": "prod",
+        "issuer": "https://idp.example.com",
+        "client_id": "client",
+        "kind": "person",
+        **other,
+    }
+    return Grant(**fields)
 
 
 class FakePerson:
@@ -187,14 +203,33 @@ class World:
     def token(self, mode: Mode = "any", **request: Any) -> str:
         return self.obtain(mode, **request).credential.token.reveal()
 
+    @property
+    def place(self) -> Place:
+        return place_now(self.sessions, self.profile, place_of(self.profile))
+
     def stored(self) -> Stored | None:
-        return self.sessions.read(session_id(self.profile))
+        return self.sessions.read(self.place)
 
     @property
     def session(self) -> Session:
         stored = self.stored()
         assert stored is not None
         return stored.session
+
+    @property
+    def grant(self) -> Grant:
+        return self.session.grant
+
+    def refresh_tokens(self) -> list[str]:
+        """Return every refresh token that is kept, wherever it stands."""
+        grants, found = self.sessions.grants, []
+        for identifier in grants.ids("json"):
+            file = grants.read(identifier)
+            assert file is not None
+            arrived = file.arrival.grant if file.arrival is not None else None
+            tokens = [grants.refresh_token(identifier, one) for one in (file.grant, arrived) if one is not None]
+            found += [token.reveal() for token in tokens if token is not None]
+        return found
 
     def requests(self) -> list[str]:
         return [one.path for one in self.provider.requests]

@@ -356,7 +356,8 @@ def test_any_other_resource_is_refused(value: str) -> None:
         *("grant_type", "client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "audience"),
         *("resource", "code", "code_verifier", "device_code", "refresh_token", "username", "password"),
         *("redirect_uri", "state", "nonce", "realm", "response_type", "code_challenge", "code_challenge_method"),
-        *("response_mode", "request", "request_uri"),
+        *("response_mode", "request", "request_uri", "assertion", "subject_token", "subject_token_type"),
+        *("actor_token", "actor_token_type", "requested_token_type"),
     ],
 )
 def test_a_parameter_that_this_program_sets_is_78(name: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Identity, Secret, Session, Token
+from credential_helper.stores.grant_notes import Failure
 from credential_helper.stores.private_files import State
-from credential_helper.stores.session_notes import Failure
 from credential_helper.stores.sessions import Sessions
 from tests.helpers.keyrings import MemoryKeyring
 from tests.helpers.prompts import prompt_at

@@ -48,6 +48,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
     prompt_values_supported: tuple[str, ...] | None = None  # Initiating User Registration via OpenID Connect 1.0 §5
     token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
+    grant_types_supported: tuple[str, ...] | None = None
     dpop_signing_alg_values_supported: tuple[str, ...] | None = None  # RFC 9449 §5.1
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
     require_pushed_authorization_requests: bool = False  # RFC 9126 §5
@@ -81,6 +82,7 @@ _LISTS = (
     "id_token_signing_alg_values_supported",
     "token_endpoint_auth_methods_supported",
     "prompt_values_supported",
+    "grant_types_supported",
     "token_endpoint_auth_signing_alg_values_supported",
     "dpop_signing_alg_values_supported",
 )

@@ -63,10 +63,11 @@ def at_current_address(provider: Provider, find: Callable[[Metadata], str], ask:
     return ask(renewed)
 
 
-def what_for(provider: Provider) -> list[tuple[str, str]]:
+def what_for(provider: Provider, *, everything: bool = False) -> list[tuple[str, str]]:
     """Return the parameters that say what the tokens are for: scope, audience (Auth0), resource (RFC 8707 §2).
 
     Providers have an audience in a parameter of some name, as a scope (``Provider.scopes`` has it then), or not at all.
+    ``everything``: what a sign-in asks for, so that a person is asked once for all that the profile lists.
     """
     profile, known = provider.profile, provider.known
     fields = [("scope", " ".join(provider.scopes()))]
@@ -74,7 +75,14 @@ def what_for(provider: Provider) -> list[tuple[str, str]]:
         fields.append((known.audience_parameter, profile.audience or ""))
     elif profile.audience and known.audience_scope is None:
         provider.note(f"{known.title} takes no audience with a request: not sent")
-    return fields + [("resource", resource) for resource in profile.resource]
+    resources = provider.resources() if everything else profile.resource
+    return fields + [("resource", resource) for resource in resources]
+
+
+def which_one(provider: Provider) -> list[tuple[str, str]]:
+    """Return what says which of several resources that were asked for the first token is for (RFC 8707 §2.2)."""
+    several = provider.resources() != provider.profile.resource
+    return [("resource", resource) for resource in provider.profile.resource if several]
 
 
 def _renewed(provider: Provider, find: Callable[[Metadata], str]) -> str:

@@ -158,6 +158,7 @@ class Reply:
         self.confidential = method != "none"  # the client proved who it is
         self.scoped = scoped
         self.address = address
+        self.grant_type = grant_type
         self.body: dict[str, object] | None = None
         self.trouble: TokenResponseError | None = None
         try:

@@ -3,6 +3,9 @@
 Where the access token is not one that a tool can carry (it is absent, broken, or of a type such as DPoP), there may be
 an ID token all the same, and ``Tokens.lacking`` says why there is nothing else. Any other member that does not fit is
 dropped and said under --verbose (§5.1: unknown ones are ignored).
+
+What comes of a token exchange says what it is (RFC 8693 §2.2.1). An ID token or another JWT is of the type N_A, because
+it is no access token, and yet it is one that a tool can carry: clusters trust such. Anything else of that type is not.
 """
 
 from __future__ import annotations
@@ -15,11 +18,14 @@ from credential_helper.errors import TokenResponseError
 from credential_helper.model import Tokens
 from credential_helper.oauth.endpoints.reply import Reply, bearer_token, number
 from credential_helper.oauth.endpoints.wording import NO_DPOP
+from credential_helper.providers import TOKEN_EXCHANGE
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # the types of RFC 8693 §3 begin so
+_CARRIED = {f"{TOKEN_TYPE}{name}": name != "access_token" for name in ("access_token", "id_token", "jwt")}  # as N_A?
 LONGEST_LIFETIME = 10 * 365 * 86400.0  # seconds; more overflows somebody's dates
 
 _Member = TypeVar("_Member")
@@ -40,7 +46,15 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
         return found
 
     token_type = member("token_type", _text) or "Bearer"
-    lacking = _lacking(host, body.get("access_token"), reply.details) or _no_bearer(host, token_type)
+    lacking = _lacking(host, body.get("access_token"), reply.details)
+    if reply.grant_type == TOKEN_EXCHANGE and lacking is None:
+        issued = body.get("issued_token_type")
+        if issued is None:  # required, and left out by Auth0 among others
+            provider.note(f"{host} does not say of what type the token is that it gave for another one")
+        lacking = _not_issued(host, issued)
+        if lacking is None and token_type.casefold() == "n_a" and _CARRIED.get(str(issued)):
+            token_type = "Bearer"
+    lacking = lacking or _no_bearer(host, token_type)
     tokens = Tokens(
         access_token=None if lacking else bearer_token(body.get("access_token")),
         token_type=token_type,
@@ -64,6 +78,19 @@ def _lacking(host: str, access_token: object, details: str) -> tuple[str, str | 
     if bearer_token(access_token) is None:
         return f"{host} sent an access token with white space or control characters in it", None
     return None
+
+
+def _not_issued(host: str, issued: object) -> tuple[str, str | None] | None:
+    """Let pass the types of RFC 8693 §3 that can be carried, and an answer that names none."""
+    if issued is None or (isinstance(issued, str) and issued in _CARRIED):
+        return None
+    if issued == f"{TOKEN_TYPE}refresh_token":
+        return f"{host} gave a refresh token for the token, which no tool can carry", _ASK_FOR_ACCESS
+    named = f"of the type {foreign(issued, 80)!r}" if isinstance(issued, str) else "without a type that is one"
+    return f"{host} gave a token {named} for the token, which no tool can carry", _ASK_FOR_ACCESS
+
+
+_ASK_FOR_ACCESS = "have the provider issue access tokens for this exchange (RFC 8693 §2.2.1)"
 
 
 def _no_bearer(host: str, token_type: str) -> tuple[str, str | None] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM
+from credential_helper.providers import DEVICE_CODE, JWT_BEARER, PASSWORD_REALM, TOKEN_EXCHANGE
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -22,6 +22,8 @@ _SWITCHES = {
     "authorization_code": "Authorization Code",
     "password": "Password",
     PASSWORD_REALM: "Password",
+    JWT_BEARER: "JWT Bearer",
+    TOKEN_EXCHANGE: "Token Exchange",
 }
 
 # What some providers demand of a client and nobody can do here, told in words beside a code that means anything
@@ -46,6 +48,7 @@ _STRONGER = (
     "",
     "the provider wants a stronger sign-in: ask for it in parameters (acr_values), or ask who runs it",
 )
+_TRUST = "check that the provider trusts the issuer of the token that was sent, and its audience"
 _CREDENTIALS = ("refused the user name or password", "check account and password")
 _DENIED = ("refused the client or this account", "check account, client_id and, where it has one, client_secret")
 _BLOCKED = ("refused this account", "the account is blocked: whoever looks after it can say why")
@@ -77,6 +80,12 @@ _WORDS = {
     ("client_credentials", "interaction_required"): _POLICY,
     ("client_credentials", "login_required"): _POLICY,
     ("client_credentials", "consent_required"): _POLICY,
+    (JWT_BEARER, "invalid_grant"): ("", f"{_TRUST}, and who may be meant by it"),
+    (TOKEN_EXCHANGE, "invalid_grant"): ("", _TRUST),
+    (TOKEN_EXCHANGE, "invalid_request"): (
+        "",
+        f"{_TRUST}; then audience, scope, subject_token_type and parameters: one is missing, or is none that it takes",
+    ),
     ("password", "invalid_grant"): _CREDENTIALS,
     (PASSWORD_REALM, "invalid_grant"): _CREDENTIALS,
     ("password", "unauthorized"): _BLOCKED,  # Auth0

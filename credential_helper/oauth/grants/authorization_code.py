@@ -129,7 +129,7 @@ def _request(provider: Provider, once: _Once, redirect_uri: str) -> list[tuple[s
         ("nonce", once.nonce or ""),
         ("code_challenge", once.challenge),
         ("code_challenge_method", "S256"),
-        *form.what_for(provider),
+        *form.what_for(provider, everything=True),
         *profile.parameters,
         *((name, value) for name, value in provider.authorization_parameters() if name not in own),
         ("login_hint", profile.account or ""),
@@ -313,6 +313,7 @@ def _exchange(provider: Provider, code: Secret, once: _Once, redirect_uri: str) 
         ("code", code.reveal()),
         ("redirect_uri", redirect_uri),
         ("code_verifier", once.verifier.reveal()),
+        *form.which_one(provider),
     ]
     tokens = token_endpoint.request(provider, GRANT_TYPE, fields, refused="refused the authorization code")
     return tokens if once.nonce is None else msgspec.structs.replace(tokens, nonce=once.nonce)

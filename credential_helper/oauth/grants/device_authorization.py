@@ -73,7 +73,7 @@ def request(provider: Provider, *, tool: str, target: str | None) -> Prompt:
     """Ask for a code for ``tool``, which wants a token for ``target``. Raises as ``sign_in`` does."""
     provider.metadata(fresh=True)
     profile = provider.profile
-    fields = [*form.what_for(provider), *profile.parameters, ("login_hint", profile.account or "")]
+    fields = [*form.what_for(provider, everything=True), *profile.parameters, ("login_hint", profile.account or "")]
 
     def ask(address: str) -> dict[str, object]:
         return form.post(provider, address, fields, refused="gave no code to sign in with", grant_type=DEVICE_CODE)
@@ -188,7 +188,7 @@ def poll(provider: Provider, prompt: Prompt) -> Tokens:
     Raises AuthorizationError: ``error`` is "authorization_pending" or "slow_down" while there is no decision. A rate
     limit is not waited for here: a repeated poll has its own time.
     """
-    fields = [("device_code", prompt.device_code.reveal())]
+    fields = [("device_code", prompt.device_code.reveal()), *form.which_one(provider)]
     return token_endpoint.request(provider, DEVICE_CODE, fields, refused="refused the code", busy=())
 
 
