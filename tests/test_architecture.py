@@ -8,7 +8,7 @@
     broker              how a credential is obtained: never sees profiles, terminal, tools or answers
     oauth → transport   profiles → tools (the table)   stores   terminal   replies → places, tools (the table)
     tools/NAME.py       pure: the words below, and what the formats share
-    system  providers  urls  places                    small, or asked by many
+    system  providers  urls  places  proof             small, or asked by many
     flows ← model  errors  text                        values and words that everybody may use
 
 Arrows point down, between folders and within them: no two files import each other. A package that is not ours has one
@@ -39,8 +39,10 @@ EVERYBODY = {"model", "errors", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli", "isolation", "light", "replies"},
-    "answers": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "tools", "urls"},
-    "app": {"__init__", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "tools"},
+    "answers": {
+        *("__init__", "app", "broker", "places", "profiles", "proof", "replies", "stores", "system", "tools", "urls"),
+    },
+    "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
     "commands": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
@@ -51,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"flows"},
     "oauth": {"flows", "providers", "system", "transport", "urls"},
     "places": {"light"},
-    "profiles": {"__init__", "flows", "places", "providers", "system", "tools", "urls"},
+    "profiles": {"__init__", "flows", "places", "proof", "providers", "system", "tools", "urls"},
+    "proof": set(),
     "providers": {"flows", "urls"},
     "replies": {"__init__", "light", "places", "tools"},
     "stores": {"places", "system"},
@@ -88,6 +91,7 @@ HEAVY = {
 REVEALS = {
     "broker/new_session": "an ID token's claims are looked at",
     "broker/verification": "a kept token's claims are looked at",
+    "answers/plain": "a kept answer is bound to a digest of the secret",
     "answers/docker": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
     "oauth/grants/authorization_code": "code and verifier go into a request",
