@@ -66,6 +66,8 @@ def test_a_job_with_another_secret_in_its_variable_gets_no_kept_answer(
         return run(*argv, stdin=tool_input, env={"CI_SECRET": secret})
 
     for other in ("wrong", f"{ODD_SECRET}\n", "", None):
+        for reply in replies.glob("*"):
+            reply.unlink()
         assert job(ODD_SECRET).code == 0
         mark(replies)
         assert replayed(job(ODD_SECRET))
@@ -89,10 +91,12 @@ def test_a_job_is_told_from_another_one_without_a_config_file(
     first = job(ODD_SECRET)
     assert first.code == 0, first
     mark(replies)
-    assert replayed(job(ODD_SECRET))
+    marked = job(ODD_SECRET)
+    assert replayed(marked)
     assert not replayed(job("wrong"))
     again = job(ODD_SECRET)
-    assert (again.code, again.stdout) == (0, first.stdout)
+    assert again.code == 0
+    assert again.stdout in (first.stdout, marked.stdout), "its own, made anew or kept"
     assert [file for file in walk(Path(home["HOME"])) if ODD_SECRET.encode() in file.read_bytes()] == []
 
 
