@@ -18,6 +18,7 @@ from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
+from credential_helper.proof import UNKNOWN, Proof, sources
 from credential_helper.session import grant_id
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
@@ -48,7 +49,7 @@ class App:
         chosen = path is not None and not places.is_default_state(path, environ)
         self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
-        self._secrets: dict[Source, Secret] = {}
+        self._secrets: dict[Source, tuple[Secret, Proof]] = {}
         self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
         self.configure()
@@ -171,16 +172,33 @@ class App:
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
+        return self._read(source, profile)[0]
+
+    def _read(self, source: Source, profile: Profile | None) -> tuple[Secret, Proof]:
         """Read a secret once per run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
         if source in self._secrets:
             return self._secrets[source]
         if source.kind == "keyring":
-            secret = self._from_keyring(source, profile)
+            read = self._from_keyring(source, profile), Proof()
         else:
-            secret = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
+            read = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         if profile is None or source != profile.password:
-            self._secrets[source] = secret
-        return secret
+            self._secrets[source] = read
+        return read
+
+    def proof(self, profile: Profile) -> Proof:
+        """Say what a machine proves itself with in this run; what has not been read yet is read now.
+
+        No command is run for it, and the keyring is not asked: whoever sets or deletes a secret there empties
+        ``replies/``. Raises ConfigurationError.
+        """
+        proof = Proof()
+        for source in sources(profile):
+            if source.kind == "command":
+                return UNKNOWN
+            if source.kind != "keyring":
+                proof += self._read(source, profile)[1]
+        return proof
 
     def _from_keyring(self, source: Source, profile: Profile | None) -> Secret:
         try:

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,11 +155,13 @@ class Call(NamedTuple):
     words: tuple[str, ...]
     tool_input: bytes
     label: str
+    variable: bool = False  # the machine's secret is in a variable, not in a file: a hash instead of a stamp
 
 
-# As each tool calls us; the profile comes from variables, because docker gives no options.
+# As each tool calls us; the profile comes from the config file and a variable, because docker gives no options.
 CALLS = (
     Call("credential-helper", ("kubectl",), b"", "kubectl"),
+    Call("credential-helper", ("kubectl",), b"", "kubectl, machine, secret in a variable", variable=True),
     Call(
         "git-credential-helper",
         ("get",),
@@ -171,24 +173,41 @@ CALLS = (
 SERVERS = 500  # that docker has stored
 
 
+def write_profile(environ: Mapping[str, str], issuer: str, source: tuple[str, str]) -> None:
+    """Write the config file of a machine, with where its secret is."""
+    file = Path(environ["HOME"], ".config", "credential-helper", "config.toml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "issuer": issuer,
+        "client_id": MACHINE_CLIENT,
+        "flow": "client-credentials",
+        "audience": "https://kubernetes.example.com",
+        f"client_secret.{source[0]}": source[1],
+        "git": ["https://git.example.com"],
+        "docker": ["registry.example.com"],
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    file.write_text("\n".join(["[profiles.bench]", *lines]) + "\n")
+    file.chmod(0o600)
+
+
 def cached_answer(installation: Installation, call: Call, folder: Path, pairs: int) -> Ratios:
     """Measure a call as the tool makes it, once the answer is in the cache."""
     info = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "spec": {"interactive": False}}
     environ = environment(folder) | {
         "CREDENTIAL_HELPER_STATE_DIR": str(folder / f"state-{installation.name}"),
-        "CREDENTIAL_HELPER_STORE": "file",
-        "CREDENTIAL_HELPER_CLIENT_ID": MACHINE_CLIENT,
-        "CREDENTIAL_HELPER_FLOW": "client-credentials",
-        "CREDENTIAL_HELPER_AUDIENCE": "https://kubernetes.example.com",
-        "CREDENTIAL_HELPER_GIT": "https://git.example.com",
-        "CREDENTIAL_HELPER_DOCKER": "registry.example.com",
+        "CREDENTIAL_HELPER_PROFILE": "bench",
     }
     if call.program == "credential-helper":
         environ["KUBERNETES_EXEC_INFO"] = json.dumps(info)
     command = [str(installation.executable.with_name(call.program)), *call.words]
     with EmbeddedProvider() as provider:
-        environ["CREDENTIAL_HELPER_ISSUER"] = provider.issuer
-        environ["CREDENTIAL_HELPER_CLIENT_SECRET"] = provider.client_secret
+        secret = folder / "secret"
+        secret.write_text(provider.client_secret)
+        if call.variable:
+            environ["BENCH_SECRET"] = provider.client_secret
+        source = ("env", "BENCH_SECRET") if call.variable else ("file", str(secret))
+        write_profile(environ, provider.issuer, source)
         answers = {run(command, environ, call.tool_input) for _ in range(2)}
     if len(answers) != 1 or answers == {b""}:
         raise Failed("the second answer was another one")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
 
-from credential_helper import cli
+from credential_helper import cli, places
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App
-from credential_helper.errors import StoreError
-from credential_helper.model import Request, Secret, session_id
+from credential_helper.errors import ConfigurationError, StoreError
+from credential_helper.model import PrivateKey, Profile, Request, Secret, Source, session_id
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
+from credential_helper.proof import UNKNOWN, Proof
 from tests.helpers.backends import Memory
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
@@ -116,6 +118,59 @@ def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(
     secrets = {tools.read_secret(found.profile.client_secret).reveal() for _ in range(3)}
     assert secrets == {"the-secret"}
     assert Path(environ["HOME"], "asked").read_text() == "asked\n"
+
+
+PERSON = Profile(name="prod", issuer="https://idp.example.com/", client_id="client", flow="device")
+CLIENT = msgspec.structs.replace(PERSON, flow="client-credentials")
+
+
+def source(kind: Literal["env", "file", "command", "keyring"], *value: str) -> Source:
+    return Source(kind=kind, value=value, origin="here")
+
+
+@pytest.fixture
+def app(environ: dict[str, str], clock: FakeClock) -> App:
+    return App(environ, clock=clock, verbose=False)
+
+
+def test_a_machine_s_proof_is_all_that_it_reads_as_it_was_read(app: App, environ: dict[str, str]) -> None:
+    file = Path(environ["HOME"], "key.pem")
+    file.write_text("the-key")
+    environ["OTHER"] = "hunter2\n"
+    key = PrivateKey(source=source("file", str(file)))
+    profile = msgspec.structs.replace(CLIENT, client_secret=source("env", "OTHER"), private_key=key)
+    stamp = places.stamp(file.stat())
+    proof = app.proof(profile)
+    assert proof == Proof(files=((str(file), stamp),), variables=(("OTHER", Secret("hunter2\n")),))
+    environ["OTHER"] = "another"
+    file.write_text("another")
+    assert app.proof(profile) == proof, "what was read in this run is what counts"
+
+
+def test_the_broker_and_the_proof_read_a_secret_once(app: App, environ: dict[str, str]) -> None:
+    environ["OTHER"] = "right"
+    profile = msgspec.structs.replace(CLIENT, client_secret=source("env", "OTHER"))
+    assert app.means(profile).read_secret(source("env", "OTHER")) == Secret("right")
+    environ["OTHER"] = "wrong"
+    assert app.proof(profile).variables == (("OTHER", Secret("right")),)
+
+
+def test_no_command_is_run_for_a_proof(app: App, environ: dict[str, str]) -> None:
+    found = chosen(environ, ["token", "ci"]).profile
+    assert app.proof(found) == UNKNOWN
+    assert not Path(environ["HOME"], "asked").exists()
+
+
+def test_the_keyring_is_not_asked_for_a_proof(app: App, environ: dict[str, str]) -> None:
+    environ["PYTHON_KEYRING_BACKEND"] = "no.such.Backend"
+    assert app.proof(msgspec.structs.replace(CLIENT, client_secret=source("keyring", "ci"))) == Proof()
+
+
+def test_a_person_proves_nothing_here_and_a_machine_without_its_secret_fails(app: App) -> None:
+    secret = source("env", "UNSET")
+    assert app.proof(msgspec.structs.replace(PERSON, client_secret=secret)) == Proof()
+    with pytest.raises(ConfigurationError):
+        app.proof(msgspec.structs.replace(CLIENT, client_secret=secret))
 
 
 def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[str, str], clock: FakeClock) -> None:

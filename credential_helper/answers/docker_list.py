@@ -18,7 +18,7 @@ from credential_helper.profiles import targets
 from credential_helper.profiles.ad_hoc import ad_hoc_profile
 from credential_helper.profiles.configuration import Claim, Configuration
 from credential_helper.profiles.matching import longest_match
-from credential_helper.replies.keep import keep
+from credential_helper.replies.keep import keep, may_be_written
 from credential_helper.session import Session, place_of
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.tools import TOOLS, docker
@@ -113,7 +113,8 @@ def _keep_list(
     """Keep a list for the next identical call; its reasons are the config files, the index and sessions."""
     app = call.app
     key = replies.request_of(call.argv, app.environ, b"")
-    if key is not None and not app.verbose:
+    hidden = app.hidden if configuration is None else configuration.hidden
+    if key is not None and not app.verbose and may_be_written(app.environ, hidden):
         keep(
             key,
             answer,

@@ -27,7 +27,6 @@ from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.settings import Given
 from credential_helper.stores.passwords import expired
 from credential_helper.system import children
@@ -42,7 +41,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     stdout: bytes = b""
     code: int = 0
     obtained: Obtained | None = None
-    files: tuple[ConfigFile, ...] = ()
+    chosen: Chosen | None = None
     until: float = 0.0  # seconds since the epoch
 
 
@@ -105,7 +104,7 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     until = plain.fresh_until(obtained)
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one
-    return Reply(stdout=stdout, obtained=obtained, files=chosen.files, until=until)
+    return Reply(stdout=stdout, obtained=obtained, chosen=chosen, until=until)
 
 
 def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, Listed] | None:
@@ -145,8 +144,8 @@ def _settled_at(obtained: Obtained) -> float:
 
 def _keep(call: Call, data: bytes, reply: Reply) -> None:
     """Keep a profile's answer for an identical request."""
-    if reply.obtained is not None and reply.until > 0:
-        plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.files, until=reply.until)
+    if reply.obtained is not None and reply.chosen is not None and reply.until > 0:
+        plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.chosen, until=reply.until)
 
 
 # --- store and erase ---

@@ -7,7 +7,7 @@ what the tool itself is told then is its own affair (``tools.contract.decline``)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 import msgspec
@@ -16,14 +16,14 @@ from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.broker.errand import Obtained
-from credential_helper.errors import CredentialHelperError, UsageError
-from credential_helper.model import Credential, Request
+from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
+from credential_helper.model import Credential, Profile, Request
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.profiles.config_file import ConfigFile
 from credential_helper.profiles.matching import serves
 from credential_helper.profiles.settings import Given
-from credential_helper.replies.keep import keep
+from credential_helper.proof import UNKNOWN, Proof
+from credential_helper.replies.keep import keep, may_be_written
 from credential_helper.tools import ENVIRONMENT, EXEC_INFO, NOTHING, Tool, contract
 from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.urls import parse_url
@@ -118,7 +118,7 @@ def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, ren
     text = render(shown(app, obtained.credential), app.clock.now())
     write(text)
     if request.refused is None:
-        keep_answer(call, tool_input, text, obtained, chosen.files, until=fresh_until(obtained))
+        keep_answer(call, tool_input, text, obtained, chosen, until=fresh_until(obtained))
     return 0
 
 
@@ -134,17 +134,32 @@ def fresh_until(obtained: Obtained) -> float:
 
 
 def keep_answer(
-    call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, files: Sequence[ConfigFile], *, until: float
+    call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, chosen: Chosen, *, until: float
 ) -> None:
-    """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk."""
+    """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk.
+
+    A machine's is bound to its proof.
+    """
     app = call.app
     key = replies.request_of(call.argv, app.environ, tool_input)
-    if key is not None and obtained.stamp and not app.verbose:
+    if key is None or not obtained.stamp or app.verbose or not may_be_written(app.environ, app.hidden):
+        return
+    proof = _proof(app, chosen.profile)
+    if proof.replayable:
         keep(
             key,
             answer,
             until=until,
             state_files=[(f"sessions/{obtained.session_id}.json", obtained.stamp)],
-            config_stamps=[file.stamp for file in files] or None,
+            config_stamps=[file.stamp for file in chosen.files] or None,
             environ=app.environ,
+            proof_files=proof.files,
+            proof_variables=[(name, None if value is None else value.reveal()) for name, value in proof.variables],
         )
+
+
+def _proof(app: App, profile: Profile) -> Proof:
+    try:
+        return app.proof(profile)
+    except ConfigurationError:  # a session is served without its secret, but who has none gets no kept answer
+        return UNKNOWN

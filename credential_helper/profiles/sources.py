@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from credential_helper import places
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret, Source
+from credential_helper.proof import UNKNOWN, Proof
 from credential_helper.system import children, files
 from credential_helper.text import Note, foreign, silent
 
@@ -16,21 +17,24 @@ _DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -o
 
 def read_secret(
     source: Source, environ: Mapping[str, str], *, hidden: Collection[str] = (), note: Note = silent
-) -> Secret:
-    """Read a secret from its variable, file or command, now; one trailing newline is cut.
+) -> tuple[Secret, Proof]:
+    """Read a secret from its variable, file or command, now; one trailing newline is cut. The proof says what was read.
 
     A keyring is a store, and read where the stores are. ``hidden`` are the variables that a command must not see.
     Raises ConfigurationError, which never has the secret in it.
     """
     if source.kind == "env":
         value = _variable_secret(source, environ)
+        proof = Proof(variables=((source.value[0], Secret(value)),))
+    elif source.kind == "file":
+        data, stamp = _file_secret(source, note)
+        value, proof = _text(source, data), Proof(files=((source.value[0], stamp),))
     else:
-        data = _file_secret(source, note) if source.kind == "file" else _command_secret(source, environ, hidden)
-        value = _text(source, data)
+        value, proof = _text(source, _command_secret(source, environ, hidden)), UNKNOWN
     value = _without_newline(value)
     if not value and not source.may_be_empty:
         raise ConfigurationError(f"{source.origin}: the secret is empty", hint=_empty(source))
-    return Secret(value)
+    return Secret(value), proof
 
 
 def trimmed(secret: Secret) -> Secret:
@@ -70,7 +74,8 @@ def _text(source: Source, data: bytes) -> str:
         raise ConfigurationError(f"{source.origin}: the secret is not UTF-8", hint=hint) from None
 
 
-def _file_secret(source: Source, note: Note) -> bytes:
+def _file_secret(source: Source, note: Note) -> tuple[bytes, str]:
+    """Return a file's content, and the stamp that it had before it was read."""
     path = source.value[0]
     try:
         data, status = files.read_bytes(path, SECRET_LIMIT)
@@ -78,7 +83,7 @@ def _file_secret(source: Source, note: Note) -> bytes:
         raise ConfigurationError(f"{source.origin}: {foreign(path)} {files.reason(error)}") from None
     if not places.WINDOWS and status.st_mode & 0o044:
         note(f"{foreign(path)} holds a secret that others may read: chmod go-r {foreign(path)}")
-    return data
+    return data, places.stamp(status)
 
 
 def _command_secret(source: Source, environ: Mapping[str, str], hidden: Collection[str]) -> bytes:

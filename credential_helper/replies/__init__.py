@@ -3,27 +3,31 @@
 Imports time, light, places and the table of tools only: each other module costs more than the whole answer. A reply
 holds a head of one value per line, then the whole request, then the finished bytes of stdout. It is replayed while its
 time has not passed and every file that the answer was made from is, by its stamp, the file that was read; so validity
-needs no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. If anything is unusual the
-slow path answers. Answers are kept by ``keep``, which is not loaded here.
+needs no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. A machine's reply is replayed
+only to who has the same proof: each file and each variable with a secret in it is as it was when it was read. If
+anything is unusual the slow path answers. Answers are kept by ``keep``, which is not loaded here.
 """
 
+import sys
 import time
 
 from credential_helper import __version__, places, tools
-from credential_helper.light import WINDOWS, base_name, encode, join, system
+from credential_helper.light import WINDOWS, base_name, decode, encode, join, system
 
 TYPE_CHECKING = False  # typing takes longer than all that is here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT = "credential-helper reply 1"
+FORMAT = "credential-helper reply 2"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
 _BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
 _CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
-_PREFIX = "CREDENTIAL_HELPER_"
+PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
 _NOWHERE = "nul" if WINDOWS else "/dev/null"
 CONFIG = "config"  # stands in the head for a config file, whose path is not written there
+PROOF_FILE = "file"  # a file with a secret in it: the path in hex, the stamp
+PROOF_VARIABLES = "variables"  # the salt and the digest in hex, the variables' names in hex; see ``digest``
 
 
 def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: bytes) -> bytes | None:
@@ -38,7 +42,7 @@ def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: 
     parts.append(environ.get("GIT_EXEC_PATH", ""))  # which git calls decides what it can be answered
     parts += [
         f"{name}={environ[name]}"
-        for name in sorted(name for name in environ if name.startswith(_PREFIX))
+        for name in sorted(name for name in environ if name.startswith(PREFIX))
         if name not in places.SECRET_VARIABLES
     ]
     text = "\0".join(parts)
@@ -119,8 +123,18 @@ def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, st
     own = [name for name, stamp in named if name != CONFIG and stamp != places.ABSENT and _is_inside(name)]
     if not own and not places.is_default_state(state, environ):
         return None
-    for name, stamp in named:
-        if stamp_now(known.pop(0) if name == CONFIG else join(state, name)) != stamp:
+    for name, value in named:
+        if name == PROOF_VARIABLES:
+            if not _proven(value, environ):
+                return None
+            continue
+        path, stamp = join(state, name), value
+        if name == CONFIG:
+            path = known.pop(0)
+        elif name == PROOF_FILE:
+            path, stamp = value.split(" ", 1)
+            path = decode(bytes.fromhex(path))
+        if stamp_now(path) != stamp:
             return None
     return body[length:]
 
@@ -128,6 +142,36 @@ def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, st
 def _is_inside(name: str) -> bool:
     """Say whether a head names a file in one of our folders, and not one elsewhere."""
     return name.count("/") == 1 and name[0] not in "./"
+
+
+def _proven(value: str, environ: "Mapping[str, str]") -> bool:
+    """Say whether the variables that a head names have the values that they had. ValueError: it names none."""
+    salt, wanted, *names = value.split(" ")
+    variables = [(name, environ.get(name)) for name in (decode(bytes.fromhex(name)) for name in names)]
+    found = digest(salt, variables)
+    # The first digit that differs ends nothing; who knows no salt could learn nothing from the time anyway.
+    return found is not None and int(found, 16) ^ int(wanted, 16) == 0
+
+
+def digest(salt: str, variables: "Sequence[tuple[str, str | None]]") -> str | None:
+    """Return the SHA-256 (FIPS 180-4) over a salt, both in hex, and variables with their values; None: not to be had.
+
+    A value is None where the variable is not set. Each part is preceded by its length, so that none can be shifted into
+    the next. hashlib, which takes 2.5 ms, stands on the module that is loaded here; a Python may be built without it.
+    """
+    try:
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256
+        else:
+            from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    whole = bytes.fromhex(salt)
+    for part in (part for variable in variables for part in variable):
+        data = None if part is None else encode(part)
+        whole += b"-" if data is None else b"%d:%b" % (len(data), data)
+    found: str = sha256(whole).hexdigest()
+    return found
 
 
 def write_out(answer: bytes) -> None:

@@ -1,18 +1,29 @@
 """Keep a finished answer for the next identical request: the slow half of ``replies``, which replays it.
 
 Only a profile's token from a verified session on disk is kept, and what ``list`` says; never another host's stored
-password.
+password. A secret is never written: not by its variable, and of its value nothing but a salted digest.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from credential_helper import __version__, places, replies
 
+_SALT = 16  # bytes, random for each reply
 MOST = 256  # replies that are kept; a script may ask a thousand different things, and no end of the time may be known
+
+
+def may_be_written(environ: Mapping[str, str], hidden: Collection[str]) -> bool:
+    """Say whether a request has no secret in it: every variable of our prefix is part of it, but those of places.
+
+    ``hidden`` are the variables that a profile's secrets come from.
+    """
+    return not any(
+        name in environ and name.startswith(replies.PREFIX) and name not in places.SECRET_VARIABLES for name in hidden
+    )
 
 
 def keep(
@@ -23,6 +34,8 @@ def keep(
     state_files: Sequence[tuple[str, str]],
     config_stamps: Sequence[str] | None,
     environ: Mapping[str, str],
+    proof_files: Sequence[tuple[str, str]] = (),
+    proof_variables: Sequence[tuple[str, str | None]] = (),
 ) -> None:
     """Keep an answer for the next identical request, or don't: this is never an error.
 
@@ -30,6 +43,9 @@ def keep(
     that it was made from (name, stamp). The stamps were taken by fstat of the very descriptors that were read (or
     written); ``config_stamps`` is None where no config file was read. They are compared once more afterwards: whoever
     changed one in between emptied the folder before this reply was in it.
+
+    What a machine proves itself with binds its reply: ``proof_files`` are the files of its secrets (absolute path,
+    stamp), ``proof_variables`` its variables and their values as they were read (None: not set).
     """
     state = places.state_directory(environ)
     if state is None:
@@ -37,7 +53,8 @@ def keep(
     now = time.time()
     files = [path for _, path in places.config_files(environ)]
     stamps = list(config_stamps) if config_stamps is not None else [replies.stamp_now(path) or "" for path in files]
-    if len(stamps) != len(files) or "" in stamps or until <= now:
+    proof = _proof(proof_files, proof_variables)
+    if len(stamps) != len(files) or "" in stamps or until <= now or proof is None:
         return
     head = [
         replies.FORMAT,
@@ -48,6 +65,7 @@ def keep(
         str(len(answer)),
         *(f"{name} {stamp}" for name, stamp in state_files),
         *(f"{replies.CONFIG} {stamp}" for stamp in stamps),
+        *proof,
     ]
     content = "\n".join(head).encode() + b"\n\n" + request + answer
     folder = os.path.join(state, "replies")
@@ -62,11 +80,30 @@ def keep(
                 return
         _remove_past(folder, now, MOST - 1)
         _write(path, content)
-        sources = [os.path.join(state, name) for name, _ in state_files] + files
-        if [replies.stamp_now(source) for source in sources] != [*(stamp for _, stamp in state_files), *stamps]:
+        sources = [(os.path.join(state, name), stamp) for name, stamp in state_files]
+        sources += [*zip(files, stamps, strict=True), *proof_files]
+        if any(replies.stamp_now(source) != stamp for source, stamp in sources):
             os.unlink(path)
     except OSError:
         return
+
+
+def _proof(files: Sequence[tuple[str, str]], variables: Sequence[tuple[str, str | None]]) -> list[str] | None:
+    """Return the lines of the head that bind a reply; None: it cannot be bound, so it is not to be kept.
+
+    What is compared last stands last: the digest costs more than a stamp.
+    """
+    if not all(os.path.isabs(path) for path, _ in files):
+        return None
+    lines = [f"{replies.PROOF_FILE} {os.fsencode(path).hex()} {stamp}" for path, stamp in files]
+    if not variables:
+        return lines
+    salt = os.urandom(_SALT).hex()
+    digest = replies.digest(salt, variables)
+    if digest is None:
+        return None
+    names = (os.fsencode(name).hex() for name, _ in variables)
+    return [*lines, " ".join((replies.PROOF_VARIABLES, salt, digest, *names))]
 
 
 def _write(path: str, content: bytes) -> None:

@@ -7,6 +7,7 @@
 - Writers hold one lock. A name is listed before its record is made, and until its record has been deleted: a killed
   writer leaves nothing in the keyring that is not listed. What it does leave is a name that may have no record, and
   ``set`` or ``delete`` mends that.
+- Whoever writes or deletes a record empties ``replies/``: a machine's kept answer is compared with no keyring.
 - Only ``delete NAME`` deletes, and only NAME. The index is one state directory's, the keyring is the person's. The
   index of another home or container cannot know whose record a name is, so nothing is deleted automatically.
 """
@@ -97,6 +98,8 @@ class NamedSecrets:
                 if name not in index.names:
                     self._take_back(name, old, index)
                 raise
+            finally:
+                self._state.empty("replies")  # also where it is not known whether the keyring took it
         return old is not None
 
     def _take_back(self, name: str, old: Secret | None, index: _Index) -> None:
@@ -112,8 +115,11 @@ class NamedSecrets:
             index = self._read()
             if name not in index.names and self.find(name) is None:
                 raise _absent(name, hint="credential-helper secret list")
-            with _other_hint():
-                self._keyring.delete(*_record(name))
+            try:
+                with _other_hint():
+                    self._keyring.delete(*_record(name))
+            finally:
+                self._state.empty("replies")
             if name in index.names:
                 self._write(index.without(name))
 

@@ -222,9 +222,11 @@ class State:
         return sorted({stem for stem, _, ending in parts if ending in endings})
 
     def empty(self, folder: str) -> None:
-        """Remove every file of a folder; what cannot be removed is passed over."""
+        """Remove every file of a folder; what cannot be removed, or is gone by now, is passed over."""
         try:
-            for name in self.names(folder):
+            names = self.names(folder)
+        except StoreError:
+            return
+        for name in names:
+            with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.locate(folder), name))
-        except (OSError, StoreError):
-            pass

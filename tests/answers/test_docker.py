@@ -142,6 +142,10 @@ class House:
             refresh_token=Secret(refresh_token) if refresh_token else None,
         )
 
+    def stamps(self) -> dict[str, str]:
+        files = (f"{folder}/{name}" for folder in ("grants", "sessions") for name in self.state.names(folder))
+        return {file: self.state.stamp(file) for file in files if not file.endswith(".lock")}
+
     def replies(self) -> list[str]:
         return self.state.names("replies")
 
@@ -302,7 +306,7 @@ def test_no_other_server_gets_it(house: House, server: str) -> None:
 
 def test_a_user_name_may_be_a_claim_and_a_server_have_an_audience_of_its_own(house: House) -> None:
     house.sign_in()
-    house.sign_in(audience="harbor", token="harbors-token")
+    house.sign_in(audience="harbor", access="harbors-token")
     assert house.get("harbor.example.com").json == {
         "ServerURL": "harbor.example.com",
         "Username": "ada@example.com",
@@ -415,13 +419,13 @@ def test_what_another_profile_lists_is_not_stored_where_the_environment_narrows(
 def test_erase_drops_the_token_however_young_and_keeps_the_refresh_token(house: House) -> None:
     house.sign_in()
     assert house.erase("registry.example.com:5000") == (0, b"", "")
-    stored = house.sessions.read(house.id())
+    stored = house.sessions.read(house.place)
     assert stored is not None
     assert stored.session.access is None
-    assert stored.session.refresh_token == Secret("the-refresh-token")
-    before = house.state.stamp(f"sessions/{house.id()}.json")
+    assert stored.session.grant.refresh_token == Secret("the-refresh-token")
+    before = house.stamps()
     assert house.erase("registry.example.com:5000") == (0, b"", "")
-    assert house.state.stamp(f"sessions/{house.id()}.json") == before
+    assert house.stamps() == before
 
 
 def test_dockers_four_erases_of_a_logout_succeed(in_file: House) -> None:
@@ -732,11 +736,11 @@ def test_a_list_names_a_profiles_server_only_when_nobody_has_to_sign_in(house: H
 @pytest.mark.parametrize(
     ("session", "listed"),
     [
-        ({"token": None}, True),  # a refresh token brings another one
+        ({"access": None}, True),  # a refresh token brings another one
         ({"age": 4000.0}, True),
         ({"age": 4000.0, "refresh_token": None}, False),
         ({"age": 3599.0, "refresh_token": None}, True),
-        ({"token": None, "refresh_token": None}, False),
+        ({"access": None, "refresh_token": None}, False),
         ({"lifetime": None, "refresh_token": None}, True),
     ],
 )
@@ -746,10 +750,7 @@ def test_what_counts_as_a_session(house: House, session: dict[str, Any], listed:
 
 
 def test_a_session_that_is_only_to_be_revoked_is_none(house: House) -> None:
-    house.sign_in(token=None)
-    stored = house.sessions.read(house.id())
-    assert stored is not None
-    house.sessions.save(house.id(), msgspec.structs.replace(stored.session, revoke_only=True))
+    house.sign_in(access=None, revoke_only=True)
     assert house.names().json == {"ci.example.com": "<token>"}
 
 
@@ -861,7 +862,7 @@ def test_a_list_is_kept_until_anything_changes(in_file: House) -> None:
     in_file.store("another.example.com")
     assert kept(in_file, "list", b"") is None
     in_file.names()
-    in_file.sessions.erase(in_file.id())
+    in_file.sessions.erase(in_file.place.grant)
     assert kept(in_file, "list", b"") is None
     in_file.names()
     assert kept(in_file, "list", b"") is not None
@@ -887,7 +888,7 @@ def test_a_list_is_void_when_what_it_was_made_from_is_another_file(in_file: Hous
     in_file.store("other.example.com")
     in_file.names()
     assert kept(in_file, "list", b"") is not None
-    name = INDEX if changed == "index" else f"sessions/{in_file.id()}.json"
+    name = INDEX if changed == "index" else f"sessions/{in_file.place.session}.json"
     found = in_file.state.read(name)
     assert found is not None
     in_file.state.write(name, found[0])
@@ -896,7 +897,7 @@ def test_a_list_is_void_when_what_it_was_made_from_is_another_file(in_file: Hous
 
 def test_an_empty_list_is_kept_too_and_goes_when_somebody_signs_in(house: House) -> None:
     house.sign_in()
-    house.sessions.erase(house.id())
+    house.sessions.erase(house.place.grant)
     house.names()
     assert kept(house, "list", b"") is not None
     house.sign_in()

@@ -18,7 +18,7 @@ from credential_helper.errors import (
     ProtocolError,
     UsageError,
 )
-from credential_helper.model import Profile, Request, Source, session_id
+from credential_helper.model import Profile, Request, Secret, Source, session_id
 from credential_helper.profiles import settings
 from credential_helper.profiles.choose import choose, is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
@@ -26,6 +26,7 @@ from credential_helper.profiles.hints import hint_flags
 from credential_helper.profiles.matching import serves
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret
+from credential_helper.proof import UNKNOWN, Proof
 from credential_helper.tools import TOOLS
 from tests.helpers.profiles import choose_docker, choose_git, git_url
 from tests.helpers.requests import request_by
@@ -944,7 +945,7 @@ def test_a_source_is_not_read_before_it_is_asked_for(environ: Environ) -> None:
 
 
 def test_a_secret_comes_from_a_variable_as_it_is(environ: Environ) -> None:
-    assert read_secret(source("env", "CI"), environ | {"CI": " s3cr3t "}).reveal() == " s3cr3t "
+    assert read_secret(source("env", "CI"), environ | {"CI": " s3cr3t "})[0].reveal() == " s3cr3t "
 
 
 def test_a_secret_in_a_variable_that_is_not_utf8_is_its_own_error(environ: Environ) -> None:
@@ -964,7 +965,7 @@ def test_an_empty_client_secret_is_one_where_its_method_is_written(
         write(environ, ONE + f'client_secret = {written}\nclient_authentication = "{method}"\n')
         asked = chosen_by(environ).client_secret
         assert asked is not None
-        assert read_secret(asked, environ).reveal() == ""
+        assert read_secret(asked, environ)[0].reveal() == ""
     write(environ, ONE + f'client_secret = {{ env = "UNSET" }}\nclient_authentication = "{method}"\n')
     unset = chosen_by(environ).client_secret
     assert unset is not None
@@ -973,7 +974,7 @@ def test_an_empty_client_secret_is_one_where_its_method_is_written(
     given = environ | {f"CREDENTIAL_HELPER_{name}": value for name, value in variables.items()}
     asked = chosen_by(given).client_secret
     assert asked is not None
-    assert read_secret(asked, given).reveal() == ""
+    assert read_secret(asked, given)[0].reveal() == ""
 
 
 def test_an_empty_client_secret_is_told_how_it_may_be_sent(environ: Environ) -> None:
@@ -1003,10 +1004,21 @@ def test_a_variable_that_is_not_there_is_named_unless_it_may_be_the_secret(
 def test_one_trailing_newline_is_cut(environ: Environ, tmp_path: Path, content: bytes, secret: str) -> None:
     path = tmp_path / "secret"
     path.write_bytes(content)
-    assert read_secret(source("file", str(path)), environ).reveal() == secret
+    assert read_secret(source("file", str(path)), environ)[0].reveal() == secret
     command = source("command", "cat", str(path))
-    assert read_secret(command, environ).reveal() == secret
-    assert read_secret(source("env", "S"), environ | {"S": content.decode()}).reveal() == secret
+    assert read_secret(command, environ)[0].reveal() == secret
+    assert read_secret(source("env", "S"), environ | {"S": content.decode()})[0].reveal() == secret
+
+
+def test_a_proof_says_what_was_read_and_where(environ: Environ, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("s3cr3t\n")
+    stamp = places.stamp(path.stat())
+    assert read_secret(source("file", str(path)), environ)[1] == Proof(files=((str(path), stamp),))
+    by_variable = read_secret(source("env", "S"), environ | {"S": "s3cr3t\n"})[1]
+    assert by_variable == Proof(variables=(("S", Secret("s3cr3t\n")),)), "the newline, which is cut, counts"
+    assert "s3cr3t" not in repr(by_variable)
+    assert read_secret(source("command", "echo", "s3cr3t"), environ)[1] == UNKNOWN
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
@@ -1044,7 +1056,7 @@ def test_a_secret_s_file_that_others_may_read_is_told_under_verbose(environ: Env
     for mode, told in ((0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o644, 1)):
         notes: list[str] = []
         path.chmod(mode)
-        assert read_secret(source("file", str(path)), environ, note=notes.append)
+        assert read_secret(source("file", str(path)), environ, note=notes.append)[0]
         assert len(notes) == told, stat.filemode(mode)
         assert "s3cr3t" not in "".join(notes)
 
@@ -1066,7 +1078,7 @@ def test_a_secret_s_file_that_never_ends_is_not_waited_for(environ: Environ, tmp
 
 def test_a_command_does_not_see_the_secrets_of_others(environ: Environ) -> None:
     environ |= {"DEV_SECRET": "s3cr3t", "CREDENTIAL_HELPER_CLIENT_SECRET": "s3cr3t", "OTHER": "x"}
-    output = read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"}).reveal()
+    output = read_secret(source("command", "env"), environ, hidden={"DEV_SECRET"})[0].reveal()
     assert "s3cr3t" not in output
     assert "OTHER=x" in output
 

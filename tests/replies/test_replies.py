@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from credential_helper import __version__, places, replies
-from credential_helper.replies.keep import MOST, keep
+from credential_helper.replies.keep import MOST, keep, may_be_written
 from tests.helpers.programs import CHECKOUT
 
 ARGV = ("/usr/bin/credential-helper", "kubectl", "--profile", "prod")
 INFO = b'{"kind":"ExecCredential"}'
 ANSWER = b'{"token":"the-token"}\n'
 SESSION = "sessions/" + "a" * 64 + ".json"
+
+
+class Proof(NamedTuple):
+    """What a machine's reply is bound to: paths, variables with their values."""
+
+    files: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str | None], ...] = ()
+
+
+NO_PROOF = Proof()
 
 
 class World:
@@ -52,7 +64,7 @@ class World:
         (only,) = self.folder.iterdir()
         return only
 
-    def keep(self, until: float = 600.0, **other: str) -> None:
+    def keep(self, until: float = 600.0, proof: Proof = NO_PROOF, **other: str) -> None:
         keep(
             self.request,
             ANSWER,
@@ -60,6 +72,8 @@ class World:
             state_files=[(SESSION, other.get("session_stamp") or places.stamp(self.session.stat()))],
             config_stamps=[places.ABSENT, other.get("config_stamp") or places.stamp(self.config.stat())],
             environ=self.environ,
+            proof_files=[(path, other.get("proof_stamp") or replies.stamp_now(path) or "") for path in proof.files],
+            proof_variables=proof.variables,
         )
 
     def find(self) -> bytes | None:
@@ -136,7 +150,7 @@ BREAKS: dict[str, Callable[[World], object]] = {
     "the reply is cut short": lambda w: os.truncate(w.reply, w.reply.stat().st_size - 1),
     "the reply is longer than it says": lambda w: w.reply.write_bytes(w.reply.read_bytes() + b"x"),
     "the reply is of another format": lambda w: w.reply.write_bytes(
-        w.reply.read_bytes().replace(b"reply 1", b"reply 2")
+        w.reply.read_bytes().replace(b"reply 2", b"reply 1")
     ),
     "the reply is of another version": lambda w: w.reply.write_bytes(
         w.reply.read_bytes().replace(__version__.encode(), b"9.9.9", 1)
@@ -262,6 +276,168 @@ def test_of_many_replies_the_oldest_go(world: World) -> None:
     assert world.find() == ANSWER
 
 
+# --- a machine's proof ---
+
+OURS = "CREDENTIAL_HELPER_CLIENT_SECRET"
+
+
+@pytest.mark.parametrize(
+    ("kept", "now", "answered"),
+    [
+        ("right", "right", True),
+        ("right", "wrong", False),
+        ("right", "righ", False),
+        ("right", "right\n", False),
+        ("right", "", False),
+        ("right", None, False),
+        ("", "", True),
+        ("", None, False),
+        (None, None, True),
+        (None, "", False),
+        ("wörd \udcff\n", "wörd \udcff\n", True),
+        ("wörd \udcff\n", "wörd \udcfe\n", False),
+    ],
+)
+def test_only_who_has_the_same_secret_is_answered(
+    world: World, kept: str | None, now: str | None, answered: bool
+) -> None:
+    world.keep(proof=Proof(variables=((OURS, kept),)))
+    assert world.find() is None or kept is None
+    if now is not None:
+        world.environ[OURS] = now
+    assert (world.find() == ANSWER) is answered
+
+
+def test_each_variable_counts_and_none_can_be_shifted_into_the_next(world: World) -> None:
+    names = ("CI_ID", "CI SECRET 2=ö\udcff")
+    world.environ |= dict(zip(names, ("ab", "c"), strict=True))
+    world.keep(proof=Proof(variables=tuple((name, world.environ[name]) for name in names)))
+    assert world.find() == ANSWER
+    for values in (("a", "bc"), ("ab", "d"), ("x", "c"), ("c", "ab")):
+        world.environ |= dict(zip(names, values, strict=True))
+        assert world.find() is None
+    world.environ |= dict(zip(names, ("ab", "c"), strict=True))
+    assert world.find() == ANSWER
+
+
+def test_a_variable_that_was_read_twice_with_two_values_binds_to_neither(world: World) -> None:
+    for value in ("a", "b"):
+        world.environ["CI"] = value
+        world.keep(proof=Proof(variables=(("CI", "a"), ("CI", "b"))))
+        assert world.find() is None
+
+
+def test_neither_a_secret_nor_the_same_digest_of_it_is_written_twice(world: World) -> None:
+    world.environ[OURS] = "the-secret"
+    digests = set()
+    for _ in range(2):
+        world.keep(proof=Proof(variables=((OURS, "the-secret"),)))
+        content = world.reply.read_bytes()
+        assert b"the-secret" not in content
+        assert b"the-secret".hex().encode() not in content
+        (line,) = [line for line in content.split(b"\n") if line.startswith(b"variables ")]
+        digests.add(line)
+        assert world.find() == ANSWER
+    assert len(digests) == 2
+
+
+def test_the_digest_is_sha256_of_salt_and_parts_with_their_lengths() -> None:
+    expected = hashlib.sha256(b"\x01\xff" + b"2:CI" + b"5:s\xc3\xb6\xffx" + b"1:U" + b"-").hexdigest()
+    assert replies.digest("01ff", [("CI", "s\u00f6\udcffx"), ("U", None)]) == expected
+    assert replies.digest("01fe", [("CI", "s\u00f6\udcffx"), ("U", None)]) != expected
+
+
+@pytest.mark.parametrize("name", ["secret", "a secret", "new\nline", "ö", "\udcff", "100% %41", "x" * 200])
+def test_a_secret_s_file_may_have_any_name_and_has_to_be_the_one_that_was_read(world: World, name: str) -> None:
+    path = Path(world.environ["HOME"], name)
+    path.write_text("the-secret")
+    world.keep(proof=Proof(files=(str(path),)))
+    assert world.find() == ANSWER
+    assert b"the-secret" not in world.reply.read_bytes()
+    path.rename(path.with_name("old"))
+    assert world.find() is None
+    path.write_text("the-secret")
+    assert world.find() is None
+    path.unlink()
+    path.with_name("old").rename(path)
+    path.chmod(0o600)
+    assert world.find() is None
+
+
+def test_the_file_behind_a_link_counts(world: World) -> None:
+    """Kubernetes and systemd exchange a link where a secret is rotated."""
+    folder = Path(world.environ["HOME"])
+    for name in ("old", "new"):
+        folder.joinpath(name).write_text("the-secret")
+    link = folder / "current"
+    link.symlink_to("old")
+    world.keep(proof=Proof(files=(str(link),)))
+    assert world.find() == ANSWER
+    link.unlink()
+    link.symlink_to("new")
+    assert world.find() is None
+
+
+def test_a_secret_s_file_that_changed_while_the_reply_was_kept_leaves_none(world: World) -> None:
+    path = Path(world.environ["HOME"], "secret")
+    path.write_text("old")
+    stamp = places.stamp(path.stat())
+    path.write_text("new")
+    world.keep(proof=Proof(files=(str(path),)), proof_stamp=stamp)
+    assert list(world.folder.iterdir()) == []
+
+
+def test_a_relative_path_binds_nothing_so_nothing_is_kept(world: World) -> None:
+    world.keep(proof=Proof(files=("secret",)), proof_stamp=places.ABSENT)
+    assert not world.folder.exists()
+
+
+PROVEN = Proof(files=("/etc/passwd",), variables=((OURS, "right"),))
+PROOF_BREAKS = {
+    "a path is no hex": (b"\nfile 2f", b"\nfile xx"),
+    "a path is of half a byte": (b"\nfile 2f", b"\nfile 2"),
+    "a path has no stamp": (b"\nfile ", b"\nfile 2f\nfile "),
+    "a salt is no hex": (b"\nvariables ", b"\nvariables x"),
+    "a digest is none": (b"\nvariables ", b"\nvariables 00 "),
+    "a name is no hex": (OURS.encode().hex().encode(), b"x"),
+    "a name is missing": (b" " + OURS.encode().hex().encode(), b""),
+    "another name": (b" " + OURS.encode().hex().encode(), b" " + b"CI".hex().encode()),
+    "nothing is named": (b"\nvariables ", b"\nvariables\nvariables "),
+}
+
+
+@pytest.mark.parametrize("what", PROOF_BREAKS)
+def test_a_head_whose_proof_is_none_answers_nobody(world: World, what: str) -> None:
+    world.environ[OURS] = "right"
+    world.keep(proof=PROVEN)
+    assert world.find() == ANSWER
+    content = world.reply.read_bytes()
+    world.reply.write_bytes(content.replace(*PROOF_BREAKS[what], 1))
+    assert world.reply.read_bytes() != content
+    assert world.find() is None
+
+
+def test_a_python_without_sha256_of_its_own_replays_nothing_that_is_bound_to_a_variable(world: World) -> None:
+    world.environ |= {"KUBERNETES_EXEC_INFO": INFO.decode(), OURS: "right"}
+    program = (
+        "import sys\n"
+        f"sys.argv = {list(ARGV)!r}\n"
+        "from credential_helper import __main__ as m, replies\n"
+        "sys.modules |= dict.fromkeys(('_sha2', '_sha256'))\n"
+        "print(replies.replay(sys.argv, m._environment())[0])\n"
+    )
+    for proof, said in ((PROVEN, b"False\n"), (Proof(files=PROVEN.files), ANSWER + b"True\n")):
+        world.keep(proof=proof)
+        done = subprocess.run([sys.executable, "-c", program], env=world.environ, capture_output=True, cwd=CHECKOUT)
+        assert (done.stdout, done.stderr) == (said, b"")
+
+
+def test_a_request_with_a_secret_in_a_variable_of_our_prefix_may_not_be_written(environ: dict[str, str]) -> None:
+    environ |= {OURS: "s", "CREDENTIAL_HELPER_CI": "s", "CI": "s"}
+    assert may_be_written(environ, {OURS, "CI", "CREDENTIAL_HELPER_UNSET"})
+    assert not may_be_written(environ, {OURS, "CREDENTIAL_HELPER_CI"})
+
+
 # --- stdin and stdout ---
 
 
@@ -362,9 +538,13 @@ def test_a_reply_that_came_with_a_folder_is_not_replayed(
 # --- the executable ---
 
 
-def test_only_these_modules_are_loaded(world: World) -> None:
-    world.environ["KUBERNETES_EXEC_INFO"] = INFO.decode()
-    world.keep()
+SHA256 = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+
+
+@pytest.mark.parametrize(("proof", "more"), [(NO_PROOF, set()), (Proof(files=PROVEN.files), set()), (PROVEN, {SHA256})])
+def test_only_these_modules_are_loaded(world: World, proof: Proof, more: set[str]) -> None:
+    world.environ |= {"KUBERNETES_EXEC_INFO": INFO.decode(), OURS: "right"}
+    world.keep(proof=proof)
     program = (
         f"import sys; before = set(sys.modules); sys.path.insert(0, {str(CHECKOUT)!r})\n"
         f"sys.argv = {list(ARGV)!r}\n"
@@ -378,7 +558,8 @@ def test_only_these_modules_are_loaded(world: World) -> None:
     assert done.stdout == ANSWER
     loaded = set(done.stderr.decode().split())
     ours = ("", ".__main__", ".light", ".places", ".replies", ".tools")
-    assert loaded <= {"sys", "time"} | {f"credential_helper{name}" for name in ours}
+    assert loaded - more <= {"sys", "time"} | {f"credential_helper{name}" for name in ours}
+    assert more <= loaded
 
 
 def test_the_executable_replays_without_a_socket_or_the_slow_path(world: World) -> None:

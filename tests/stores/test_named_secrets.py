@@ -78,6 +78,29 @@ def test_a_second_one_replaces_the_first(house: House) -> None:
     assert house.secrets.names() == ("ci",)
 
 
+def test_whoever_sets_or_deletes_a_secret_empties_the_replies(house: House) -> None:
+    """A kept answer of a machine is compared with no keyring: it goes with the secret that it was made with."""
+    for change in (
+        lambda: house.secrets.set("ci", Secret("old")),
+        lambda: house.secrets.set("ci", Secret("new")),
+        lambda: house.secrets.delete("ci"),
+    ):
+        house.state.write("replies/9-a", b"an answer")
+        change()
+        assert house.state.names("replies") == []
+
+
+def test_replies_go_also_where_the_keyring_does_not_say_what_it_did(house: House) -> None:
+    house.secrets.set("ci", Secret("old"))
+    silent = StoreError("the keyring does not answer")
+    house.keyring.refuses = {"write": silent, "delete": silent}
+    for change in (lambda: house.secrets.set("ci", Secret("new")), lambda: house.secrets.delete("ci")):
+        house.state.write("replies/9-a", b"an answer")
+        with pytest.raises(StoreError):
+            change()
+        assert house.state.names("replies") == []
+
+
 def test_names_are_sorted_and_apart(house: House) -> None:
     for name in ("b", "a.1", "A", "_", "-", "x" * 100):
         house.secrets.set(name, Secret(f"secret of {name}"))

@@ -171,6 +171,14 @@ def test_the_stamp_of_a_written_file_holds_after_the_replacement(state: State) -
     assert found[1] == stamp
 
 
+def test_what_cannot_be_removed_does_not_save_the_rest(state: State) -> None:
+    for name in ("a", "b", "c"):
+        state.write(f"replies/{name}", b"1")
+    path(state, "replies/aa").mkdir()
+    state.empty("replies")
+    assert state.names("replies") == ["aa"]
+
+
 def test_empty_and_remove(state: State) -> None:
     state.write("replies/a", b"1")
     state.write("replies/b", b"2")
