@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from credential_helper.model import Secret
+from credential_helper.session import Place
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from integration.clients.real import missing
@@ -297,7 +298,8 @@ def test_a_refresh_on_a_disk_that_fills_up_after_the_request_is_answered(tmp_pat
         report = with_mounts(home, SMALL.format(size=128), "token", "prod", after=bring_back(home))
         assert (report.code, report.stdout.strip()) == (0, big)
         warned_once(report.stderr)
-        assert home.refresh_token() == "r1"
+        assert home.refresh_token() == "r2"  # it is saved first, and there was room for it
+        assert home.session()["access"]["value"] == "a1"  # whole, and not half of what came
         assert home.leftovers() == []
         home.launcher.stop()
 
@@ -332,13 +334,14 @@ def somebody_elses(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [linked, group_writable, somebody_elses], ids=lambda spoil: spoil.__name__)
-@pytest.mark.parametrize("what", ["state", "sessions", "file"])
+@pytest.mark.parametrize("what", ["state", "grants", "grant", "sessions", "session"])
 def test_an_unsafe_place_is_neither_read_nor_written(
     machine: Home, oidc: OidcProvider, spoil: Callable[[Path], None], what: str
 ) -> None:
     assert machine.run("token", "prod").code == 0
     shutil.rmtree(machine.state / "replies")
-    path = {"state": machine.state, "sessions": machine.sessions, "file": machine.session_file()}[what]
+    files = {"grant": machine.grant_file(), "session": machine.session_file()}
+    path = {"state": machine.state, "grants": machine.grants, "sessions": machine.sessions, **files}[what]
     spoil(path)
     before = machine.files()
     for count in (2, 3):  # no reply is kept either
@@ -350,13 +353,15 @@ def test_an_unsafe_place_is_neither_read_nor_written(
 def test_a_place_that_is_only_too_open_to_read_is_closed(machine: Home, oidc: OidcProvider) -> None:
     assert machine.run("token", "prod").code == 0
     machine.state.chmod(0o755)
-    machine.session_file().chmod(0o644)
+    files = [machine.grant_file(), machine.session_file()]
+    for file in files:
+        file.chmod(0o644)
     result = machine.run("token", "prod")
     assert (result.code, result.stderr) == (0, "")
     assert machine.state.stat().st_mode & 0o777 == 0o700
     machine.expire()
     assert machine.run("token", "prod").code == 0
-    assert machine.session_file().stat().st_mode & 0o777 == 0o600
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert len(oidc.issued()) == 2
 
 
@@ -371,16 +376,17 @@ def test_a_parent_may_be_a_symlink(machine: Home) -> None:
 # --- damaged and strange files ----------------------------------------------------------------------------------------
 
 
-def test_a_session_cut_short_at_any_length_is_absent(home: Home, oidc: OidcProvider) -> None:
+def test_a_grant_cut_short_at_any_length_is_absent(home: Home, oidc: OidcProvider) -> None:
     home.sign_in(oidc)
-    file = home.session_file()
+    file = home.grant_file()
     whole = file.read_bytes()
     notes: list[str] = []
     sessions = Sessions(State(str(home.state)), NoKeyring(), note=notes.append)
-    assert sessions.read(file.stem) is not None
+    place = Place(file.stem, home.session_file().stem)
+    assert sessions.read(place) is not None
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
-        assert sessions.read(file.stem) is None, length
+        assert sessions.read(place) is None, length
     assert len(notes) == len(whole)
     for length in [0, 1, len(whole) // 3, len(whole) - 2, len(whole) - 1]:
         file.write_bytes(whole[:length])
@@ -395,8 +401,33 @@ def test_a_session_cut_short_at_any_length_is_absent(home: Home, oidc: OidcProvi
     assert home.run("token", "prod", env=NOBODY).code == 0
 
 
+def test_a_session_cut_short_at_any_length_is_absent_and_had_again(home: Home, oidc: OidcProvider) -> None:
+    """Its grant is there, so nobody signs in for it."""
+    home.sign_in(oidc)
+    file = home.session_file()
+    whole = file.read_bytes()
+    notes: list[str] = []
+    sessions = Sessions(State(str(home.state)), NoKeyring(), note=notes.append)
+    place = Place(home.grant_file().stem, file.stem)
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        stored = sessions.read(place)
+        assert stored is not None
+        assert (stored.session.access, stored.session.id, stored.session.refreshable) == (None, None, True), length
+    assert len(notes) == len(whole)
+    for count, length in enumerate([0, 1, len(whole) // 3, len(whole) - 2, len(whole) - 1], 1):
+        file.write_bytes(whole[:length])
+        status = home.run("status", "--verbose")
+        assert "damaged" in status.stderr, status.stderr
+        assert "Traceback" not in status.stderr
+        result = home.run("token", "prod", env=NOBODY)
+        assert (result.code, result.stderr) == (0, "")
+        assert result.text.strip() == oidc.issued("refresh_token")[-1].access_token
+        assert len(oidc.issued("refresh_token")) == count
+
+
 class NoKeyring:
-    """A keyring for a session that has nothing there."""
+    """A keyring for a grant that has nothing there."""
 
     def usable(self, store: str) -> bool:
         raise AssertionError(store)
@@ -421,14 +452,16 @@ class NoKeyring:
         b"\x00" * 5000,
         b"[" * 100_000,
         b'{"version":1,"id":"%s","session":{"access":7}}' % (b"0" * 64),
+        b'{"version":2,"id":"%s","grant":7,"session":{"access":7}}' % (b"0" * 64),
     ],
-    ids=["null", "list", "utf-16", "version-2", "zeros", "deep", "odd"],
+    ids=["null", "list", "utf-16", "version-2", "zeros", "deep", "format-1", "odd"],
 )
-@pytest.mark.parametrize("ending", ["json", "failure", "prompt"])
-def test_strange_files_are_absent(machine: Home, oidc: OidcProvider, content: bytes, ending: str) -> None:
+@pytest.mark.parametrize("what", ["grant", "session", "failure", "prompt"])
+def test_strange_files_are_absent(machine: Home, oidc: OidcProvider, content: bytes, what: str) -> None:
     assert machine.run("token", "prod").code == 0
     machine.expire()
-    strange = machine.session_file().with_suffix(f".{ending}")
+    files = {"grant": machine.grant_file(), "session": machine.session_file()}
+    strange = files[what] if what in files else files["grant"].with_suffix(f".{what}")
     strange.write_bytes(content)
     strange.chmod(0o600)
     result = machine.run("token", "prod")
@@ -436,13 +469,15 @@ def test_strange_files_are_absent(machine: Home, oidc: OidcProvider, content: by
     assert result.text.strip() == oidc.issued()[-1].access_token
 
 
-def test_a_session_of_another_name_is_absent(machine: Home, oidc: OidcProvider) -> None:
-    """A file that was copied or renamed is not that session."""
+@pytest.mark.parametrize("what", [Home.grant_file, Home.session_file], ids=lambda what: what.__name__)
+def test_a_file_of_another_name_is_absent(machine: Home, oidc: OidcProvider, what: Callable[[Home], Path]) -> None:
+    """A file that was copied or renamed is not that grant, or that session."""
     assert machine.run("token", "prod").code == 0
-    file = machine.session_file()
+    file = what(machine)
     document = json.loads(file.read_bytes())
     document["id"] = "0" * 64
     file.write_text(json.dumps(document))
+    shutil.rmtree(machine.state / "replies")  # a reply stands on the session's file alone
     assert machine.run("token", "prod").code == 0
     assert len(oidc.issued()) == 2
 
@@ -471,13 +506,13 @@ def test_a_session_from_the_future_is_not_trusted(home: Home, oidc: OidcProvider
 def test_a_refusal_and_a_prompt_from_the_future_mean_nothing(machine: Home, oidc: OidcProvider) -> None:
     oidc.fail_next("client_credentials", status=401, body={"error": "invalid_client"}, times=2)
     assert machine.run("token", "prod").code == 77
-    (failure,) = machine.sessions.glob("*.failure")
+    (file,) = machine.grants.glob("*.failure")
     asked = oidc.counts()["client_credentials"]
     assert machine.run("token", "prod").code == 77
     assert oidc.counts()["client_credentials"] == asked, "the refusal was not remembered"
-    document = json.loads(failure.read_bytes())
-    document |= {"made": document["made"] + 7200, "until": document["until"] + 7200}
-    failure.write_text(json.dumps(document))
+    (failure,) = json.loads(file.read_bytes())
+    failure |= {"made": failure["made"] + 7200, "until": failure["until"] + 7200}
+    file.write_text(json.dumps([failure]))
     oidc.clear_faults()
     assert machine.run("token", "prod").code == 0
 
@@ -503,7 +538,7 @@ def test_a_logout_during_a_refresh_leaves_nobody_signed_in(home: Home, oidc: Oid
     logout = home.run("logout", "prod")
     assert logout.code == 0, logout.stderr
     assert refreshing.finish().code in (0, 66)
-    assert [file.suffix for file in home.sessions.iterdir()] == [".lock"]
+    assert home.is_signed_out()
     assert list((home.state / "replies").glob("*")) == []
     assert oidc.refresh_tokens() == []
     assert oidc.counts()["refresh_token"] == 1
@@ -522,7 +557,7 @@ def test_a_logout_cancels_a_sign_in_that_waits_for_a_person(home: Home, oidc: Oi
     oidc.approve(code)
     time.sleep(0.2)
     assert oidc.issued("device_code") == []
-    assert [file.suffix for file in home.sessions.iterdir()] == [".lock"]
+    assert home.is_signed_out()
     assert home.run("token", "prod", env=NOBODY).code == 66
 
 
@@ -536,7 +571,7 @@ def test_a_logout_during_the_last_poll_gives_back_what_it_brings(home: Home, oid
     assert waiting.finish(10).code == 77
     assert len(oidc.issued("device_code")) == 1
     assert oidc.refresh_tokens() == []
-    assert [file.suffix for file in home.sessions.iterdir()] == [".lock"]
+    assert home.is_signed_out()
 
 
 def wait_until(true: Callable[[], bool], timeout: float = 10.0) -> None:

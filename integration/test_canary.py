@@ -303,7 +303,7 @@ def test_a_refresh_token_through_every_bad_answer(desk: Desk, provider: HostileP
     content = file.read_bytes()
     for name, shape in SHAPES.items():
         file.write_bytes(content)
-        for failure in desk.home.sessions.glob("*.failure"):
+        for failure in desk.home.grants.glob("*.failure"):
             failure.unlink()
         provider.script("/token", shape)
         result = desk.run("token", "prod")
@@ -768,14 +768,14 @@ def test_an_id_token_that_could_not_be_checked_is_checked_by_the_next_call(
     provider.script("/device/code", device(provider))
     provider.script("/token", answer(tokens(provider, id_token=forged)), oauth_error("invalid_grant"))
     judge(desk.run("kubectl", mode="quiet", **PERSON), codes={69}, secrets={forged, ACCESS_TOKEN})
-    for failure in desk.home.sessions.glob("*.failure"):
+    for failure in desk.home.grants.glob("*.failure"):
         failure.unlink()
     result = desk.run("token", "prod", mode="quiet")
     assert (result.code, result.text.strip()) == (0, ACCESS_TOKEN), result.stderr
     assert "not verified" in result.stderr
     caged(result.stderr, secrets={forged, ACCESS_TOKEN})
     provider.serve_keys(signing_key())
-    for failure in desk.home.sessions.glob("*.failure"):
+    for failure in desk.home.grants.glob("*.failure"):
         failure.unlink()
     judge(desk.run("token", "prod"), codes={77}, secrets={forged, ACCESS_TOKEN})
     for words in (("kubectl",), ("token", "prod"), ("kubectl",)):

@@ -1,6 +1,6 @@
 """The installed program with a real keyring: gnome-keyring on a D-Bus session of its own, without a display.
 
-A sign-in puts the refresh token there and nowhere on disk, a refresh reads and replaces it, logout removes it. A
+A sign-in puts a key there, and the refresh token on disk, sealed; a refresh reads the key, logout removes it. A
 keyring that is locked, absent, slow or lying loses nothing and fails nothing that can be answered without it. Two homes
 with one keyring never touch each other's record.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,25 +40,33 @@ def make(tmp_path: Path, installed: Path, oidc: OidcProvider) -> Iterator[Callab
 # --- an unlocked keyring ----------------------------------------------------------------------------------------------
 
 
-def test_a_refresh_token_lives_in_the_keyring_and_nowhere_on_disk(
+def in_clear(home: Home, keyring: KeyringSession, token: str | None) -> bool:
+    """Say whether a refresh token can be read on disk or in the keyring without the other one."""
+    assert token is not None
+    folders = [home.folder, keyring.folder]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    return token in keyring.records().values() or any(token.encode() in file.read_bytes() for file in files)
+
+
+def test_a_refresh_token_is_on_disk_and_only_the_keyring_opens_it(
     keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
 ) -> None:
     home = make(keyring)
     home.sign_in(oidc)
-    ((service, first),) = keyring.records().items()
-    assert first == oidc.issued("device_code")[-1].refresh_token
-    assert on_disk(home, first) == []
-    assert [name for name in keyring.folder.rglob("*") if name.is_file() and first.encode() in name.read_bytes()] == []
-    assert service == f"{SERVICE}{home.session()['record'][0]}"
+    first = oidc.issued("device_code")[-1].refresh_token
+    ((service, key),) = keyring.records().items()
+    assert service == f"{SERVICE}{home.key()}"
+    assert on_disk(home, key) == []
+    assert not in_clear(home, keyring, first)
 
     home.expire()
     result = home.run("token", "prod", env=NOBODY)
     assert (result.code, result.stderr) == (0, "")
     answer = oidc.issued("refresh_token")[-1]
     assert result.text.strip() == answer.access_token
-    assert keyring.records() == {service: answer.refresh_token}
     assert answer.refresh_token != first
-    assert on_disk(home, answer.refresh_token or "") == []
+    assert keyring.records() == {service: key}
+    assert not in_clear(home, keyring, answer.refresh_token)
 
     for words in (("status",), ("status", "--json", "--verbose")):
         status = home.run(*words)
@@ -69,48 +78,60 @@ def test_a_refresh_token_lives_in_the_keyring_and_nowhere_on_disk(
     assert logout.code == 0, logout.stderr
     assert keyring.records() == {}
     assert oidc.refresh_tokens() == []
-    assert [file.suffix for file in home.sessions.iterdir()] == [".lock"]
+    assert home.is_signed_out()
 
 
-def test_a_new_sign_in_replaces_the_record(
+def test_a_new_sign_in_takes_the_same_key(
     keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
 ) -> None:
     home = make(keyring)
     home.sign_in(oidc)
+    records = keyring.records()
     home.sign_in(oidc)
-    assert list(keyring.records().values()) == [oidc.issued("device_code")[-1].refresh_token]
+    assert keyring.records() == records
+    home.expire()
+    assert home.run("token", "prod", env=NOBODY).code == 0
+    assert oidc.issued("refresh_token")[-1].refresh_token is not None
 
 
-def test_a_session_moves_from_the_file_to_the_keyring_and_back(
+def test_a_refresh_token_moves_where_the_profile_says(
     keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
 ) -> None:
-    """With each rotation it goes where the profile says, and leaves nothing behind."""
+    """With each rotation it goes where it may, and is readable nowhere else; with a sign-in it gets its key."""
     home = make(keyring, store="file")
     home.sign_in(oidc)
     assert keyring.records() == {}
-    for store in ("auto", "file", "keyring", "none"):
-        home.configure(issuer=oidc.issuer, store=store)
-        home.expire()
-        assert home.run("token", "prod", env=NOBODY).code == 0, store
-        token = oidc.issued("refresh_token")[-1].refresh_token
-        assert token is not None
-        assert list(keyring.records().values()) == ([token] if store in ("auto", "keyring") else []), store
-        assert bool(on_disk(home, token)) == (store == "file"), store
+    for store, clear in (("auto", True), ("login", False), ("auto", False), ("file", True)):
+        if store == "login":
+            home.sign_in(oidc)
+            token = oidc.issued("device_code")[-1].refresh_token
+        else:
+            home.configure(issuer=oidc.issuer, store=store)
+            home.expire()
+            assert home.run("token", "prod", env=NOBODY).code == 0, store
+            token = oidc.issued("refresh_token")[-1].refresh_token
+        assert in_clear(home, keyring, token) == clear, store
+        assert home.grant()["refresh_token"] == (token if clear else None)
+        assert bool(home.grant()["sealed"]) != clear
+    home.configure(issuer=oidc.issuer, store="none")
+    home.expire()
+    assert home.run("token", "prod", env=NOBODY).code == 0
+    assert (home.grant()["refresh_token"], home.grant()["sealed"]) == (None, None)
 
 
-def test_two_homes_with_one_keyring_keep_two_sessions_apart(
+def test_two_homes_with_one_keyring_keep_two_grants_apart(
     keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
 ) -> None:
     one, other = make(keyring), make(keyring)
     one.sign_in(oidc, "ada")
     other.sign_in(oidc, "ada")
-    assert one.session_file().name == other.session_file().name  # the same session to the provider and to us
+    assert one.grant_file().name == other.grant_file().name  # the same grant to the provider and to us
     assert len(keyring.records()) == 2
     one.expire()
     assert one.run("token", "prod", env=NOBODY).code == 0
     assert one.run("logout", "prod").code == 0
     ((service, _),) = keyring.records().items()
-    assert service == f"{SERVICE}{other.session()['record'][0]}"
+    assert service == f"{SERVICE}{other.key()}"
     other.expire()
     result = other.run("token", "prod", env=NOBODY)
     assert (result.code, result.text.strip()) == (0, oidc.issued("refresh_token")[-1].access_token)
@@ -129,7 +150,7 @@ def test_a_token_that_cannot_be_had_now_is_not_lost(
     """Fresh: answered. Valid: answered. Expired: 74, and what is there stays there."""
     home = make(keyring)
     home.sign_in(oidc)
-    token = oidc.issued()[-1]
+    token, records = oidc.issued()[-1], keyring.records()
     with trouble(home, keyring):
         assert home.run("token", "prod", env=NOBODY).text.strip() == token.access_token
         home.fade()
@@ -141,8 +162,8 @@ def test_a_token_that_cannot_be_had_now_is_not_lost(
         assert "keyring" in result.stderr
         assert "Traceback" not in result.stderr
         assert max(valid.seconds, result.seconds) < 8  # a deadline of 3 s, and the rest
-    assert home.session()["in_keyring"] is True
-    assert list(keyring.records().values()) == [token.refresh_token]
+    assert home.grant()["sealed"]
+    assert keyring.records() == records
     assert "refresh_token" not in oidc.counts()
     result = home.run("token", "prod", env=NOBODY)
     assert (result.code, result.text.strip()) == (0, oidc.issued("refresh_token")[-1].access_token)
@@ -173,23 +194,26 @@ def test_where_a_person_can_be_asked_a_locked_keyring_costs_a_sign_in(
     answer = oidc.issued("device_code")[-1]
     assert (result.code, result.text.strip()) == (0, answer.access_token)
     assert on_disk(home, answer.refresh_token or "") != []
-    assert home.session()["in_keyring"] is False
+    assert home.refresh_token() == answer.refresh_token
 
 
-def test_a_keyring_that_hangs_while_a_rotated_token_is_saved_costs_its_deadline(
+def test_a_keyring_that_hangs_costs_a_sign_in_its_deadline_and_a_renewal_nothing(
     keyring: KeyringSession, make: Callable[..., Home], oidc: OidcProvider
 ) -> None:
-    """The session was made without a keyring; now there is one, and it hangs: the token stays in the file."""
+    """The first sign-in was without a keyring; now there is one, and it hangs: the token stays in the file."""
     home = make()
     home.sign_in(oidc)
     home.expire()
     home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
-    keyring.ask("freeze")
-    result = home.run("token", "prod", env=NOBODY)
-    keyring.ask("thaw")
-    assert (result.code, result.stderr) == (0, "")
-    assert 2.5 < result.seconds < 10
-    assert home.refresh_token() == oidc.issued("refresh_token")[-1].refresh_token
+    with frozen(home, keyring):
+        result = home.run("token", "prod", env=NOBODY)
+        assert (result.code, result.stderr) == (0, "")
+        assert result.seconds < 3  # nobody asked the keyring
+        assert home.refresh_token() == oidc.issued("refresh_token")[-1].refresh_token
+        began = time.monotonic()
+        home.sign_in(oidc)
+        assert 3 <= time.monotonic() - began < 25  # a person could have unlocked it meanwhile
+        assert home.refresh_token() == oidc.issued("device_code")[-1].refresh_token
 
 
 def test_a_logout_with_a_locked_keyring_says_so_and_ends_later(
@@ -332,7 +356,7 @@ def test_a_logout_from_cron_says_what_stays_and_is_done_later(
         logout = home.run("logout", "prod", env=NOBODY)
     assert (logout.code, logout.stderr) == (
         74,
-        "credential-helper: prod: signed out here, but the refresh token is still in the keyring, and not "
+        "credential-helper: prod: signed out here, but the refresh token cannot be read, and is not "
         "revoked: there is no keyring here (no D-Bus session)\n"
         "hint: log out again where the keyring can be used\n",
     )

@@ -150,7 +150,8 @@ class Lane:
         result = self.home.run("logout", "prod")
         assert result.code == 0, result.stderr
         assert mine not in self.live()
-        assert {file.suffix for file in self.home.sessions.glob("*")} == {".lock"}
+        assert {file.suffix for file in self.home.grants.glob("*")} == {".lock"}
+        assert list(self.home.sessions.glob("*")) == []
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def test_a_sign_in_killed_anywhere_loses_nothing_that_reached_the_disk(
             at = lane.kill(login)
             lost = lane.look(at, before)
             codes = lane.codes()
-            prompt = bool(list(lane.home.sessions.glob("*.prompt")))
+            prompt = bool(list(lane.home.grants.glob("*.prompt")))
             lane.next_run_works(lost=lost)
             if prompt and not lost:
                 assert lane.codes() == codes, "a new code was asked for while the dead process's was good"
@@ -333,7 +334,7 @@ def test_a_signal_while_a_person_is_waited_for_is_obeyed_at_once(
     oidc.configure(interval=30)
     running = home.run.start("token", "prod", terminal=True)
     running.wait_for(PROMPT)
-    (prompt,) = home.sessions.glob("*.prompt")
+    (prompt,) = home.grants.glob("*.prompt")
     assert not home.lock_is_free()
     began = time.monotonic()
     if number == signal.SIGINT:

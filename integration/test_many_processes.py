@@ -30,7 +30,7 @@ from integration.scenes.sign_ins import (
     write_profiles,
 )
 from integration.servers.kube_api import POD, KubeApi
-from integration.servers.oidc import AUDIENCE, CLI, M2M_BASIC, ODD_SECRET, OidcProvider
+from integration.servers.oidc import CLI, M2M_BASIC, ODD_SECRET, OidcProvider
 from tests.helpers.programs import Launcher, Running
 
 MANY = 20
@@ -295,12 +295,10 @@ def test_who_may_not_ask_does_not_wait_for_a_person_elsewhere(
     assert oidc.counts()["device_authorization"] == 1
 
 
-def test_another_audience_is_another_session_and_asks_for_itself(
+def test_another_account_is_another_sign_in_and_asks_for_itself(
     run: Runner, oidc: OidcProvider, home: dict[str, str]
 ) -> None:
-    other = person(oidc, audience="https://other.example.com")
-    write_profiles(home, prod=person(oidc), other=other)
-    assert other["audience"] != AUDIENCE
+    write_profiles(home, prod=person(oidc), other=person(oidc, account="ada@example.com"))
     codes = {}
     running = {name: run.start("token", name, terminal=True) for name in ("prod", "other")}
     for name, one in running.items():
@@ -316,7 +314,7 @@ def test_another_audience_is_another_session_and_asks_for_itself(
 def test_two_sign_ins_on_one_terminal_take_turns(
     tmp_path: Path, launch: Launcher, run: Runner, oidc: OidcProvider, home: dict[str, str]
 ) -> None:
-    write_profiles(home, prod=person(oidc), other=person(oidc, audience="https://other.example.com"))
+    write_profiles(home, prod=person(oidc), other=person(oidc, account="ada@example.com"))
     both = "for name in prod other; do { $0 token $name >$name; echo $? >$name.code; } & done; wait"
     running = launch.start([need("sh"), "-c", both, run.executable], cwd=tmp_path, terminal=True)
     first = asked(running)

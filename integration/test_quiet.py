@@ -299,7 +299,7 @@ def test_without_the_network_what_is_valid_is_answered_and_nothing_is_lost(
 ) -> None:
     with OidcProvider() as provider:  # one of our own: it ends here
         cluster.kube.trust(provider.issuer, [AUDIENCE])
-        short = person(provider, client_id=CLI_SHORT, audience=OTHER_AUDIENCE)
+        short = person(provider, client_id=CLI_SHORT, audience=OTHER_AUDIENCE, account="ada@example.com")
         write_profiles(home, prod=person(provider), ageing=person(provider, client_id=CLI_SHORT), short=short)
         cluster.configure("--profile", "prod")
         sign_in(run, provider, "prod")
@@ -333,8 +333,8 @@ def test_without_the_network_what_is_valid_is_answered_and_nothing_is_lost(
     done = cluster("get", "pods")
     assert done.code == 1
     assert len(re.findall("^credential-helper: short: ", done.stderr, re.MULTILINE)) == 1
-    kept = sessions(home)
-    assert [sum(token in session for session in kept) for token in refresh_tokens] == [1, 1, 1]
+    kept = [file.read_text() for file in Path(home["XDG_STATE_HOME"], "credential-helper", "grants").glob("*.json")]
+    assert [sum(token in grant for grant in kept) for token in refresh_tokens] == [1, 1, 1]
 
 
 def test_without_the_network_and_without_a_session_it_says_so_at_once(
@@ -392,7 +392,7 @@ def test_ctrl_c_ends_it_at_once(run: Runner, oidc: OidcProvider, home: dict[str,
     assert (done.code, done.stdout) == (130, b"")
     shown = re.sub(rf"\r{ESCAPE}\[K|  \d+:\d\d left|\^C", "", done.terminal)
     assert re.fullmatch(prompt(oidc, user_code, asks="signing in to prod"), shown)
-    left = [file.suffix for file in Path(home["XDG_STATE_HOME"], "credential-helper", "sessions").iterdir()]
+    left = [file.suffix for file in Path(home["XDG_STATE_HOME"], "credential-helper", "grants").iterdir()]
     assert left == [".lock"]
 
 

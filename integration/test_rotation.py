@@ -59,6 +59,12 @@ def session(home: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def grant(home: Mapping[str, str]) -> dict[str, Any]:
+    (file,) = kept(home, "grants")
+    found: dict[str, Any] = json.loads(file.read_bytes())["grant"]
+    return found
+
+
 @pytest.mark.parametrize("keep_old", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_refresh_survives_whatever_the_provider_changes(
@@ -104,9 +110,9 @@ def test_a_refresh_right_after_the_keys_were_fetched_loses_nothing(
     done = get(run)
     assert done.code == 69
     assert "its keys are asked for once in 5 minutes" in done.stderr
-    assert not session(home)["revoke_only"]
+    assert not grant(home)["revoke_only"]
     age(home, 301)
-    (failure,) = Path(home["XDG_STATE_HOME"], "credential-helper", "sessions").glob("*.failure")
+    (failure,) = Path(home["XDG_STATE_HOME"], "credential-helper", "grants").glob("*.failure")
     failure.unlink()
     assert id_token(get(run))["alg"] == change.get("algorithm", "RS256")
     assert oidc.counts()["refresh_token"] == 1

@@ -14,14 +14,17 @@ from credential_helper import cli, places
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, StoreError
-from credential_helper.model import PrivateKey, Profile, Request, Secret, Source, session_id
+from credential_helper.model import PrivateKey, Profile, Request, Secret, Source
+from credential_helper.profiles import targets
 from credential_helper.profiles.choose import choose, each_by_position
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.hints import login_command
 from credential_helper.proof import UNKNOWN, Proof
 from tests.helpers.backends import Memory
 from tests.helpers.clock import FakeClock
+from tests.helpers.profiles import choose_git
 from tests.helpers.requests import request_by
+from tests.helpers.sessions import same_session
 
 CONFIG = """
 default_profile = "prod"
@@ -29,6 +32,18 @@ default_profile = "prod"
 issuer = "https://idp.example.com/"
 client_id = "client"
 audience = "https://a.example.com"
+[profiles.both]
+issuer = "https://idp.example.com/"
+client_id = "client"
+audience = "https://a.example.com"
+resource = ["https://r1.example.com", "https://r2.example.com"]
+git = [
+  { url = "https://a.example.com", audience = "https://git.example.com" },
+  { url = "https://r.example.com", resource = ["https://git.example.com", "urn:x"] },
+  { url = "https://both.example.com", audience = "https://git.example.com", resource = "urn:x" },
+  { url = "https://s.example.com", scope = "" },
+  "https://same.example.com",
+]
 [profiles.ci]
 issuer = "https://idp.example.com/"
 client_id = "machine"
@@ -75,6 +90,13 @@ def chosen(environ: dict[str, str], words: list[str], request: Request | None = 
         (["token", "prod", "--flow", "authorization-code", "--redirect-uri", "http://127.0.0.1:8400/callback"], None),
         (["token", "prod"], request_by("kubectl", audience="https://c.example.com", scope=("openid",))),
         (["token", "prod"], request_by("kubectl", resource=("https://r.example.com",), profile="prod")),
+        (["token", "both"], request_by("kubectl", resource=("https://r.example.com",), profile="both")),
+        (["token", "both"], request_by("kubectl", audience="https://c.example.com", profile="both")),
+        (["token", "both", "--resource", "urn:x"], request_by("kubectl", audience="https://c.example.com")),
+        (["token", "both", "--audience", "https://b.example.com", "--resource", "urn:x"], None),
+        (["token", *AD_HOC, "--audience", "https://a.example.com"], request_by("kubectl", resource=("urn:x",))),
+        (["token", *AD_HOC, "--resource", "urn:x"], request_by("kubectl", audience="https://a.example.com")),
+        (["token", *AD_HOC, "--ca-file", "/etc/ssl/corp.pem"], None),
         (["token", *AD_HOC], None),
         (["token", *AD_HOC, "--audience", "$(reboot)", "--scope", ""], None),
         (
@@ -91,8 +113,24 @@ def test_a_hint_that_is_pasted_makes_exactly_that_session(
     program, command, *rest = shlex.split(login_command(profile))
     assert (program, command) == ("credential-helper", "login")
     again = chosen(environ, [command, *rest], Request(tool="credential-helper")).profile
-    assert session_id(again) == session_id(profile)
+    assert same_session(again, profile)
     assert again.name == profile.name
+
+
+@pytest.mark.parametrize("flags", [{}, {"audience": "https://f.example.com"}, {"resource": ["urn:f"]}])
+@pytest.mark.parametrize("host", ["a", "r", "both", "s", "same"])
+def test_a_hint_for_a_listed_host_makes_the_session_that_this_host_has(
+    environ: dict[str, str], host: str, flags: dict[str, object]
+) -> None:
+    found = choose_git(request_by("git"), "https", f"{host}.example.com", None, flags, environ)
+    assert found is not None
+    profile = found[0].profile
+    words = shlex.split(login_command(profile))[1:]
+    assert same_session(chosen(environ, words, Request(tool="credential-helper")).profile, profile)
+    at_login = targets.at(choose(Request(tool="credential-helper"), {"profile": "both"}, environ).profile, found[1])
+    assert same_session(at_login, profile) or flags
+    words = shlex.split(login_command(at_login))[1:]
+    assert same_session(chosen(environ, words, Request(tool="credential-helper")).profile, at_login)
 
 
 def test_variables_are_written_into_the_hint_for_a_shell_that_has_none(environ: dict[str, str]) -> None:
@@ -103,7 +141,7 @@ def test_variables_are_written_into_the_hint_for_a_shell_that_has_none(environ: 
     }
     profile = chosen(environ | variables, ["token"]).profile
     words = shlex.split(login_command(profile))[1:]
-    assert session_id(chosen(environ, words).profile) == session_id(profile)
+    assert same_session(chosen(environ, words).profile, profile)
 
 
 def test_a_command_is_asked_for_the_secret_once_a_run_and_sees_no_other_secret(

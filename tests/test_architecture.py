@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli", "isolation", "light", "replies"},
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
     "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
-    "broker": {"flows", "oauth", "places", "providers", "stores", "system", "transport"},
+    "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
     "commands": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
     "errors": set(),
@@ -116,6 +116,7 @@ REVEALS = {
     "stores/passwords": "the index, where it holds the passwords",
     "stores/encoding": "the files of a grant and of a session",
     "stores/sealing": "a refresh token is sealed",
+    "stores/proof_key": "what a machine proves itself with is digested",
 }
 
 HOT_PATH = {"__init__", "__main__", "light", "places", "replies", "tools"}

@@ -10,9 +10,10 @@ import pytest
 
 from credential_helper import providers, urls
 from credential_helper.flows import FLOWS
-from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile, session_id
+from credential_helper.model import DEFAULT_SCOPES, Endpoints, Profile
 from credential_helper.oauth.endpoints.wording import _WORDS
 from credential_helper.providers import PROVIDERS, TENANT, KnownProvider
+from credential_helper.session import place_of
 
 NAMES = (
     *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "dex", "zitadel", "cognito"),
@@ -147,7 +148,7 @@ def test_entra_documents_one_algorithm_for_assertions() -> None:
 def test_generic_says_nothing_that_a_standard_does_not() -> None:
     row = PROVIDERS["generic"]
     changed = {name for name in row.__struct_fields__ if getattr(row, name) != getattr(_plain(), name)}
-    assert changed == {"consent_for_offline_access"}  # OIDC Core §11
+    assert changed == {"consent_for_offline_access", "several_resources"}  # OIDC Core §11, RFC 8707 §2
 
 
 def _plain() -> KnownProvider:
@@ -170,7 +171,7 @@ def test_a_place_belongs_to_an_error_that_is_explained_or_stands_alone() -> None
 
 def test_a_session_has_one_name_whatever_the_table_says() -> None:
     profile = Profile(name="prod", issuer="https://example.auth0.com/", client_id="cli")
-    same = {session_id(msgspec.structs.replace(profile, provider=name)) for name in (None, *NAMES)}
+    same = {place_of(msgspec.structs.replace(profile, provider=name)) for name in (None, *NAMES)}
     assert len(same) == 1
 
 

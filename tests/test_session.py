@@ -93,14 +93,14 @@ def test_both_ids_are_pinned(profile: Profile, proof: str | None, grant: str, se
 # --- what they depend on ----------------------------------------------------------------------------------------------
 
 # What it is for is the session's alone; how it is got, and where it is kept, is nobody's.
-FOR = [
+FOR: list[dict[str, object]] = [
     {"audience": None},
     {"audience": "https://other.example.com"},
     {"resource": ("https://a.example.com",)},
     {"scope": ("openid",)},
     {"scope": ()},
 ]
-HOW = [
+HOW: list[dict[str, object]] = [
     {"name": "another"},
     {"issuer": "https://example.eu.auth0.com"},
     {"scope": tuple(reversed(DEFAULT_SCOPES))},
@@ -119,7 +119,7 @@ HOW = [
     {"other_resources": ("https://a.example.com",)},
     {"listed": (("git", (Listed(url="https://git.example.com", audience="https://other.example.com"),)),)},
 ]
-WHO = [
+WHO: list[dict[str, object]] = [
     {"issuer": "https://other.eu.auth0.com/"},
     {"issuer": "https://example.eu.auth0.com/tenant/"},
     {"client_id": "Abc"},

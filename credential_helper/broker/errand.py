@@ -7,12 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from credential_helper import proof
 from credential_helper.broker.person import Person
-from credential_helper.errors import ConfigurationError, CredentialHelperError
+from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
 from credential_helper.oauth.client_authentication import private_key_jwt
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
+from credential_helper.stores import proof_key
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.sessions import Sessions, Stored
 from credential_helper.system.caller import Caller
@@ -73,11 +75,9 @@ class Means:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
-        proof: Callable[[Profile], str | None] = lambda _: None,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
-        ``proof`` is a keyed digest of what a machine proves itself with; None: of a person.
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         """
         self.sessions = sessions
@@ -89,9 +89,32 @@ class Means:
         self.read_secret = read_secret
         self.deadline = deadline
         self.environ = environ
-        self.proof = proof
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
+        self._proofs: dict[Profile, str | None] = {}
+
+    def proof(self, profile: Profile) -> str | None:
+        """Return a keyed digest of what a machine proves itself with; None: of a person, or there is no disk.
+
+        It is part of the name of a machine's session, so it is read whether there is a session or not. Raises as
+        ``read_secret`` does.
+        """
+        if profile.session_kind != "client":
+            return None
+        if profile not in self._proofs:
+            parts = [self._part(source) for source in proof.sources(profile)]
+            try:
+                self._proofs[profile] = proof_key.digest(self.sessions.state, parts, clock=self.clock)
+            except StoreError:  # told when the session is read
+                self._proofs[profile] = None
+        return self._proofs[profile]
+
+    def _part(self, source: Source) -> Secret:
+        """Return what tells one job from another: the secret, or its name in the keyring, which is one person's.
+
+        So a keyring that is locked now costs nothing while a token is kept.
+        """
+        return Secret(f"keyring {source.value[0]}") if source.kind == "keyring" else self.read_secret(source)
 
     def provider(self, profile: Profile) -> Provider:
         """Return the way to a profile's provider, always the same one; nothing is opened yet.

@@ -15,7 +15,7 @@ from credential_helper.broker.cached_session import PASSING, CachedSession
 from credential_helper.broker.errand import Errand, Means, bring_secrets
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import CredentialHelperError, InteractionRequired, StoreError
-from credential_helper.session import Session
+from credential_helper.session import Place, Session
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,20 +23,23 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session | None
     ready: bool  # it would be answered, and nobody asked
+    place: Place | None = None  # where the session is
     error: CredentialHelperError | None = None  # what a call would fail with; if it is ready, what comes after that
 
 
 def outlook(errand: Errand, means: Means) -> Outlook:
     """Say what a call would be answered; this raises nothing."""
     stored: Session | None = None
+    place: Place | None = None
     try:
         with errors.of_profile(errand.profile.name):
             errand.refuse_the_impossible()
             session = CachedSession(errand, means)
+            place = session.place
             stored = session.stored.session if session.stored is not None else None
             fresh = stored is not None and _fresh(errand, stored, means.clock.now())
     except CredentialHelperError as error:
-        return Outlook(session=stored, ready=False, error=error)
+        return Outlook(session=stored, ready=False, place=place, error=error)
     try:
         with errors.of_profile(errand.profile.name):
             _require_a_way(errand, session, means, stored)
@@ -45,8 +48,8 @@ def outlook(errand: Errand, means: Means) -> Outlook:
             error.exit_code in PASSING and stored is not None and _valid(errand, stored, means.clock.now())
         )
         ends = ready and isinstance(error, InteractionRequired) and (stored is None or stored.grant.refused is None)
-        return Outlook(session=stored, ready=ready, error=None if ends else error)
-    return Outlook(session=stored, ready=True)
+        return Outlook(session=stored, ready=ready, place=place, error=None if ends else error)
+    return Outlook(session=stored, ready=True, place=place)
 
 
 def _fresh(errand: Errand, stored: Session, now: float) -> bool:

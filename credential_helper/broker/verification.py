@@ -70,7 +70,8 @@ def finish(errand: Errand, session: CachedSession, means: Means) -> None:
         error.hint = error.hint or errand.login
         raise
     except TransportError as error:
-        if not is_optional(errand) or session.still_valid():
+        # A token for another audience than the sign-in's would take the place of what has to be checked.
+        if place != session.place or not is_optional(errand) or session.still_valid():
             raise
         means.note(f"who signed in is checked later: {error.sentence}")  # keys that nobody needs stop no renewal
 

@@ -35,8 +35,10 @@ def _for_hosts(chosen: Chosen, app: App) -> list[int]:
     for entry, profile in targets.others(chosen.profile):
         request = Request(tool=PROGRAM, target=entry.url)
         try:
-            obtained = app.obtain(msgspec.structs.replace(chosen, profile=profile), request)
+            host = targets.with_all_resources(profile, chosen.profile)
+            obtained = app.obtain(msgspec.structs.replace(chosen, profile=host), request)
         except CredentialHelperError as error:
+            error.sentence = f"{foreign(entry.url)} got none: {error.sentence}"
             app.terminal.error(error)
             codes.append(error.exit_code)
         else:

@@ -1,7 +1,8 @@
 """What a profile's tokens are for: its own audience, and those of the hosts that it lists.
 
 A host that names an audience or a resource has neither of its profile's; its scopes are its own, too, where it names
-some. One sign-in serves them all, where the provider can.
+some. One sign-in serves them all, where the provider can. The origins of what is changed go along, for a hint makes the
+session of what is written there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import msgspec
 
 from credential_helper.model import Listed, Profile
 
+_NONE: dict[str, object] = {"audience": None, "resource": ()}
+
 
 def at(profile: Profile, entry: Listed) -> Profile:
     """Return a profile as a listed host has it."""
@@ -20,7 +23,7 @@ def at(profile: Profile, entry: Listed) -> Profile:
         changes |= {"audience": entry.audience, "resource": entry.resource or ()}
     if entry.scope is not None:
         changes["scope"] = entry.scope
-    return msgspec.structs.replace(profile, **changes)
+    return _changed(profile, changes, origin=entry.url)
 
 
 def only_what_is_named(profile: Profile, *levels: Mapping[str, object]) -> Profile:
@@ -31,9 +34,15 @@ def only_what_is_named(profile: Profile, *levels: Mapping[str, object]) -> Profi
     for level in levels:
         named = {key for key in ("audience", "resource") if level.get(key) is not None}
         if named:
-            gone: dict[str, object] = {"audience": None, "resource": ()}
-            return msgspec.structs.replace(profile, **{key: gone[key] for key in gone.keys() - named})
+            return _changed(profile, {key: _NONE[key] for key in _NONE.keys() - named})
     return profile
+
+
+def _changed(profile: Profile, changes: dict[str, object], *, origin: str = "") -> Profile:
+    """Return a profile with other values; what is none has no origin."""
+    kept = [(key, where) for key, where in profile.origins if key not in changes]
+    new = [(key, origin) for key, value in changes.items() if value != _NONE.get(key)]
+    return msgspec.structs.replace(profile, **changes, origins=(*kept, *new))
 
 
 def others(profile: Profile) -> Iterator[tuple[Listed, Profile]]:
@@ -52,7 +61,7 @@ def with_all_resources(profile: Profile, whole: Profile) -> Profile:
     resources = [one for _, found in [(None, whole), *others(whole)] for one in found.resource]
     mine = set(profile.resource)
     other = tuple(dict.fromkeys(one for one in resources if one not in mine))
-    return msgspec.structs.replace(profile, other_resources=other) if other else profile
+    return msgspec.structs.replace(profile, other_resources=other)
 
 
 def _purpose(profile: Profile) -> tuple[object, ...]:

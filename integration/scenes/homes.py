@@ -1,4 +1,4 @@
-"""What the tests of bad days share: a home of one's own, sessions read and bent from outside, disks that fail.
+"""What the tests of bad days share: a home of one's own, its state read and bent from outside, disks that fail.
 
 Nothing here knows the program but by its executable and by the files that DESIGN names.
 """
@@ -51,6 +51,7 @@ class Home:
             "GIT_CONFIG_NOSYSTEM": "1",
         }
         self.state = folder / ".local" / "state" / "credential-helper"
+        self.grants = self.state / "grants"
         self.sessions = self.state / "sessions"
         self.launcher = Launcher(self.environ)
         self.run = Runner(self.launcher, executable)
@@ -61,7 +62,22 @@ class Home:
         """Write the config file: the one profile ``prod``, kept in files unless ``store`` says otherwise."""
         write_config(self.environ, **profile)
 
-    # --- the session, seen and bent from outside ---
+    # --- the grant and its session, seen and bent from outside ---
+
+    def grant_file(self) -> Path:
+        """Return the only grant's file; its lock, prompt and failure stand beside it."""
+        (file,) = self.grants.glob("*.json")
+        return file
+
+    def grant(self) -> dict[str, Any]:
+        """Return what the only grant's file holds of the grant."""
+        grant: dict[str, Any] = _document(self.grant_file())["grant"]
+        return grant
+
+    def key(self) -> str:
+        """Return the name of the keyring's record that holds the only grant's key."""
+        name: str = _document(self.grant_file())["key"][0]
+        return name
 
     def session_file(self) -> Path:
         """Return the only session's file."""
@@ -70,22 +86,24 @@ class Home:
 
     def session(self) -> dict[str, Any]:
         """Return what the only session's file holds of the session."""
-        return _session_in(self.session_file())
+        session: dict[str, Any] = _document(self.session_file())["session"]
+        return session
 
     def unfinished_token(self) -> str | None:
         """Return the refresh token in a save that was whole and had not got its name; None where there is none."""
-        for file in self.sessions.glob("*.json.new"):
+        for file in self.grants.glob("*.json.new"):
             with contextlib.suppress(ValueError):  # spaces only, or cut short
-                token: str | None = _session_in(file).get("refresh_token")
-                return token
+                return _refresh_token_in(_document(file))
         return None
 
     def refresh_token(self) -> str | None:
-        """Return the refresh token in the only session's file, None where there is none, or no session."""
-        if not list(self.sessions.glob("*.json")):
+        """Return the refresh token that stands in clear in the only grant's file, None where there is none, or no file.
+
+        Of a sign-in that nobody has verified yet it is what that one brought.
+        """
+        if not list(self.grants.glob("*.json")):
             return None
-        token: str | None = self.session().get("refresh_token")
-        return token
+        return _refresh_token_in(_document(self.grant_file()))
 
     def age(self, *, received: float, expires: float) -> None:
         """Let the session's tokens have been received so many seconds ago, and expire in so many."""
@@ -106,12 +124,17 @@ class Home:
         self.age(received=3560, expires=40)
 
     def leftovers(self) -> list[str]:
-        """Return the names of unfinished files among the sessions."""
-        return sorted(file.name for file in self.sessions.glob("*.new"))
+        """Return the names of unfinished files among the grants and the sessions."""
+        return sorted(file.name for folder in (self.grants, self.sessions) for file in folder.glob("*.new"))
+
+    def is_signed_out(self) -> bool:
+        """Say whether nothing but locks is left of grants and sessions."""
+        files = [file for folder in (self.grants, self.sessions) for file in folder.glob("*")]
+        return {file.suffix for file in files} <= {".lock"}
 
     def lock_is_free(self) -> bool:
-        """Say whether nobody holds the only session's lock."""
-        (file,) = self.sessions.glob("*.lock")
+        """Say whether nobody holds the only grant's lock."""
+        (file,) = self.grants.glob("*.lock")
         with file.open("rb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -231,9 +254,14 @@ def with_mounts(
     return Report(done.returncode, done.stdout, done.stderr)
 
 
-def _session_in(file: Path) -> dict[str, Any]:
+def _document(file: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(file.read_bytes())
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["id"] == file.name.partition(".")[0]
-    session: dict[str, Any] = document["session"]
-    return session
+    return document
+
+
+def _refresh_token_in(document: dict[str, Any]) -> str | None:
+    grant = (document["arrival"] or document)["grant"] or {}
+    token: str | None = grant.get("refresh_token")
+    return token

@@ -98,6 +98,7 @@ class Recorded(msgspec.Struct, frozen=True):
     grant_type: str  # its last word: device_code, refresh_token …; empty but for the token endpoint
     authentication: str  # client_secret_basic, _post, _jwt, private_key_jwt or none
     client_id: str | None
+    resource: list[str]  # all that were sent (RFC 8707 §2); of the others ``fields`` has the last one
     fields: dict[str, str]  # the form, secrets and all
     headers: dict[str, str]
     status: int
@@ -312,7 +313,10 @@ class Face:
         """Change settings until the next reset.
 
         For all clients, or for one: ``access_token_ttl``, ``id_token_ttl``, ``refresh_token_ttl``,
-        ``device_code_ttl`` (whole seconds), ``pages`` (True: a browser is shown pages with forms). For all only:
+        ``device_code_ttl`` (whole seconds), ``pages`` (True: a browser is shown pages with forms),
+        ``multi_resource`` (the audiences that a refresh may be for beside its sign-in's; another one is ignored and
+        the old one's token comes, as Auth0 does it; None: none on Auth0's faces, while the others obey RFC 8707 §2.2
+        and refuse what the sign-in did not ask for). For all only:
         ``interval`` (seconds, None sends none), ``enforce_interval`` (False: never slow_down), ``date_offset``
         (seconds that the Date header is ahead), ``default_connection`` (None: Auth0's ``password`` has none),
         ``id_token_algorithms`` (what ID tokens may be signed with), ``require_par`` and ``require_jar`` (True:

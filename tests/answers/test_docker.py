@@ -22,15 +22,17 @@ from credential_helper.answers import stored_passwords
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import GIT
 from credential_helper.app import App
-from credential_helper.model import Identity, Secret, Session, Token, session_id
+from credential_helper.model import Identity, Profile, Secret
 from credential_helper.profiles.configuration import load
+from credential_helper.session import Place, place_of
 from credential_helper.stores.passwords import INDEX
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, docker
-from integration.servers.hostile_provider import HostileProvider, answer, html, oauth_error
+from integration.servers.hostile_provider import HostileProvider, answer, html, oauth_error, signing_key
 from tests.helpers.clock import FakeClock
 from tests.helpers.keyrings import MemoryKeyring
+from tests.helpers.sessions import keep, token
 
 NAME = "docker-credential-helper"
 NOT_FOUND = b"credentials not found in native keychain\n"
@@ -47,6 +49,9 @@ flow = "client-credentials"
 client_secret = {{ env = "CI_SECRET" }}
 docker = [{{ server = "ci.example.com", username = "<token>" }}]
 """
+
+
+SERVED = {"registry.example.com:5000", "harbor.example.com", "ci.example.com"}  # where somebody is signed in to prod
 
 
 class Said(NamedTuple):
@@ -110,36 +115,32 @@ class House:
     def sessions(self) -> Sessions:
         return Sessions(self.state, MemoryKeyring(), note=lambda _line: None)
 
-    def id(self, profile: str = "prod", audience: str | None = None) -> str:
-        found = load(self.environ).profile(profile)
-        return session_id(msgspec.structs.replace(found, audience=audience))
+    def profile(self, name: str = "prod", audience: str | None = None) -> Profile:
+        return msgspec.structs.replace(load(self.environ).profile(name), audience=audience)
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.profile())
 
     def sign_in(
         self,
         profile: str = "prod",
         audience: str | None = None,
         *,
-        token: str | None = "the-token",
+        access: str | None = "the-token",
         lifetime: float | None = 3600.0,
         age: float = 0.0,
         refresh_token: str | None = "the-refresh-token",
+        **changes: Any,
     ) -> None:
-        made = self.clock.now() - age
-        expires_at = None if lifetime is None else made + lifetime
-        access = Token(value=Secret(token), received_at=made, expires_at=expires_at) if token else None
-        self.sessions.save(
-            self.id(profile, audience),
-            Session(
-                profile=profile,
-                issuer=self.issuer,
-                client_id="cli",
-                kind="person",
-                access=access,
-                identity=Identity(subject="ada", claims=(("email", "ada@example.com"),)),
-                record=("f" * 32, "prod ada"),
-            ),
-            store="file",
-            refresh_token=Secret(refresh_token) if refresh_token else None,
+        left = None if lifetime is None else lifetime - age
+        keep(
+            self.sessions,
+            self.profile(profile, audience),
+            access=token(access, self.clock.now(), age=age, left=left) if access else None,
+            identity=Identity(subject="ada", claims=(("email", "ada@example.com"),)),
+            refresh_token=refresh_token,
+            **changes,
         )
 
     def stamps(self) -> dict[str, str]:
@@ -223,7 +224,7 @@ def test_a_server_that_is_none_is_refused(in_file: House, action: str, stdin: by
     assert said.code == 65
     assert said.stdout.startswith(b"credential-helper: the server URL ")
     assert said.stderr.encode() == said.stdout
-    assert set(in_file.names().json) == {"a", "registry.example.com:5000", "ci.example.com"}
+    assert set(in_file.names().json) == {"a", *SERVED}
 
 
 @pytest.mark.parametrize("server", ["ftp://x", "//x", "/x", "x" * 1_000_000, "http://registry.example.com:5000", "@"])
@@ -464,7 +465,7 @@ def test_a_mistake_in_a_profile_is_for_its_own_servers(house: House) -> None:
     assert house.get("docker.io") == Said(1, NOT_FOUND, "")
     said = house.get("ci.example.com")
     assert (said.code, b"profiles.ci.flow: found a number" in said.stdout) == (78, True)
-    assert house.names().json == {"registry.example.com:5000": "oauth2accesstoken"}
+    assert set(house.names().json) == SERVED - {"ci.example.com"}
 
 
 @pytest.mark.parametrize(
@@ -728,9 +729,43 @@ def test_no_bytes_make_it_crash_print_half_an_answer_or_give_the_token_away(
 def test_a_list_names_a_profiles_server_only_when_nobody_has_to_sign_in(house: House) -> None:
     assert house.names().json == {"ci.example.com": "<token>"}
     house.sign_in()
-    assert house.names().json == {"ci.example.com": "<token>", "registry.example.com:5000": "oauth2accesstoken"}
-    house.sign_in(audience="harbor")
+    one_sign_in = {"ci.example.com": "<token>", "registry.example.com:5000": "oauth2accesstoken"}
+    assert house.names().json == {**one_sign_in, "harbor.example.com": "ada@example.com"}
+    house.write(CONFIG.replace('client_id = "cli"', 'client_id = "cli"\nmulti_resource = "off"'))
+    assert house.names().json == one_sign_in
+    house.sign_in(audience="harbor", alone=True)
     assert house.names().json["harbor.example.com"] == "ada@example.com"
+
+
+def test_a_list_leaves_out_a_server_for_which_the_provider_gave_no_token(house: House) -> None:
+    harbor = place_of(house.profile(audience="harbor")).session
+    house.sign_in(underivable=((harbor, house.clock.now() + 60),))
+    assert set(house.names().json) == SERVED - {"harbor.example.com"}
+    house.clock.advance(61)
+    assert set(house.names().json) == SERVED
+
+
+def test_one_sign_in_brings_each_server_its_own_token(house: House, provider: HostileProvider) -> None:
+    house.sign_in()
+    harbors = signing_key("ES256", "k1").sign(provider.claims("cli", aud="harbor"))
+    provider.script("/token", answer({"access_token": harbors, "token_type": "Bearer", "expires_in": 3600}))
+    for _ in range(2):
+        assert house.get("harbor.example.com").json["Secret"] == harbors
+    assert house.get("registry.example.com:5000").json["Secret"] == "the-token"
+    [asked] = provider.to("/token")
+    assert (asked.field("grant_type"), asked.field("audience")) == ("refresh_token", "harbor")
+    assert house.erase("harbor.example.com") == (0, b"", "")
+    assert house.get("registry.example.com:5000").json["Secret"] == "the-token"
+
+
+def test_a_server_may_have_a_resource_of_its_own(house: House, provider: HostileProvider) -> None:
+    house.write(CONFIG.replace('audience = "harbor"', 'resource = ["https://harbor.example.com"]'))
+    house.sign_in()
+    harbors = signing_key("ES256", "k1").sign(provider.claims("cli", aud="https://harbor.example.com"))
+    provider.script("/token", answer({"access_token": harbors, "token_type": "Bearer", "expires_in": 3600}))
+    assert house.get("harbor.example.com").json["Secret"] == harbors
+    [asked] = provider.to("/token")
+    assert asked.field("resource") == "https://harbor.example.com"
 
 
 @pytest.mark.parametrize(
@@ -773,7 +808,7 @@ def test_what_was_stored_before_a_profile_listed_it_is_neither_answered_nor_list
     others = {"registry.example.com", "http://registry.example.com:5000", "other.example.com", "ci.example.com"}
     assert set(in_file.names().json) == others
     in_file.sign_in()
-    assert set(in_file.names().json) == others | {"registry.example.com:5000"}
+    assert set(in_file.names().json) == others | SERVED
     assert b"s3cret" in in_file.on_disk()
     in_file.erase(asked)
     assert b"s3cret" not in in_file.on_disk()
@@ -875,8 +910,8 @@ def test_nothing_is_kept_under_verbose(in_file: House) -> None:
     in_file.sign_in()
     said = in_file.names()
     assert said.code == 0
-    assert set(json.loads(said.stdout)) == {"ci.example.com", "registry.example.com:5000"}
-    assert "credential-helper: harbor" not in said.stderr
+    assert set(json.loads(said.stdout)) == SERVED
+    assert "is not listed" not in said.stderr
     in_file.get("registry.example.com:5000")
     assert in_file.replies() == []
 

@@ -20,7 +20,9 @@ from credential_helper.answers.stored_passwords import DOCKER
 from credential_helper.app import App
 from credential_helper.broker import freshness
 from credential_helper.errors import UsageError
-from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
+from credential_helper.model import Identity, Profile, Token
+from credential_helper.profiles.choose import choose
+from credential_helper.session import Grant, Place, Session, place_of
 from credential_helper.stores import lock
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS, git
@@ -33,12 +35,15 @@ from integration.servers.hostile_provider import (
     oauth_error,
     rate_limited,
     reset,
+    signing_key,
 )
 from tests.helpers.broker import CODE
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
+from tests.helpers.sessions import keep, token
 
 HOST = "git.example.com"
+GIT = "https://git.example.com"  # the audience of its tokens, where it has one of its own
 CAPABLE = ("capability[]=authtype", "capability[]=state")
 STATE_OF_OLD = "credential_helper:" + hashlib.sha256(b"old-token").hexdigest()[:16]
 
@@ -119,31 +124,32 @@ class World:
     def app(self) -> App:
         return App(self.environ, clock=self.clock, verbose=False)
 
-    def sign_in(self, token: str = "old-token", *, age: float = 120.0, refresh: bool = True, **other: Any) -> None:
+    def sign_in(self, access: str = "old-token", *, age: float = 120.0, refresh: bool = True, **other: Any) -> None:
         """Keep a session whose token came ``age`` seconds ago and lives an hour."""
-        now = self.clock.now()
-        session = Session(
-            profile="prod",
-            issuer=self.provider.issuer,
-            client_id="client",
-            kind="person",
-            access=Token(value=Secret(token), received_at=now - age, expires_at=now - age + 3600),
-            scope=("openid",),
-            identity=Identity(subject="1", name="ada", claims=(("preferred_username", "ada"),)),
-            record=("f" * 32, "prod ada"),
-        )
-        self.sessions.save(
-            session_id(self.profile),
-            msgspec.structs.replace(session, **other),
-            store="file",
-            refresh_token=Secret("refresh-token") if refresh else None,
-        )
+        changes = {
+            "access": self.a_token(access, age=age),
+            "scope": ("openid",),
+            "identity": Identity(subject="1", name="ada", claims=(("preferred_username", "ada"),)),
+            **other,
+        }
+        keep(self.sessions, self.profile, refresh_token="refresh-token" if refresh else None, **changes)
+
+    def a_token(self, value: str = "old-token", *, age: float = 120.0) -> Token:
+        return token(value, self.clock.now(), age=age, left=3600 - age)
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.profile)
 
     @property
     def session(self) -> Session:
-        stored = self.sessions.read(session_id(self.profile))
+        stored = self.sessions.read(self.place)
         assert stored is not None
         return stored.session
+
+    @property
+    def grant(self) -> Grant:
+        return self.session.grant
 
     @property
     def token(self) -> str | None:
@@ -302,16 +308,15 @@ def test_a_claim_is_not_needed_where_bearer_carries_no_name(world: World) -> Non
 
 
 def test_the_profile_s_token_setting_holds_for_git(world: World) -> None:
-    token = Token(value=Secret("the-id-token"), received_at=world.clock.now(), expires_at=world.clock.now() + 3600)
-    world.sign_in(id=token)
+    world.sign_in(id=token("the-id-token", world.clock.now()))
     world.configure(more='token = "id"')
     assert world.get().values["password"] == "the-id-token"
 
 
-@pytest.mark.parametrize("token", ["a\nhost=evil.example", "a\rb", "two words"])
-def test_a_token_that_would_break_out_prints_nothing(world: World, token: str) -> None:
+@pytest.mark.parametrize("access", ["a\nhost=evil.example", "a\rb", "two words"])
+def test_a_token_that_would_break_out_prints_nothing(world: World, access: str) -> None:
     """CVE-2020-5260."""
-    world.sign_in(token)
+    world.sign_in(access)
     got = world.get()
     assert (got.code, got.stdout) == (76, b"quit=1\n")
     assert "evil" not in got.stderr
@@ -402,9 +407,40 @@ def test_whose_a_host_is_not_is_told_under_verbose(world: World) -> None:
 
 
 def test_what_a_listed_host_asks_for_makes_a_session_of_its_own(world: World) -> None:
-    world.sign_in()
-    world.configure(git=f'[{{ url = "https://{HOST}", audience = "https://git.example.com" }}]')
+    world.sign_in(refresh=False)
+    world.configure(git=f'[{{ url = "https://{HOST}", audience = "{GIT}" }}]')
     assert world.get().code == 66
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [(f'audience = "{GIT}"', "audience"), (f'resource = "{GIT}"', "resource"), (f'resource = ["{GIT}"]', "resource")],
+)
+def test_the_sign_in_of_the_profile_brings_it_and_keeps_its_own_token(world: World, entry: str, name: str) -> None:
+    world.sign_in()
+    world.configure(git=f'[{{ url = "https://{HOST}", {entry} }}, "http://127.0.0.1:8080"]')
+    access = signing_key("ES256", "k1").sign(world.provider.claims("client", aud=GIT))
+    world.provider.script("/token", answer({"access_token": access, "token_type": "Bearer", "expires_in": 3600}))
+    for _ in range(2):
+        assert world.get().values["password"] == access
+    [asked] = world.provider.to("/token")
+    assert (asked.field("grant_type"), asked.field(name)) == ("refresh_token", GIT)
+    assert world.token == "old-token"
+    got = world.call("get", "protocol=http", "host=127.0.0.1:8080")
+    assert got.values["password"] == "old-token"
+    assert world.erase(f"password={access}").silent
+    assert world.token == "old-token"
+
+
+def test_a_token_for_somebody_else_is_never_answered_for_it(world: World) -> None:
+    """Some providers ignore an audience that they cannot serve, and send a token for the old one."""
+    world.sign_in()
+    world.configure(git=f'[{{ url = "https://{HOST}", audience = "{GIT}" }}]')
+    other = signing_key("ES256", "k1").sign(world.provider.claims("client", aud="https://api.example.com"))
+    world.provider.script("/token", answer({"access_token": other, "token_type": "Bearer", "expires_in": 3600}))
+    got = world.get()
+    assert (got.code, got.stdout) == (66, b"quit=1\n")
+    assert world.token == "old-token"
 
 
 def test_an_entry_may_be_a_table_and_have_a_path(world: World) -> None:
@@ -420,9 +456,9 @@ def test_an_entry_may_be_a_table_and_have_a_path(world: World) -> None:
 
 
 def test_an_issuer_on_the_command_line_needs_no_file(world: World) -> None:
-    world.sign_in()
     world.config.write_text("broken")
     flags = {"issuer": world.provider.issuer, "client_id": "client", "git": [f"https://{HOST}"], "store": "file"}
+    keep(world.sessions, choose(request_by("git"), flags, world.environ).profile, access=world.a_token())
     assert world.get(given=flags).values["password"] == "old-token"
     world.environ["CREDENTIAL_HELPER_PASSWORD_STORAGE"] = "file"
     assert world.get(host="elsewhere.example", given=flags).silent
@@ -596,7 +632,7 @@ def test_a_provider_is_asked_over_https_only(world: World) -> None:
 def test_a_state_that_is_not_ours_alone_is_not_believed(world: World, trouble: str) -> None:
     """GHSA-3c3g-h9rx-f7vq."""
     world.sign_in()
-    file = world.state / "sessions" / f"{session_id(world.profile)}.json"
+    file = world.state / "sessions" / f"{world.place.session}.json"
     if trouble == "open":
         world.state.chmod(0o777)
     elif trouble == "symlink":
@@ -610,7 +646,7 @@ def test_a_state_that_is_not_ours_alone_is_not_believed(world: World, trouble: s
 
 
 def test_an_erase_of_bytes_that_are_no_text_is_of_another_token(world: World) -> None:
-    world.sign_in(token="old-token")
+    world.sign_in("old-token")
     for lines in ((b"password=\xff\xfe",), (b"username=\xff", b"password=old\xc3"), (b"path=\xff", b"credential=\xe9")):
         assert world.erase(*lines).silent
     assert b"password=old-token" in world.get().stdout
@@ -822,7 +858,7 @@ def test_erase_leaves_nothing_behind_where_nobody_ever_signed_in(world: World) -
 
 def test_erase_waits_for_no_sign_in_and_says_nothing(world: World) -> None:
     world.sign_in()
-    name = world.sessions.lock_name(session_id(world.profile))
+    name = world.sessions.grants.lock_name(world.place.grant)
     with lock.held(world.app.state, name, clock=world.clock, waiting=lambda _: False) as mine:
         assert mine
         erased = world.erase("password=old-token")

@@ -232,6 +232,42 @@ def machine(world: World) -> None:
     world.person.there = False
 
 
+def test_a_job_with_a_wrong_secret_gets_a_refusal_and_not_anothers_token(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False)))
+    first = world.token()
+    world.client_secret = "a-wrong-one"
+    world.provider.script(TOKEN, oauth_error("invalid_client", 401))
+    with pytest.raises(AuthorizationError) as caught:
+        world.token()
+    assert caught.value.exit_code == 77
+    world.provider.requests.clear()
+    world.client_secret = "the-client-secret"
+    assert world.token() == first
+    assert world.requests() == []
+
+
+def test_another_jobs_right_secret_gets_its_own_token(world: World) -> None:
+    machine(world)
+    world.provider.script(TOKEN, *(answer(world.tokens(id_token=False, refresh=False)) for _ in range(2)))
+    first = world.token()
+    world.client_secret = "the-next-one"
+    second = world.token()
+    assert second != first
+    world.client_secret = "the-client-secret"
+    assert world.token() == first
+    files = b"".join(file.read_bytes() for file in world.state.rglob("*") if file.is_file())
+    assert b"the-client-secret" not in files
+
+
+def test_the_same_secret_names_another_session_in_another_state_directory(world: World, tmp_path: Path) -> None:
+    machine(world)
+    here = world.place
+    assert world.place == here
+    world.state = tmp_path / "elsewhere"
+    assert world.place != here
+
+
 def test_a_machine_signs_in_by_itself_and_is_cached(world: World) -> None:
     machine(world)
     world.provider.script(TOKEN, answer(world.tokens(id_token=False, refresh=False)))

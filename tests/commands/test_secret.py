@@ -163,7 +163,7 @@ def test_names_are_listed_and_deleted(desk: Desk) -> None:
 
 
 def test_a_refusal_of_the_old_secret_is_not_remembered(desk: Desk) -> None:
-    folder = Path(desk.environ["HOME"], ".local", "state", "credential-helper", "sessions")
+    folder = Path(desk.environ["HOME"], ".local", "state", "credential-helper", "grants")
     folder.mkdir(parents=True, mode=0o700)
     for path in (folder.parent, folder):
         path.chmod(0o700)

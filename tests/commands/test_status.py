@@ -13,13 +13,20 @@ import pytest
 from credential_helper import cli
 from credential_helper.app import App
 from credential_helper.commands import status
-from credential_helper.model import Identity, Profile, Secret, Session, Token, session_id
+from credential_helper.commands.status_rows import GrantRow, Row, SessionRow
+from credential_helper.model import Identity, Profile, Token
+from credential_helper.profiles.configuration import load
+from credential_helper.session import Place, place_of
 from credential_helper.stores.grant_notes import Failure
 from credential_helper.text import foreign
+from tests.helpers import format_1
 from tests.helpers.clock import FakeClock
+from tests.helpers.config import write_config
+from tests.helpers.sessions import ADA, keep, token
 
 PROD = Profile(name="prod", issuer="https://idp.example.com", client_id="client")
 CANARY = "the-secret-canary"
+A, B = "https://a.example.com", "https://b.example.com"
 
 
 class World:
@@ -29,40 +36,41 @@ class World:
         self.clock = clock
         self.capfd = capfd
         self.environ = environ
-        self.others: list[dict[str, Any]] = []
+        self.grants: list[dict[str, Any]] = []
         self.configure("")
 
     def configure(self, more: str) -> None:
-        folder = Path(self.environ["HOME"], ".config", "credential-helper")
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "config.toml"
-        file.write_text(f'[profiles.prod]\nissuer = "https://idp.example.com"\nclient_id = "client"\n{more}')
-        file.chmod(0o600)
+        prod = '[profiles.prod]\nissuer = "https://idp.example.com"\nclient_id = "client"\n'
+        write_config(self.environ, prod + more)
 
     def app(self) -> App:
         return App(self.environ, clock=self.clock, verbose=False)
 
-    def token(self, *, left: float | None = 3600.0, **changes: Any) -> Token:
-        now = self.clock.now()
-        token = Token(value=Secret(CANARY), received_at=now - 60, expires_at=None if left is None else now + left)
-        return msgspec.structs.replace(token, **changes)
+    def proof(self) -> str | None:
+        """Return what the machine of prod proves itself with now."""
+        profile = load(self.environ).profile("prod")
+        return self.app().means(profile).proof(profile)
 
-    def keep(self, profile: Profile = PROD, *, refresh_token: bool = False, **changes: Any) -> None:
-        session = Session(
-            profile=profile.name,
-            issuer=profile.issuer,
-            client_id=profile.client_id,
-            kind=profile.session_kind,
-            audience=profile.audience,
-            access=self.token(),
-            identity=Identity(subject="ada", name="ada@example.com"),
-        )
-        self.app().sessions().save(
-            session_id(profile),
-            msgspec.structs.replace(session, **changes),
-            store="file",
-            refresh_token=Secret(CANARY) if refresh_token else None,
-        )
+    def seal(self, **changes: Any) -> None:
+        """Keep a session whose refresh token cannot be read without the keyring."""
+        place = self.keep(sealed="c2VhbGVk", **changes)
+        grants = self.app().sessions().grants
+        file = grants.read(place.grant)
+        assert file is not None
+        grants.write(msgspec.structs.replace(file, key=("grant/" + "0" * 32, "prod ada")))
+
+    def token(self, *, left: float | None = 3600.0, **changes: Any) -> Token:
+        return msgspec.structs.replace(token(CANARY, self.clock.now(), left=left), **changes)
+
+    def keep(self, profile: Profile = PROD, *, refresh_token: bool = False, **changes: Any) -> Place:
+        kept = {"access": self.token(), "identity": ADA, "refresh_token": CANARY if refresh_token else None, **changes}
+        return keep(self.app().sessions(), profile, **kept)
+
+    def leave(self, profile: Profile = PROD, **other: Any) -> str:
+        """Keep a session as an earlier version did."""
+        now = self.clock.now()
+        access = {"value": CANARY, "received_at": now - 60, "expires_at": now + 3600}
+        return format_1.leave(self.app().state, profile, access=access, id=None, refresh_token=CANARY, **other)
 
     def show(self, **given: object) -> tuple[int, str, str]:
         code = status.run(dict(given), self.app())
@@ -74,11 +82,21 @@ class World:
         code, out, _ = self.show(json=True, **given)
         document = json.loads(out)
         assert document["version"] == status.VERSION
-        for row in [*document["profiles"], *document["others"]]:
-            assert list(row) == list(status.Row.__struct_fields__)
+        for row in document["profiles"]:
+            assert list(row) == list(Row.__struct_fields__)
             assert row["ready"] == (row["exit_code"] == 0)
-        self.others = document["others"]
+        for row in document["grants"]:
+            assert list(row) == list(GrantRow.__struct_fields__)
+            assert all(list(session) == list(SessionRow.__struct_fields__) for session in row["sessions"])
+        self.grants = document["grants"]
         return code, document["profiles"]
+
+    def served(self) -> list[tuple[list[str], str, list[str | None]]]:
+        """Return of each grant whose it is, who made it, and the audiences of its sessions."""
+        return [
+            (grant["profiles"], grant["made_by"], sorted(one["audience"] or "" for one in grant["sessions"]))
+            for grant in self.grants
+        ]
 
     def row(self) -> dict[str, Any]:
         """Return the one row, whose ``ready`` the exit code repeats."""
@@ -136,8 +154,14 @@ def test_a_refresh_token_that_is_kept_only_to_be_revoked_makes_nothing_ready(wor
     assert not world.row()["ready"]
 
 
-def test_what_is_not_verified_is_not_ready(world: World) -> None:
-    world.keep(unverified=True)
+@pytest.mark.parametrize("identity", [True, False])
+def test_what_waits_for_its_check_is_ready_as_if_that_had_been_made(world: World, *, identity: bool) -> None:
+    world.keep(unverified=True, id=world.token(unverified=True) if identity else None)
+    assert world.row()["ready"]
+
+
+def test_a_sign_in_for_another_audience_that_waits_for_its_check_is_none(world: World) -> None:
+    world.keep(msgspec.structs.replace(PROD, audience=B), unverified=True)
     assert not world.row()["ready"]
 
 
@@ -164,7 +188,8 @@ def test_a_machine_is_ready_with_its_secret(world: World) -> None:
     world.environ["CI_SECRET"] = CANARY
     row = world.row()
     assert (row["ready"], row["renewable"], row["refresh_token"]) == (True, True, "not needed")
-    world.keep(msgspec.structs.replace(PROD, flow="client-credentials"), identity=None, access=world.token(left=-5.0))
+    machine = msgspec.structs.replace(PROD, flow="client-credentials")
+    world.keep(machine, proof=world.proof(), identity=None, access=world.token(left=-5.0))
     row = world.row()
     assert (row["ready"], row["refresh_token"], row["expires_in"]) == (True, "not needed", 0)
 
@@ -229,12 +254,12 @@ def test_a_secret_in_a_keyring_that_is_not_there(world: World) -> None:
 
 
 def test_a_refresh_token_in_a_keyring_that_is_not_there(world: World) -> None:
-    world.keep(in_keyring=True, record=("0" * 32, "prod ada"), access=world.token(left=-5.0))
+    world.seal(access=world.token(left=-5.0))
     meets(world, 74, "there is no keyring here")
 
 
 def test_what_is_kept_is_ready_and_what_comes_then_is_told(world: World) -> None:
-    world.keep(in_keyring=True, record=("0" * 32, "prod ada"))
+    world.seal()
     row = world.row()
     assert (row["ready"], row["exit_code"], row["renewable"]) == (True, 0, False)
     assert "there is no keyring here" in row["problem"]
@@ -256,14 +281,14 @@ def test_a_command_of_a_secret_is_not_run(world: World, tmp_path: Path) -> None:
 def test_a_refusal_of_a_moment_ago_is_what_a_tool_would_be_told(world: World, clock: FakeClock) -> None:
     world.configure(MACHINE)
     world.environ["CI_SECRET"] = CANARY
-    machine = msgspec.structs.replace(PROD, flow="client-credentials")
+    place = place_of(msgspec.structs.replace(PROD, flow="client-credentials"), world.proof())
     now = clock.now()
     failure = Failure(sentence="the client is refused", hint=None, exit_code=77, made=now, until=now + 60)
-    world.app().sessions().notes.remember(session_id(machine), failure)
+    world.app().sessions().notes.remember(place.grant, failure)
     row = world.row()
     assert (row["ready"], row["exit_code"]) == (False, 77)
     assert "the client is refused; that was " in row["problem"]
-    assert world.app().sessions().notes.failure(session_id(machine)) == failure  # nothing is noted
+    assert world.app().sessions().notes.failures(place.grant) == (failure,)  # nothing is noted
     clock.advance(61)
     assert world.row()["ready"]
 
@@ -281,30 +306,170 @@ def test_after_a_refused_renewal_it_is_told_until_when_and_that_a_sign_in_is_nee
 # --- what is shown
 
 
-def test_every_profile_has_a_row_and_the_sessions_of_others_stand_apart_and_do_not_count(world: World) -> None:
+def test_every_profile_has_a_row_and_the_grants_of_others_stand_apart_and_do_not_count(world: World) -> None:
     world.configure('[profiles.staging]\nissuer = "https://idp.example.com"\nclient_id = "other"\n')
     world.keep(refresh_token=True)
     world.keep(msgspec.structs.replace(PROD, name="staging", client_id="other"))
-    over: dict[str, Any] = {"access": world.token(left=-1.0), "identity": None}
-    world.keep(msgspec.structs.replace(PROD, audience="https://b.example.com"), **over)
-    world.keep(Profile(name="idp.example.com/adhoc", issuer="https://idp.example.com", client_id="adhoc"), **over)
+    world.keep(msgspec.structs.replace(PROD, audience=B), access=world.token(left=-1.0))
+    ad_hoc = Profile(name="idp.example.com/adhoc", ad_hoc=True, issuer="https://idp.example.com", client_id="adhoc")
+    world.keep(ad_hoc, access=world.token(left=-1.0), identity=None)
     code, rows = world.rows()
     assert code == 0
     assert [row["profile"] for row in rows] == ["prod", "staging"]
-    assert [(row["profile"], row["audience"], row["exit_code"]) for row in world.others] == [
-        ("prod", "https://b.example.com", 66),
-        ("idp.example.com/adhoc", None, 66),
+    assert sorted(world.served()) == [
+        ([], "idp.example.com/adhoc", [""]),
+        (["prod"], "prod", ["", B]),
+        (["staging"], "staging", [""]),
     ]
-    lines = world.show()[1].splitlines()
-    assert lines.index("for another audience:") < lines.index("of no profile here:")
+    assert world.show()[1].splitlines()[1:] == [
+        "prod     idp.example.com  ada@example.com  access  60 min      file (no keyring here)",
+        f"  also for {B}: access, expired",
+        "staging  idp.example.com  ada@example.com  access  60 min      none",
+        "",
+        "of no profile here:",
+        "idp.example.com/adhoc  idp.example.com  somebody  refresh token: none",
+        "  for no audience: access, expired",
+    ]
 
 
-def test_one_profile_that_is_named_brings_its_own_sessions_only(world: World) -> None:
-    world.keep(msgspec.structs.replace(PROD, audience="https://b.example.com"))
-    world.keep(Profile(name="idp.example.com/12345678", issuer="https://idp.example.com", client_id="adhoc"))
+def test_one_profile_that_is_named_brings_its_own_grants_only(world: World) -> None:
+    world.keep(msgspec.structs.replace(PROD, audience=B), alone=True)
+    world.keep(Profile(name="idp.example.com/adhoc", ad_hoc=True, issuer="https://idp.example.com", client_id="adhoc"))
     _, rows = world.rows(profiles=["prod"])
     assert [(row["profile"], row["audience"]) for row in rows] == [("prod", None)]
-    assert [(row["profile"], row["audience"]) for row in world.others] == [("prod", "https://b.example.com")]
+    assert world.served() == [(["prod"], "prod", [B])]
+    assert "of no profile here" not in world.show(profiles=["prod"])[1]
+
+
+def test_a_grant_says_whose_it_is_and_what_it_serves(world: World) -> None:
+    place = world.keep(refresh_token=True, scope=("openid",))
+    other = world.keep(msgspec.structs.replace(PROD, resource=(A, B)), access=None, id=world.token(left=None))
+    world.rows()
+    [grant] = world.grants
+    sessions = {one.pop("id"): one for one in grant.pop("sessions")}
+    assert grant == {
+        "id": place.grant,
+        "profiles": ["prod"],
+        "made_by": "prod",
+        "issuer": "https://idp.example.com",
+        "client_id": "client",
+        "account": None,
+        "machine": False,
+        "who": "ada@example.com",
+        "refresh_token": "file",
+        "single": False,
+    }
+    first = sessions.pop(place.session)
+    assert first.pop("expires_at").endswith("Z")
+    assert first == {"audience": None, "resource": [], "scope": ["openid"], "token": "access", "expires_in": 3600}
+    none: dict[str, Any] = {"scope": [], "expires_at": None, "expires_in": None}
+    assert sessions == {other.session: {"audience": None, "resource": [A, B], "token": "id", **none}}
+    assert f"  also for {A} {B}: id, for as long as the provider lets it\n" in world.show()[1]
+
+
+def test_a_session_by_a_sign_in_of_its_own_says_so(world: World) -> None:
+    world.configure(f'[profiles.git]\nissuer = "https://idp.example.com"\nclient_id = "client"\naudience = "{A}"\n')
+    main = world.keep(refresh_token=True)
+    git = world.keep(msgspec.structs.replace(PROD, audience=A), alone=True)  # made under prod's name
+    single = world.keep(msgspec.structs.replace(PROD, audience=B), alone=True)
+    _, rows = world.rows()
+    assert [(row["profile"], row["ready"], row["same_sign_in_as"]) for row in rows] == [
+        ("prod", True, None),
+        ("git", True, None),  # it has one of its own
+    ]
+    grants = {grant["id"]: (grant["profiles"], grant["single"]) for grant in world.grants}
+    assert grants == {
+        main.grant: (["prod"], False),
+        git.grant: (["prod", "git"], True),
+        single.grant: (["prod"], True),
+    }
+    _, table, _ = world.show()
+    assert f"  also for {B}: access, 60 min, by a sign-in of its own\n" in table
+    assert f"also for {A}" not in table  # git has a row
+
+
+def test_another_profile_s_session_is_not_said_twice(world: World) -> None:
+    world.configure(f'[profiles.git]\nissuer = "https://idp.example.com"\nclient_id = "client"\naudience = "{A}"\n')
+    world.keep(refresh_token=True)
+    world.keep(msgspec.structs.replace(PROD, name="git", audience=A))
+    _, rows = world.rows()
+    assert [row["same_sign_in_as"] for row in rows] == [None, "prod"]
+    assert world.served() == [(["prod", "git"], "prod", ["", A])]
+    assert world.show()[1].splitlines()[2:] == [
+        "git      idp.example.com  ada@example.com  access  60 min      file (no keyring here)",
+        f"  for {A}",
+        "  same sign-in as prod",
+    ]
+    assert f"  also for {A}: access, 60 min\n" in world.show(profiles=["prod"])[1]
+
+
+def test_what_the_grant_can_bring_is_ready_and_has_no_token_yet(world: World) -> None:
+    world.configure(f'[profiles.git]\nissuer = "https://idp.example.com"\nclient_id = "client"\naudience = "{A}"\n')
+    world.keep(refresh_token=True)
+    _, [_, row] = world.rows()
+    assert (row["ready"], row["token"], row["renewable"], row["same_sign_in_as"]) == (True, None, True, "prod")
+    world.keep(underivable=((place_of(msgspec.structs.replace(PROD, audience=A)).session, world.clock.now() + 60),))
+    code, [_, row] = world.rows()
+    assert (code, row["ready"], row["renewable"], row["same_sign_in_as"]) == (66, False, False, None)
+
+
+def test_a_profile_with_other_endpoints_has_no_part_in_it(world: World) -> None:
+    world.configure(
+        '[profiles.lab]\nissuer = "https://idp.example.com"\nclient_id = "client"\n'
+        'endpoints = { token = "https://idp.example.com/lab" }\n'
+    )
+    world.keep(refresh_token=True)
+    code, [_, lab] = world.rows()
+    assert (code, lab["ready"], lab["who"], lab["same_sign_in_as"]) == (66, False, None, None)
+    assert world.served() == [(["prod"], "prod", [""])]
+
+
+def test_a_resource_is_what_a_row_is_for(world: World) -> None:
+    world.configure(f'resource = ["{A}", "{B}"]\n')
+    row = world.row()
+    assert (row["audience"], row["resource"]) == (None, [A, B])
+    assert f"  for {A} {B}\n" in world.show()[1]
+
+
+def test_what_is_not_verified_is_no_grant_yet(world: World) -> None:
+    world.keep(unverified=True)
+    world.rows()
+    assert world.grants == []
+
+
+def test_what_an_earlier_version_has_kept_counts(world: World) -> None:
+    old = world.leave()
+    other = world.leave(msgspec.structs.replace(PROD, audience=B))
+    stranger = world.leave(msgspec.structs.replace(PROD, name="gone", client_id="gone"))
+    row = world.row()
+    assert (row["ready"], row["who"], row["token"], row["refresh_token"]) == (True, "ada@example.com", "access", "file")
+    grants = {grant["id"]: (grant["profiles"], [one["id"] for one in grant["sessions"]]) for grant in world.grants}
+    assert grants == {old: (["prod"], [old]), other: (["prod"], [other]), stranger: ([], [stranger])}
+    assert world.show()[1].splitlines()[1:] == [
+        "prod     idp.example.com  ada@example.com  access  60 min      file (no keyring here)",
+        f"  also for {B}: access, 60 min",
+        "",
+        "of no profile here:",
+        "gone  idp.example.com  ada@example.com  refresh token: file",
+        "  for openid profile email offline_access: access, 60 min",
+    ]
+    assert world.app().sessions().ids_of_format_1() == sorted([old, other, stranger])  # nothing is taken over
+
+
+def test_a_machine_s_session_that_another_secret_has_made_is_none(world: World) -> None:
+    world.configure(MACHINE)
+    machine = msgspec.structs.replace(PROD, flow="client-credentials")
+    world.environ["CI_SECRET"] = CANARY
+    mine = world.keep(machine, proof=world.proof(), identity=None)
+    world.environ["CI_SECRET"] = f"another-{CANARY}"
+    row = world.row()
+    assert (row["ready"], row["token"]) == (True, None)
+    assert [(grant["id"], grant["profiles"], grant["machine"]) for grant in world.grants] == [
+        (mine.grant, ["prod"], True)
+    ]
+    assert "also for" not in world.show()[1]
+    del world.environ["CI_SECRET"]
+    assert "also for" not in world.show()[1]
 
 
 def test_two_profiles_with_one_session_are_both_there(world: World) -> None:
@@ -334,7 +499,7 @@ def test_json_has_no_character_that_a_terminal_would_obey(world: World) -> None:
 def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -> None:
     now = clock.now()
     failure = Failure(sentence="declined at idp.example.com", hint=None, exit_code=77, made=now, until=now + 60)
-    world.app().sessions().notes.remember(session_id(PROD), failure)
+    world.app().sessions().notes.remember(place_of(PROD).grant, failure)
     clock.advance(12)
     assert "12 s" in world.row()["last_failure"]
     _, table, _ = world.show()
@@ -342,7 +507,7 @@ def test_the_last_failure_is_told_with_its_age(world: World, clock: FakeClock) -
     assert "last failure" not in table  # it is said already
     clock.advance(60)
     assert "last failure 72 s ago: declined at idp.example.com" in world.show()[1]
-    world.app().sessions().notes.remember(session_id(PROD), msgspec.structs.replace(failure, made=now + 1000))
+    world.app().sessions().notes.remember(place_of(PROD).grant, msgspec.structs.replace(failure, made=now + 1000))
     assert world.row()["last_failure"] is None
 
 
@@ -400,15 +565,25 @@ def test_an_unsafe_state_directory_is_told_and_nothing_is_read_from_it(world: Wo
 
 def test_a_damaged_session_is_absent(world: World) -> None:
     world.keep()
-    path = Path(world.app().state.locate(f"sessions/{session_id(PROD)}.json"))
+    path = Path(world.app().state.locate(f"sessions/{place_of(PROD).session}.json"))
     path.write_bytes(path.read_bytes()[:-20])
     assert not world.row()["ready"]
+    assert [grant["sessions"] for grant in world.grants] == [[]]
 
 
-def test_a_session_of_a_newer_version_is_told_and_kept(world: World) -> None:
+def test_a_damaged_grant_is_absent_and_so_are_its_sessions(world: World) -> None:
     world.keep(refresh_token=True)
-    path = Path(world.app().state.locate(f"sessions/{session_id(PROD)}.json"))
-    newer = path.read_bytes().replace(b'"version":1', b'"version":9')
+    path = Path(world.app().state.locate(f"grants/{place_of(PROD).grant}.json"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert not world.row()["ready"]
+    assert world.grants == []
+
+
+@pytest.mark.parametrize("kind", ["grants", "sessions"])
+def test_a_file_of_a_newer_version_is_told_and_kept(world: World, kind: str) -> None:
+    place = world.keep(refresh_token=True)
+    path = Path(world.app().state.locate(f"{kind}/{place.grant if kind == 'grants' else place.session}.json"))
+    newer = path.read_bytes().replace(b'"version":2', b'"version":9')
     path.write_bytes(newer)
     meets(world, 74, "the sign-in was written by a newer version of this program, and is kept as it is")
     assert path.read_bytes() == newer

@@ -146,6 +146,7 @@ class World:
             name="prod", issuer=provider.issuer, client_id="client", flow="device", audience="https://api.example.com"
         )
         self.issued = 0
+        self.client_secret = "the-client-secret"
 
     # --- what the provider says ---
 
@@ -188,7 +189,7 @@ class World:
             caller=self.caller,  # type: ignore[arg-type]
             clock=self.clock,
             note=self.notes.append,
-            read_secret=lambda _: Secret("the-client-secret"),
+            read_secret=lambda _: Secret(self.client_secret),
         )
 
     def obtain(self, mode: Mode = "any", tool: str = "kubectl", **request: Any) -> Obtained:
@@ -205,7 +206,7 @@ class World:
 
     @property
     def place(self) -> Place:
-        return place_now(self.sessions, self.profile, place_of(self.profile))
+        return place_now(self.sessions, self.profile, place_of(self.profile, self.means.proof(self.profile)))
 
     def stored(self) -> Stored | None:
         return self.sessions.read(self.place)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
+
+_OF_FORMAT_1 = ("session", "")  # they are read and deleted, and none is written any more
+_FOLDERS = ("grant", "password", *_OF_FORMAT_1)
 
 
 class MemoryKeyring:
@@ -78,7 +82,8 @@ class FolderKeyring:
     def _path(self, call: str, name: str, username: str) -> Path:
         folder, _, own = name.rpartition("/")
         assert username
-        assert (folder, own) == ("secret", username) or (folder in ("session", "password", "") and len(own) == 32)
+        assert (folder, own) == ("secret", username) or (folder in _FOLDERS and re.fullmatch("[0-9a-f]{32}", own))
+        assert call != "write" or folder not in _OF_FORMAT_1
         self.calls.append(call)
         self.before(call)
         if call in self.refuses:

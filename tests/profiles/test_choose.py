@@ -18,7 +18,7 @@ from credential_helper.errors import (
     ProtocolError,
     UsageError,
 )
-from credential_helper.model import Profile, Request, Secret, Source, session_id
+from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles import settings
 from credential_helper.profiles.choose import choose, is_ad_hoc
 from credential_helper.profiles.configuration import Configuration, load
@@ -30,6 +30,7 @@ from credential_helper.proof import UNKNOWN, Proof
 from credential_helper.tools import TOOLS
 from tests.helpers.profiles import choose_docker, choose_git, git_url
 from tests.helpers.requests import request_by
+from tests.helpers.sessions import same_session
 
 Environ = dict[str, str]
 
@@ -322,7 +323,7 @@ def test_a_provider_with_one_public_service_is_as_good_as_an_issuer(environ: Env
     assert profile.name.startswith("github.com/")
     assert hint_flags(profile) == ["--client-id", "c", "--provider", "github"]
     variables = {"CREDENTIAL_HELPER_PROVIDER": "github", "CREDENTIAL_HELPER_CLIENT_ID": "c"}
-    assert session_id(chosen_by(environ | variables)) == session_id(profile)
+    assert same_session(chosen_by(environ | variables), profile)
     assert chosen_by(environ | variables, flags={"profile": "prod"}).name == "prod"
     assert chosen_by(environ | variables | {"CREDENTIAL_HELPER_PROFILE": "prod"}).name == "prod"
     assert chosen_by(environ, flags=GITHUB | {"issuer": "https://git.example.com"}).issuer == "https://git.example.com"
@@ -477,7 +478,7 @@ def test_another_flow_for_once_is_another_way_into_the_same_session(environ: Env
     write(environ, ONE + legacy)
     once = chosen_by(environ, flags={"flow": "device"})
     assert (once.flow, once.realm) == ("device", "Users")
-    assert session_id(once) == session_id(chosen_by(environ))
+    assert same_session(once, chosen_by(environ))
     assert hint_flags(once) == ["prod", "--flow", "device"]
 
 
@@ -700,7 +701,7 @@ def test_the_hint_makes_the_session_that_the_request_asked_for(environ: Environ)
     write(environ, ONE)
     profile = chosen_by(environ, request_by("kubectl", audience="my api", token="id"))
     assert hint_flags(profile) == ["prod", "--audience", "my api"]
-    assert session_id(chosen_by(environ, flags={"profile": "prod", "audience": "my api"})) == session_id(profile)
+    assert same_session(chosen_by(environ, flags={"profile": "prod", "audience": "my api"}), profile)
 
 
 # --- who gets a token: git

@@ -14,7 +14,7 @@ TOKEN = Secret("the-refresh-token")
 
 
 def test_what_was_sealed_once_opens_for_ever() -> None:
-    # AES-256-GCM, NIST SP 800-38D: the key is the bytes 0 to 31, the nonce 0 to 11, and the grant's id is authenticated.
+    # AES-256-GCM (NIST SP 800-38D): the key is the bytes 0 to 31, the nonce 0 to 11, the grant's id authenticated data.
     key = Secret("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
     sealed = "AAECAwQFBgcICQoLM2qzNreApGnoMv+mxYYTCO1HdFKy8oWtKQwVBHtWzt4F"
     assert unseal(sealed, key, GRANT) == TOKEN

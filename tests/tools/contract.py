@@ -14,12 +14,12 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 import pytest
 
-from credential_helper.model import Secret, Session, Token, session_id
 from credential_helper.profiles.configuration import load
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.tools import TOOLS
 from tests.helpers.programs import CHECKOUT
+from tests.helpers.sessions import keep, token
 
 TOKEN = "the-access-token-of-prod"
 CONFIG = """
@@ -94,16 +94,7 @@ class ToolContract:
         environ = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         write_config(environ, self.listed)
         profile = load(environ).profile("prod")
-        now = time.time()
-        session = Session(
-            profile="prod",
-            issuer=profile.issuer,
-            client_id=profile.client_id,
-            kind="person",
-            audience=profile.audience,
-            access=Token(value=Secret(TOKEN), received_at=now - 10, expires_at=now + 3600),
-        )
-        self.sessions(environ).save(session_id(profile), session)
+        keep(self.sessions(environ), profile, access=token(TOKEN, time.time()))
         return environ
 
     def sessions(self, environ: dict[str, str]) -> Sessions:
@@ -112,7 +103,7 @@ class ToolContract:
 
     def sign_out(self, environ: dict[str, str]) -> None:
         sessions = self.sessions(environ)
-        for one in sessions.ids("json"):
+        for one in sessions.grants.ids("json"):
             sessions.erase(one)
 
     def run(self, environ: dict[str, str], data: bytes, *words: str) -> Outcome:

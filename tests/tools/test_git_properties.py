@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from credential_helper.answers import git as git_answers
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, CredentialHelperError, ProtocolError, TokenResponseError
-from credential_helper.model import Credential, Identity, Secret
+from credential_helper.model import Credential, Identity, Profile, Secret
 from credential_helper.tools import git, wire
 from tests.helpers.clock import FakeClock
 from tests.helpers.credentials import credential, patient
+from tests.helpers.sessions import keep, token
 
 OURS = b"git.example.com"
 TOKEN = "the-access-token"
@@ -77,8 +78,6 @@ class Home:
     """A home with a signed-in session, a stored password and no provider that answers."""
 
     def __init__(self, folder: Path) -> None:
-        from credential_helper.model import Profile, Session, Token, session_id
-
         self.environ = {
             "HOME": str(folder),
             "PATH": str(folder),
@@ -93,10 +92,8 @@ class Home:
             f'[profiles.prod]\nissuer = "{issuer}"\nclient_id = "c"\nstore = "none"\ngit = ["https://{OURS.decode()}"]\n'
         )
         profile = Profile(name="prod", issuer=issuer, client_id="c", store="none")
-        now = self.clock.now()
-        token = Token(value=Secret(TOKEN), received_at=now - 90, expires_at=now + 360_000)
-        session = Session(profile="prod", issuer=issuer, client_id="c", kind="person", access=token)
-        self.app().sessions(profile).save(session_id(profile), session)
+        access = token(TOKEN, self.clock.now(), age=90, left=360_000)
+        keep(self.app().sessions(profile), profile, access=access)
         self.reply("store", b"protocol=https\nhost=" + VICTIM + b"\nusername=a\npassword=" + PASSWORD.encode() + b"\n")
 
     def app(self) -> App:

@@ -57,8 +57,9 @@ const DEFAULTS = {
   require_par: false, // require_pushed_authorization_requests, in the metadata too (RFC 9126 §5)
   require_jar: false, // require_signed_request_object (RFC 9101 §10.5)
   pages: false, // a real browser gets pages with forms; otherwise whoever comes is ada and agrees
+  multi_resource: null, // audiences that any refresh may be for; null: Auth0's faces have none, the others are asked
   default_connection: 'Username-Password-Authentication', // where Auth0's `password` looks people up; null: nowhere
-  clients: {}, // the four *_ttl and `pages` of a client, by client_id
+  clients: {}, // the four *_ttl, `pages` and `multi_resource` of a client, by client_id
 };
 
 const BUILT_IN = ['id_token_algorithms', 'require_par', 'require_jar']; // a provider is made with these
@@ -317,7 +318,8 @@ function configuration(face) {
         enabled: true,
         // `audience` is Auth0's name for RFC 8707's `resource`; every face takes either.
         defaultResource: (ctx, client, oneOf) => (
-          oneOf ?? (ctx.oidc.body?.audience || ctx.oidc.params?.audience || undefined)
+          (oneOf && policyOf(face, client) ? oneOf[0] : oneOf)
+          ?? (ctx.oidc.body?.audience || ctx.oidc.params?.audience || undefined)
         ),
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => resourceServer(resource),
@@ -415,6 +417,7 @@ async function answer(face, ctx, next) {
   if (endpoint === 'page' || endpoint === 'code_verification' || ctx.get('x-uncounted')) return next();
 
   const record = remember(face, ctx, endpoint, grant, fields);
+  record.resource = new URLSearchParams(asked).getAll('resource');
   const fault = takeFault(face, endpoint, grant);
   if (fault) await sleep(fault.delay * 1000);
   if (fault?.status) ruin(ctx, fault);
@@ -430,6 +433,7 @@ async function answer(face, ctx, next) {
 
 async function respond(face, ctx, next, endpoint, fields, record) {
   if (face.auth0 && endpoint === 'authorization') alwaysOffline(ctx, fields);
+  if (fields.grant_type === 'refresh_token') keepToPolicy(face, ctx, fields);
   const refusal = tooEarly(face, fields) ?? otherAuthentication(face, fields, record) ?? noAudience(face, fields);
   if (refusal) {
     const { status, ...body } = refusal;
@@ -528,6 +532,21 @@ function noAudience(face, fields) {
 // oidc-provider grants offline_access to nobody who does not also ask for consent (OIDC Core §11); Auth0 does.
 function alwaysOffline(ctx, { scope = '' }) {
   if (scope.split(' ').includes('offline_access')) ctx.query = { ...ctx.query, prompt: 'consent' };
+}
+
+const policyOf = (face, client) => face.setting('multi_resource', client) ?? (face.auth0 ? [] : null);
+
+// Multi-Resource Refresh Tokens: an audience of the client's policy is served, any other one is ignored, silently.
+function keepToPolicy(face, ctx, fields) {
+  const token = face.store.model('RefreshToken').get(fields.refresh_token);
+  const policy = token && policyOf(face, token);
+  if (!policy) return;
+  const { audience, resource, ...others } = fields;
+  const asked = [audience, resource].find((one) => policy.includes(one));
+  ctx.req.body = new URLSearchParams({ ...others, ...(asked && { resource: asked }) }).toString();
+  if (asked) token.resource = [...new Set([token.resource, asked].flat())]; // the sign-in's own is the first
+  const grant = face.store.model('Grant').get(token.grantId);
+  if (asked && grant) grant.resources = { [asked]: API_SCOPES, ...grant.resources };
 }
 
 const CREDENTIALS = {
