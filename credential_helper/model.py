@@ -98,6 +98,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["env", "file", "command", "keyring"]
     value: tuple[str, ...]  # one item: a variable's name or an absolute path; a command's words
     origin: str  # where this was written, for messages: "/etc/…/config.toml: profiles.prod.client_secret"
+    public: bool = False  # a certificate: no secret
     may_be_empty: bool = False  # a client's, whose method is written: Cloud Foundry's UAA knows an empty one
 
 
@@ -153,6 +154,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     client_authentication: str = "auto"  # a name of flows.CLIENT_AUTHENTICATION, or auto
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
+    tls: tuple[Source, Source] | None = None  # the certificate that the client shows (RFC 8705 §2), and its key; PEM
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
     redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
     redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https
@@ -323,9 +325,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     in_keyring: bool = False  # the refresh token lives there
     revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
     unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
-    refused: tuple[float, str] | None = (
-        None  # (when, what it said): the provider would not renew it, and none has since
-    )
+    refused: tuple[float, str] | None = None  # (when, what it said): it was not renewed, and none has been since
     id_not_renewed: bool = False  # this provider's refresh brings no ID token
     sends_scope: bool = False  # it brings one where the scope is sent along
     forced_at: float | None = None  # when a refused token last made us renew
