@@ -10,7 +10,7 @@ import msgspec
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError
 from credential_helper.model import Credential, Profile, Request, Secret, Session, Source, TokenKind
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import private_key_jwt, tls
 from credential_helper.oauth.provider import Provider
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.sessions import Sessions, Stored
@@ -72,8 +72,11 @@ class Means:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
+        warns: bool = True,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
+
+        ``warns``: what is wrong with a token that came is a warning, and not for --verbose only.
 
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         """
@@ -86,6 +89,7 @@ class Means:
         self.read_secret = read_secret
         self.deadline = deadline
         self.environ = environ
+        self._warns = warns
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
 
@@ -103,7 +107,9 @@ class Means:
                 client_secret=self._reader(profile.client_secret),
                 private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
                 password=self._reader(profile.password),
+                tls=self._pair_reader(profile.tls),
                 note=self.note,
+                warn=(lambda sentence, hint: self.person.warn(sentence, hint=hint)) if self._warns else None,
             )
         return self._providers[profile]
 
@@ -120,6 +126,9 @@ class Means:
 
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)
+
+    def _pair_reader(self, sources: tuple[Source, Source] | None) -> Callable[[], tuple[Secret, Secret]] | None:
+        return None if sources is None else lambda: (self.read_secret(sources[0]), self.read_secret(sources[1]))
 
 
 class Obtained(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +153,8 @@ class Attempt:
 def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> None:
     """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it.
 
-    A private key is looked into, too: one that is none needs no provider to be told. ``run``: commands are run.
+    A private key or a certificate is looked into, too: one that is none needs no provider to be told. ``run``: commands
+    are run.
     """
     if profile.client_authentication != "none":
         for read in (provider.client_secret, provider.private_key):
@@ -154,3 +164,5 @@ def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> 
     by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
     if key is not None and by_key and (run or key.source.kind != "command"):
         private_key_jwt.check(provider)
+    if profile.tls is not None and (run or not any(source.kind == "command" for source in profile.tls)):
+        tls.check(provider)
