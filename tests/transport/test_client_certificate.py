@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from cryptography import x509
@@ -21,7 +22,7 @@ from credential_helper.model import Secret, Source
 from credential_helper.transport import client_certificate
 from credential_helper.transport.client import Transport
 from credential_helper.transport.client_certificate import ClientCertificate, KeyMismatchError
-from integration.servers.hostile_provider import HostileProvider, answer, redirect, reset
+from integration.servers.hostile_provider import HostileProvider, answer, redirect, reset, tunnel
 from integration.servers.proxy import RecordingProxy
 from integration.servers.tls import Authority
 from tests.helpers.assertions import pem
@@ -122,6 +123,22 @@ def test_it_goes_through_a_proxy_to_the_host_behind_it(
         variables = {"HTTPS_PROXY": f"{environ}://{proxy.host}"}
         assert posted(strict, parsed(*authority.issue_client("ci")), variables, "provider.test") == 200
         assert [asked.host for asked in proxy.asked] == ["provider.test"]
+
+
+@pytest.mark.parametrize("proxy_tls", [None, "good"])
+def test_it_is_shown_and_refused_behind_either_kind_of_proxy(
+    strict: HostileProvider, authority: Authority, proxy_tls: Literal["good"] | None
+) -> None:
+    with HostileProvider(tls=proxy_tls) as proxy:
+        proxy.script("provider.test:443", tunnel(strict.port))
+        environ = {"HTTPS_PROXY": proxy.url}
+        files = authority.issue_client("ci")
+        assert posted(strict, parsed(*files), environ, "provider.test") == 200
+        with pytest.raises(AuthorizationError) as caught:
+            posted(strict, parsed(*authority.issue_client("own", own=True)), environ, "provider.test")
+        assert caught.value.sentence.startswith("provider.test refused the client certificate ")
+        assert [request.certificate for request in strict.requests] == [der(files[0])]
+        assert [request.certificate for request in proxy.requests] == [None, None]
 
 
 def test_a_proxy_never_sees_it(authority: Authority) -> None:

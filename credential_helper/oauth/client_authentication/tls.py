@@ -34,6 +34,7 @@ NOT_SEEN = (
     "endpoints, or the host in NO_PROXY"
 )
 BOUND = "bound the access token to the client certificate (RFC 8705 §3): a server that checks this refuses every tool"
+MAY_BE_BOUND = "binds access tokens to client certificates, for clients that are set up so: this one cannot be read"
 NOT_BOUND = "switch off certificate-bound tokens for this client: tls_client_certificate_bound_access_tokens"
 
 # What nginx answers in place of an alert (its statuses 495 and 496, sent as 400).
@@ -85,7 +86,17 @@ def is_refused_by_page(answer: Answer) -> bool:
     return answer.status in _PAGE_STATUSES and any(words in answer.body.lower() for words in _PAGES)
 
 
-def is_bound(access_token: object) -> bool:
-    """Say whether an access token, as far as it can be read, is bound to a certificate (§3.1)."""
-    confirmation = (claims_of(access_token) or {}).get("cnf") if isinstance(access_token, str) else None
-    return isinstance(confirmation, dict) and "x5t#S256" in confirmation
+def is_bound(access_token: str) -> bool | None:
+    """Say whether an access token is bound to a certificate (§3.1); None: it is no JWT, so that cannot be seen."""
+    claims = claims_of(access_token)
+    confirmation = None if claims is None else claims.get("cnf")
+    return None if claims is None else isinstance(confirmation, dict) and "x5t#S256" in confirmation
+
+
+def tell_if_bound(provider: Provider, host: str, access_token: str) -> None:
+    """Warn of an access token that is bound to the client's certificate; note one that may be. Raises nothing."""
+    bound = is_bound(access_token)
+    if bound:
+        provider.warn(f"{host} {BOUND}", NOT_BOUND)
+    elif bound is None and provider.tls and provider.metadata().tls_client_certificate_bound_access_tokens:
+        provider.note(f"{host} {MAY_BE_BOUND}")

@@ -53,6 +53,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
     require_pushed_authorization_requests: bool = False  # RFC 9126 §5
     require_signed_request_object: bool = False  # RFC 9101 §10.5
+    tls_client_certificate_bound_access_tokens: bool = False  # RFC 8705 §3.3
     unusable: dict[str, str] = {}  # what is wrong with an address that counts as absent, by its member
 
     def address(self, member: str) -> str | None:
@@ -97,6 +98,7 @@ _SWITCHES = (
     "authorization_response_iss_parameter_supported",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
+    "tls_client_certificate_bound_access_tokens",
 )
 _MEMBERS = ("issuer", *ADDRESSES, *_LISTS, *_SWITCHES, _ALIASES)
 

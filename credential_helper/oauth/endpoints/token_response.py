@@ -54,8 +54,8 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
     )
     if lacking is not None and tokens.id_token is None:
         raise TokenResponseError(lacking[0], hint=lacking[1])
-    if tls.is_bound(body.get("access_token")):
-        provider.warn(f"{host} {tls.BOUND}", tls.NOT_BOUND)
+    if not lacking:
+        tls.tell_if_bound(provider, host, str(body.get("access_token")))
     if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
         provider.note(f"{host} granted the scope {' '.join(tokens.scope)!r}, not {' '.join(provider.scopes())!r}")
     return tokens
