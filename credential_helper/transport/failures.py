@@ -66,7 +66,9 @@ def _host_trouble(exchange: Exchange, chain: list[BaseException]) -> TransportEr
         what = "its TLS handshake" if exchange.step == "handshake" else "its answer"
         return TransportError(f"{host} did not finish {what}{through} {within}")
     if _is_among(chain, urllib3.SSLError, ssl.SSLError):
-        return TransportError(f"no TLS with {host}{through}: {_tls_words(chain)}", stale_address=True)
+        shown = exchange.way.certificate
+        hint = None if shown is None else f"the server may not take keys of the kind that {shown.described} has"
+        return TransportError(f"no TLS with {host}{through}: {_tls_words(chain)}", hint=hint, stale_address=True)
     if _is_among(chain, urllib3.HTTPError, OSError):
         shown = exchange.way.certificate
         return TransportError(
@@ -101,13 +103,12 @@ _ALERTS = {
     "CERTIFICATE_UNKNOWN": _UNKNOWN,
     "UNKNOWN_CA": _UNKNOWN,
     "ACCESS_DENIED": _UNKNOWN,
-    "DECRYPT_ERROR": _UNKNOWN,
+    "DECRYPT_ERROR": "the server could not verify what its key has signed: another kind of key may do",
     "UNSUPPORTED_CERTIFICATE": "the server takes no certificate of its kind: another key, or another usage, may do",
     "CERTIFICATE_EXPIRED": "by the server's clock it, or what issued it, has expired: renew it",
     "CERTIFICATE_REVOKED": "it was revoked: have a new one issued",
     "CERTIFICATE_REQUIRED": "the server lists the authorities and keys that it takes, and this is none: see what "
     "issued it ({issuer})",
-    "HANDSHAKE_FAILURE": "check that it is registered with the provider, and that the server takes keys of its kind",
 }
 _NO_CLIENT = "; its extended key usage lacks clientAuth, which many servers demand"
 _SHOW_ONE = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import select
 import ssl
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from credential_helper.model import Secret, Source
 from credential_helper.transport import client_certificate
 from credential_helper.transport.client import Transport
 from credential_helper.transport.client_certificate import ClientCertificate, KeyMismatchError
-from integration.servers.hostile_provider import HostileProvider, answer, redirect, reset, tunnel
+from integration.servers.hostile_provider import Exchange, HostileProvider, answer, redirect, reset, tunnel
 from integration.servers.proxy import RecordingProxy
 from integration.servers.tls import Authority
 from tests.helpers.assertions import pem
@@ -123,6 +125,33 @@ def test_it_goes_through_a_proxy_to_the_host_behind_it(
         variables = {"HTTPS_PROXY": f"{environ}://{proxy.host}"}
         assert posted(strict, parsed(*authority.issue_client("ci")), variables, "provider.test") == 200
         assert [asked.host for asked in proxy.asked] == ["provider.test"]
+
+
+def test_a_server_may_ask_when_it_has_seen_the_path(authority: Authority) -> None:
+    """As Apache does for a <Location> (RFC 8446 §4.6.2)."""
+    before: list[bytes | None] = []
+
+    def late(exchange: Exchange) -> None:
+        connection = exchange.connection
+        assert isinstance(connection, ssl.SSLSocket)
+        before.append(connection.getpeercert(binary_form=True))
+        connection.verify_client_post_handshake()
+        connection.do_handshake()
+        connection.setblocking(False)
+        while connection.getpeercert(binary_form=True) is None and select.select([connection], [], [], 10)[0]:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                connection.read(1)
+        connection.setblocking(True)
+        exchange.received.certificate = connection.getpeercert(binary_form=True)
+        answer({})(exchange)
+
+    files = authority.issue_client("ci")
+    with HostileProvider(tls="good", clients=authority.ca_file) as provider:
+        assert provider._server.context is not None
+        provider._server.context.post_handshake_auth = True
+        provider.script("/token", late)
+        assert posted(provider, parsed(*files)) == 200
+        assert [*before, provider.requests[0].certificate] == [None, der(files[0])]
 
 
 @pytest.mark.parametrize("proxy_tls", [None, "good"])
