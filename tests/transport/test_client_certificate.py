@@ -163,9 +163,11 @@ def test_it_is_shown_and_refused_behind_either_kind_of_proxy(
         environ = {"HTTPS_PROXY": proxy.url}
         files = authority.issue_client("ci")
         assert posted(strict, parsed(*files), environ, "provider.test") == 200
-        with pytest.raises(AuthorizationError) as caught:
-            posted(strict, parsed(*authority.issue_client("own", own=True)), environ, "provider.test")
-        assert caught.value.sentence.startswith("provider.test refused the client certificate ")
+        own = parsed(*authority.issue_client("own", own=True))
+        with pytest.raises((AuthorizationError, TransportError)) as caught:  # a proxy may lose the alert of TLS 1.3
+            posted(strict, own, environ, "provider.test")
+        said = caught.value
+        assert own.described in (said.sentence if isinstance(said, AuthorizationError) else said.hint or "")
         assert [request.certificate for request in strict.requests] == [der(files[0])]
         assert [request.certificate for request in proxy.requests] == [None, None]
 
