@@ -152,12 +152,16 @@ class App:
             raise ConfigurationError(f"{source.origin}: {children.not_found(source.value[0])}")
         return Secret("")
 
-    def means(self, profile: Profile | None, *, deadline: float | None = None) -> Means:
-        """Return what the broker works with; ``deadline`` is the seconds that a tool waits."""
-        return self._means(self.sessions(profile), lambda source: self._read_secret(source, profile), deadline)
+    def means(self, profile: Profile | None, *, deadline: float | None = None, warns: bool = True) -> Means:
+        """Return what the broker works with; ``deadline`` is the seconds that a tool waits, ``warns`` as it behaves."""
+        return self._means(self.sessions(profile), lambda source: self._read_secret(source, profile), deadline, warns)
 
     def _means(
-        self, sessions: Sessions, read_secret: Callable[[Source], Secret], deadline: float | None = None
+        self,
+        sessions: Sessions,
+        read_secret: Callable[[Source], Secret],
+        deadline: float | None = None,
+        warns: bool = True,
     ) -> Means:
         return Means(
             sessions=sessions,
@@ -169,20 +173,25 @@ class App:
             read_secret=read_secret,
             deadline=deadline,
             environ=self.environ,
+            warns=warns,
         )
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         return self._read(source, profile)[0]
 
     def _read(self, source: Source, profile: Profile | None) -> tuple[Secret, Proof]:
-        """Read a secret once per run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
+        """Read a secret once per run: its command may ask a person.
+
+        A password is not kept (RFC 6749 §4.3.2), nor a file with a client certificate or its key: it may be replaced.
+        """
         if source in self._secrets:
             return self._secrets[source]
         if source.kind == "keyring":
             read = self._from_keyring(source, profile), Proof()
         else:
             read = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
-        if profile is None or source != profile.password:
+        certificate = () if profile is None else profile.tls or ()
+        if profile is None or not (source == profile.password or (source.kind == "file" and source in certificate)):
             self._secrets[source] = read
         return read
 
@@ -210,11 +219,12 @@ class App:
     def obtain(self, chosen: Chosen, request: Request, *, mode: Mode = "any") -> Obtained:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
+        manners = request.manners
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
             name = grant_id(chosen.profile)[:8]
             self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, sign-in {name}…")
-        obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
+        obtained = obtain(errand, self.means(chosen.profile, deadline=manners.deadline, warns=manners.warns))
         if self.verbose:
             self.note(described(obtained, began=self.began, now=self.clock.now()))
         return obtained

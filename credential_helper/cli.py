@@ -90,7 +90,7 @@ class _Parser(argparse.ArgumentParser):
         if (word := of_kubelogin(name[2:])) is not None:  # by its flag, here as in a profile
             flag = settings.BY_NAME[word].flag if word in settings.BY_NAME else f"--{word.replace('_', '-')}-file"
             self.error(f"{name} is kubelogin's; here it is {flag}")
-        if name[2:].replace("-", "_") in settings.SECRETS:
+        if name[2:] in (secret.replace("_", "-").replace(".", "-") for secret in settings.SECRETS):
             before_a_command = self.prog == PROGRAM
             sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known or before_a_command]
             raise UsageError(

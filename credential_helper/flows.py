@@ -65,6 +65,7 @@ _CLIENT_AUTHENTICATION = (
     ClientAuthentication(name="post", spellings=("client-secret-post",), needs="client_secret"),
     ClientAuthentication(name="client_secret_jwt", spellings=("client-secret-jwt",), needs="client_secret"),
     ClientAuthentication(name="private_key_jwt", spellings=("private-key-jwt",), needs="private_key"),
+    ClientAuthentication(name="tls", spellings=("tls-client-auth", "self-signed-tls-client-auth"), needs="tls"),
 )
 
 FLOWS: Mapping[str, Flow] = {row.name: row for row in _FLOWS}

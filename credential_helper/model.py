@@ -98,6 +98,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["env", "file", "command", "keyring"]
     value: tuple[str, ...]  # one item: a variable's name or an absolute path; a command's words
     origin: str  # where this was written, for messages: "/etc/…/config.toml: profiles.prod.client_secret"
+    public: bool = False  # a certificate: no secret
     may_be_empty: bool = False  # a client's, whose method is written: Cloud Foundry's UAA knows an empty one
 
 
@@ -156,6 +157,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     client_authentication: str = "auto"  # a name of flows.CLIENT_AUTHENTICATION, or auto
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
+    tls: tuple[Source, Source] | None = None  # the certificate that the client shows (RFC 8705 §2), and its key; PEM
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
     redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
     redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https

@@ -35,5 +35,5 @@ def sources(profile: Profile) -> tuple[Source, ...]:
     if profile.session_kind != "client":
         return ()
     key = profile.private_key
-    given = (profile.client_secret, None if key is None else key.source)
+    given = (profile.client_secret, None if key is None else key.source, *(profile.tls or ()))
     return tuple(source for source in given if source is not None)

@@ -211,6 +211,30 @@ def test_a_person_proves_nothing_here_and_a_machine_without_its_secret_fails(app
         app.proof(msgspec.structs.replace(CLIENT, client_secret=secret))
 
 
+def test_the_files_of_a_certificate_are_read_each_time_and_a_command_once_a_run(
+    environ: dict[str, str], clock: FakeClock
+) -> None:
+    """The files may be replaced while a person is waited for; a command may ask a person."""
+    file = Path(environ["HOME"], ".config", "credential-helper", "config.toml")
+    command = '{ command = ["sh", "-c", "echo asked >> ~/asked; echo key"] }'
+    for key in ('{ file = "key.pem" }', command):
+        tls = f'tls = {{ certificate = "cert.pem", private_key = {key} }}'
+        issuer = 'issuer = "https://idp.example.com/"\nclient_id = "ci"\nflow = "client-credentials"'
+        file.write_text(f"[profiles.ci]\n{issuer}\n{tls}\n")
+        app = App(environ, clock=clock, verbose=False)
+        profile = chosen(environ, ["token", "ci"]).profile
+        read = app.means(profile).provider(profile).tls
+        assert read is not None
+        seen = []
+        for text in ("one", "two"):
+            file.with_name("cert.pem").write_text(f"{text}-certificate\n")
+            file.with_name("key.pem").write_text(f"{text}-key\n")
+            seen.append([secret.reveal() for secret in read()])
+        assert [certificate for certificate, _ in seen] == ["one-certificate", "two-certificate"]
+        assert [key for _, key in seen] == (["key", "key"] if "command" in tls else ["one-key", "two-key"])
+    assert Path(environ["HOME"], "asked").read_text() == "asked\n"
+
+
 def test_nobody_to_ask_means_that_no_keyring_is_waited_for_long(environ: dict[str, str], clock: FakeClock) -> None:
     profile = chosen(environ, ["token"]).profile
     for interactive, seconds in (("never", 3.0), ("always", 15.0)):

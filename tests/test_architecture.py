@@ -107,6 +107,7 @@ REVEALS = {
     "oauth/grants/token_exchange": "the subject token goes into a request",
     "oauth/endpoints/revocation": "the refresh token goes into a request",
     "transport/client": "the Authorization header",
+    "transport/client_certificate": "the key of a client certificate is parsed, and given to TLS",
     "transport/proxies": "who we are to a proxy",
     "tools/docker": "the answer",
     "tools/wire": "the answer",

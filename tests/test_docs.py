@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pytest
 
 from credential_helper import cli, errors, model, places, providers, tools
-from credential_helper.commands import status
+from credential_helper.commands import status, status_rows
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import load
@@ -65,9 +65,11 @@ def page(name: str) -> str:
     return PAGES[f"docs/{name}.md"]
 
 
-def section(title: str, text: str) -> str:
-    """Return the text below a heading of the second level."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+def section(title: str, text: str, *, level: int = 2) -> str:
+    """Return the text below a heading, by default of the second level, up to the next one that is no lower."""
+    found = re.search(
+        rf"^{'#' * level} {re.escape(title)}\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL
+    )
     assert found, f"there is no section {title}"
     return found[1]
 
@@ -105,14 +107,18 @@ def flags() -> set[str]:
 
 
 def test_the_keys_of_status_are_those_of_the_page_with_their_types_and_version() -> None:
-    documented = section("JSON", page("status"))
+    text = page("status")
     names = {"str": "string", "int": "number", "bool": "boolean", "TokenKind": "string", "None": "null"}
-    types = {
-        name: " or ".join(names[word] for word in str(kind).split(" | "))
-        for name, kind in status.Row.__annotations__.items()
-    }
-    assert dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", documented, re.MULTILINE)) == types
-    assert f'{{"version":{status.VERSION},"profiles":[…],"others":[…],"problems":[…]}}' in documented
+    names |= {"tuple[str, ...]": "list of strings", "tuple[SessionRow, ...]": "list of objects"}
+    rows = {"Profiles": status_rows.Row, "Grants": status_rows.GrantRow, "Sessions": status_rows.SessionRow}
+    for heading, row in rows.items():
+        types = {
+            name: " or ".join(names[word] for word in str(kind).split(" | "))
+            for name, kind in row.__annotations__.items()
+        }
+        documented = section(heading, text, level=3)
+        assert dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", documented, re.MULTILINE)) == types
+    assert f'{{"version":{status.VERSION},"profiles":[…],"grants":[…],"problems":[…]}}' in section("JSON", text)
     exit_codes = re.search(r"The exit code is 0.*?(?=\n\n)", page("status"), re.DOTALL)
     assert exit_codes is not None
     assert {int(code) for code in re.findall(r"\b(66|78)\b", exit_codes[0])} == {
@@ -229,7 +235,9 @@ def test_the_reference_has_every_key_and_no_other() -> None:
     keys = {*TOP_LEVEL, *settings.PROFILE_KEYS} - {"profiles", *ON_THEIR_PAGES}
     assert {*document, *(key for table in tables for key in table)} == keys
     for name, known in settings.TABLE_KEYS.items():
-        [table] = [table[name] for table in tables if name in table]
+        outer, _, inner = name.partition(".")  # tls.private_key is a table in a table
+        [table] = [table[outer] for table in tables if outer in table]
+        table = table[inner] if inner else table
         [line, *_] = [line for line in reference().splitlines() if re.match(rf"{name}\b", line)]
         alternatives = re.findall(r"\{ (\w+) =", line) + re.findall(r"\b(\w+)(?=,|;|$)", line.partition("# or ")[2])
         assert set(table) <= set(known)

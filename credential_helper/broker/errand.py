@@ -11,7 +11,7 @@ from credential_helper import proof
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import private_key_jwt, tls
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
 from credential_helper.stores import proof_key
@@ -75,8 +75,11 @@ class Means:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
+        warns: bool = True,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
+
+        ``warns``: what is wrong with a token that came is a warning, and not for --verbose only.
 
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         """
@@ -89,6 +92,7 @@ class Means:
         self.read_secret = read_secret
         self.deadline = deadline
         self.environ = environ
+        self._warns = warns
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
         self._proofs: dict[Profile, str | None] = {}
@@ -102,19 +106,26 @@ class Means:
         if profile.session_kind != "client":
             return None
         if profile not in self._proofs:
-            parts = [self._part(source) for source in proof.sources(profile)]
+            parts = [self._part(profile, source) for source in proof.sources(profile)]
             try:
                 self._proofs[profile] = proof_key.digest(self.sessions.state, parts, clock=self.clock)
             except StoreError:  # told when the session is read
                 self._proofs[profile] = None
         return self._proofs[profile]
 
-    def _part(self, source: Source) -> Secret:
+    def _part(self, profile: Profile, source: Source) -> Secret:
         """Return what tells one job from another: the secret, or its name in the keyring, which is one person's.
 
-        So a keyring that is locked now costs nothing while a token is kept.
+        So a keyring that is locked now costs nothing while a token is kept. A client certificate is public and may be
+        renewed: its key counts, whatever its spelling.
         """
-        return Secret(f"keyring {source.value[0]}") if source.kind == "keyring" else self.read_secret(source)
+        if source.kind == "keyring":
+            return Secret(f"keyring {source.value[0]}")
+        certificate, key = profile.tls or (None, None)
+        if source == certificate:
+            return Secret("")
+        secret = self.read_secret(source)
+        return Secret(tls.fingerprint(secret, source)) if source == key else secret
 
     def provider(self, profile: Profile) -> Provider:
         """Return the way to a profile's provider, always the same one; nothing is opened yet.
@@ -130,7 +141,9 @@ class Means:
                 client_secret=self._reader(profile.client_secret),
                 private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
                 password=self._reader(profile.password),
+                tls=self._pair_reader(profile.tls),
                 note=self.note,
+                warn=(lambda sentence, hint: self.person.warn(sentence, hint=hint)) if self._warns else None,
             )
         return self._providers[profile]
 
@@ -147,6 +160,9 @@ class Means:
 
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)
+
+    def _pair_reader(self, sources: tuple[Source, Source] | None) -> Callable[[], tuple[Secret, Secret]] | None:
+        return None if sources is None else lambda: (self.read_secret(sources[0]), self.read_secret(sources[1]))
 
 
 class Obtained(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +187,8 @@ class Attempt:
 def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> None:
     """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it.
 
-    A private key is looked into, too: one that is none needs no provider to be told. ``run``: commands are run.
+    A private key or a certificate is looked into, too: one that is none needs no provider to be told. ``run``: commands
+    are run.
     """
     if profile.client_authentication != "none":
         for read in (provider.client_secret, provider.private_key):
@@ -181,3 +198,5 @@ def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> 
     by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
     if key is not None and by_key and (run or key.source.kind != "command"):
         private_key_jwt.check(provider)
+    if profile.tls is not None and (run or not any(source.kind == "command" for source in profile.tls)):
+        tls.check(provider)

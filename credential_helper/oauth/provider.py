@@ -41,9 +41,15 @@ class Provider:
         client_secret: Callable[[], Secret] | None = None,
         private_key: Callable[[], Secret] | None = None,
         password: Callable[[], Secret] | None = None,
+        tls: Callable[[], tuple[Secret, Secret]] | None = None,
         note: Note = silent,
+        warn: Callable[[str, str], None] | None = None,
     ) -> None:
-        """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none."""
+        """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none.
+
+        ``tls`` reads the client's certificate and its key, for each handshake. ``warn`` tells a sentence and what to
+        do; None: it is noted.
+        """
         self.profile = profile
         self.known = providers.of(profile)
         self._issuer = Issuer(profile.issuer, self.known)
@@ -53,6 +59,8 @@ class Provider:
         self.client_secret = client_secret
         self.private_key = private_key
         self.password = password
+        self.tls = tls
+        self.warn = warn or (lambda sentence, hint: note(f"{sentence}; {hint}"))
         self.other_account = False  # the last sign-in was somebody else's than the profile is for
         self._cache = Cache(profile, documents, clock=clock, note=note)
         self._discovery = Discovery(profile, self._issuer, transport=transport, cache=self._cache, note=note)

@@ -57,6 +57,7 @@ def assemble(
         endpoints=Endpoints(**_table_of("endpoints", judged)),
         client_secret=_client_secret_of(judged),
         private_key=_private_key_of(judged),
+        tls=_tls_of(judged),
         redirect_private_key=judged.get("redirect_private_key.file"),
         password=_source_of("password", judged),
         origins=tuple((key, written.where) for key, written in values.items()),
@@ -89,6 +90,11 @@ def _private_key_of(judged: Mapping[str, Any]) -> PrivateKey | None:
     return None if source is None else PrivateKey(source=source, **about)
 
 
+def _tls_of(judged: Mapping[str, Any]) -> tuple[Source, Source] | None:
+    certificate, key = judged.get("tls.certificate"), _source_of("tls.private_key", judged)
+    return None if certificate is None or key is None else (certificate, key)
+
+
 def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
     """Yield what is wrong with settings that are fine one by one."""
     sources = {name: [key for kind in KINDS if (key := f"{name}.{kind}") in judged] for name in SECRETS}
@@ -98,6 +104,7 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
                 f"{values[several[0]].where} is given, too", hint="give one source of a secret"
             )
     yield from _of_the_client(judged, values, sources["client_secret"], sources["private_key"])
+    yield from _of_the_certificate(judged, values)
     yield from _of_the_flow(judged, values, sources["password"])
     yield from _of_the_redirect(judged, values)
 
@@ -136,18 +143,19 @@ def _of_the_client(
 ) -> Iterator[CredentialHelperError]:
     """Yield what is wrong with how the client says who it is: with nothing, with a secret, or with a key."""
     method = judged.get("client_authentication", "auto")
-    given = [*secrets, *keys]
+    certificates = [key for key in judged if key.startswith("tls.")]
+    given = [*secrets, *keys, *certificates]
     needs = CLIENT_AUTHENTICATION[method].needs if method != "auto" else None
     unmet = needs is not None and needs not in (key.partition(".")[0] for key in given)
     if secrets and keys:
         yield values[keys[0]].impossible(
             f"{values[secrets[0]].where} is given, too", hint="give a client secret or a private key"
         )
-    elif given and (unmet or (keys and method == "none")):
+    elif given and (unmet or (not secrets and method == "none")):
         yield values["client_authentication"].impossible(f"{method} does not go with {values[given[0]].where}")
     elif unmet and needs is not None:
         yield values["client_authentication"].impossible(
-            f"{method} needs a {needs.replace('_', ' ')}", hint=_how_to_give(needs, values)
+            f"{method} needs {_PROOFS[needs]}", hint=_how_to_give(needs, values)
         )
     elif (flow := FLOWS.get(judged.get("flow", "auto"))) and flow.confidential and method != "none" and not given:
         yield values["flow"].impossible(
@@ -158,8 +166,35 @@ def _of_the_client(
         yield values[about].impossible("there is no key", hint=_how_to_give("private_key", values))
 
 
+_PROOFS = {"client_secret": "a client secret", "private_key": "a private key", "tls": "a certificate and its key"}
+
+
+def _of_the_certificate(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
+    """Yield what is wrong with a client certificate: a half of it, another proof beside it, or no TLS to show it in."""
+    certificate = next((key for key in judged if key == "tls.certificate"), None)
+    key = next((key for key in judged if key.startswith("tls.private_key.")), None)
+    first = certificate or key
+    if first is None:
+        return
+    other = next((key for key in judged if key.startswith(("client_secret.", "private_key."))), None)
+    if certificate is None or key is None:
+        lacking = "private_key" if key is None else "certificate"
+        yield values[first].impossible(f"there is no {lacking} beside it", hint=_how_to_give("tls", values))
+    elif other is not None:
+        yield values[first].impossible(
+            f"{values[other].where} is given, too", hint="give a client secret, a private key or a certificate"
+        )
+    elif judged.get("endpoints.token", judged["issuer"]).startswith("http:"):
+        where = values["endpoints.token" if "endpoints.token" in judged else "issuer"].where
+        yield values[first].impossible(f"a certificate is shown in TLS only, and {where} is http")
+
+
 def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
     """Say where a secret's source is written; a flag cannot give one to a profile of the file."""
+    if name == "tls" and _of_file(values):
+        return 'write tls = { certificate = "PATH", private_key = { file = "PATH" } }'
+    if name == "tls":
+        return "give --tls-certificate PATH, and --tls-private-key-file PATH or --tls-private-key-env NAME"
     if _of_file(values):
         return write_instead(name)
     flag = "--" + name.replace("_", "-")

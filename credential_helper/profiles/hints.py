@@ -41,6 +41,8 @@ def _as_written(profile: Profile, key: str) -> Sequence[str]:
     value = getattr(profile, table)
     if table == "parameters":
         return [f"{inner}={dict(profile.parameters)[inner]}"]
+    if table == "tls":
+        return list(value[0 if inner == "certificate" else 1].value)
     if table == "endpoints":
         return [getattr(value, inner)]
     if table == "private_key" and inner in KINDS:

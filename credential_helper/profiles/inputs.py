@@ -28,15 +28,27 @@ def from_table(written: Written) -> tuple[dict[str, Written], list[CredentialHel
         part = written.part(key, value)
         try:
             if key in TABLE_KEYS or key == "parameters":
-                inner = _inner_table(key, part)
-                known = TABLE_KEYS.get(key, tuple(inner))
-                errors += check_keys(part, inner, known)
-                values |= {f"{key}.{name}": part.part(name, inner[name]) for name in inner if name in known}
+                values |= _settings_in(key, part, errors)
             elif key in PROFILE_KEYS:
                 values[key] = part
         except CredentialHelperError as error:
             errors.append(error)
     return values, errors
+
+
+def _settings_in(key: str, part: Written, errors: list[CredentialHelperError]) -> dict[str, Written]:
+    """Take a table in a profile's table apart, and the one in that; what is wrong with their keys joins ``errors``."""
+    inner = _inner_table(key, part)
+    known = TABLE_KEYS.get(key, tuple(inner))
+    errors += check_keys(part, inner, known)
+    values: dict[str, Written] = {}
+    for name in inner:
+        whole = f"{key}.{name}"
+        if whole in TABLE_KEYS:
+            values |= _settings_in(whole, part.part(name, inner[name]), errors)
+        elif name in known:
+            values[whole] = part.part(name, inner[name])
+    return values
 
 
 def _inner_table(key: str, part: Written) -> dict[str, Any]:
@@ -45,7 +57,9 @@ def _inner_table(key: str, part: Written) -> dict[str, Any]:
     if key.endswith("private_key") and key not in SECRETS and not (isinstance(part.value, dict) and part.value):
         raise part.malformed("expected the file to read it from", hint=hint)
     if key in SECRETS and isinstance(part.value, str):
-        itself = "a string" if key == "private_key" else f"the {key.rpartition('_')[2]} itself"  # a key's may be a path
+        itself = (
+            "a string" if key.endswith("private_key") else f"the {key.rpartition('_')[2]} itself"
+        )  # a key's may be a path
         raise part.malformed(f"found {itself}, expected where to read it", hint=hint)
     inner: dict[str, Any] = typed(part, dict[str, Any], "a table")
     if key in SECRETS and not inner:

@@ -13,6 +13,8 @@ import os
 import re
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from credential_helper import urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.model import SECRET_NAME, Source
@@ -234,6 +236,22 @@ def source_keyring(written: Written) -> Source:
     if not re.fullmatch(SECRET_NAME, text(written)):  # not echoed: it may be the secret itself
         raise written.malformed("expected a name of up to 100 letters, digits, -, _ and .")
     return _allowed(written, Source(kind="keyring", value=(written.value,), origin=written.where))
+
+
+_KINDS = {"env": source_env, "file": source_file, "command": source_command, "keyring": source_keyring}
+
+
+def certificate(written: Written) -> Source:
+    """Return where a client certificate is read: a path, or a table with one source as a secret has it.
+
+    It is public, and nothing but the certificates of a file is ever sent: a path needs no leave.
+    """
+    if not isinstance(written.value, dict):
+        return Source(kind="file", value=(path(written),), origin=written.where, public=True)
+    if len(written.value) != 1 or not written.value.keys() <= _KINDS.keys():
+        raise written.malformed("expected a path, or a table with one source", hint=write_instead("tls.certificate"))
+    ((kind, value),) = written.value.items()
+    return msgspec.structs.replace(_KINDS[kind](written.part(kind, value)), public=True)
 
 
 def _allowed(written: Written, source: Source) -> Source:

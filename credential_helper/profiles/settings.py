@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     import argparse
 
 # The settings that say where a secret is read; each has a variable that holds the secret itself, for an ad-hoc profile.
-SECRETS = {name: f"CREDENTIAL_HELPER_{name.upper()}" for name in ("client_secret", "private_key", "password")}
+SECRETS = {
+    name: f"CREDENTIAL_HELPER_{name.upper().replace('.', '_')}"
+    for name in ("client_secret", "private_key", "tls.private_key", "password")
+}
 KINDS = ("env", "file", "command", "keyring")  # of model.Source
 
 
@@ -67,7 +70,7 @@ def _setting(name: str, parser: Callable[[Written], object], metavar: str, help:
 
 def _source(name: str, what: str) -> tuple[Setting, ...]:
     """Return the settings that say where a secret is read."""
-    flag = "--" + name.replace("_", "-")
+    flag = "--" + name.replace("_", "-").replace(".", "-")
     return (
         _setting(
             f"{name}.env",
@@ -228,6 +231,15 @@ SETTINGS: tuple[Setting, ...] = (
         fixed=True,
     ),
     _setting(
+        "tls.certificate",
+        parse.certificate,
+        "PATH",
+        "the certificate (PEM) that the client shows, for mutual TLS (RFC 8705)",
+        flag="--tls-certificate",
+        fixed=True,
+    ),
+    *_source("tls.private_key", "that certificate's private key (PEM)"),
+    _setting(
         "legacy", parse.boolean, "", "allow the flow password, which nothing new should use", switch=True, fixed=True
     ),
     _setting("realm", parse.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
@@ -261,11 +273,15 @@ def without_issuer(setting: str) -> str:
     return f"{setting} {either(names)} stands for one"
 
 
-# The keys that a file may have: of a profile, and of the tables in it whose keys are known.
+# The keys that a file may have: of a profile, and of the tables in it (and in them) whose keys are known.
 PROFILE_KEYS = tuple(dict.fromkeys(setting.name.partition(".")[0] for setting in SETTINGS))
 TABLE_KEYS = {
-    table: tuple(name.partition(".")[2] for name in BY_NAME if name.startswith(f"{table}."))
-    for table in ("endpoints", "redirect_private_key", *SECRETS)
+    table: tuple(
+        dict.fromkeys(
+            name.removeprefix(f"{table}.").partition(".")[0] for name in BY_NAME if name.startswith(f"{table}.")
+        )
+    )
+    for table in ("endpoints", "redirect_private_key", "tls", *SECRETS)
 }
 
 

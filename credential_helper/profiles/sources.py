@@ -13,6 +13,7 @@ from credential_helper.text import Note, foreign, silent
 
 SECRET_LIMIT = 1 << 16  # bytes, as for a command's stdout
 _DER = "write a key in DER form as PEM: openssl pkcs8 -topk8 -nocrypt -in OLD -out key.pem -inform DER"
+_DER_CERTIFICATE = "write a certificate in DER form as PEM: openssl x509 -in OLD -out cert.pem -inform DER"
 
 
 def read_secret(
@@ -70,8 +71,11 @@ def _text(source: Source, data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        hint = _DER if data[:2] in (b"\x30\x81", b"\x30\x82") else None  # a SEQUENCE with its length (X.690 §8.1.3)
-        raise ConfigurationError(f"{source.origin}: the secret is not UTF-8", hint=hint) from None
+        hint = (
+            (_DER_CERTIFICATE if source.public else _DER) if data[:2] in (b"\x30\x81", b"\x30\x82") else None
+        )  # a SEQUENCE with its length (X.690 §8.1.3)
+        what = "certificate" if source.public else "secret"
+        raise ConfigurationError(f"{source.origin}: the {what} is not UTF-8", hint=hint) from None
 
 
 def _file_secret(source: Source, note: Note) -> tuple[bytes, str]:
@@ -81,7 +85,7 @@ def _file_secret(source: Source, note: Note) -> tuple[bytes, str]:
         data, status = files.read_bytes(path, SECRET_LIMIT)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{source.origin}: {foreign(path)} {files.reason(error)}") from None
-    if not places.WINDOWS and status.st_mode & 0o044:
+    if not places.WINDOWS and status.st_mode & 0o044 and not source.public:
         note(f"{foreign(path)} holds a secret that others may read: chmod go-r {foreign(path)}")
     return data, places.stamp(status)
 

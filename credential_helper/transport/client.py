@@ -5,7 +5,8 @@ secret in it, to another host. .netrc is not read: it would replace our Authoriz
 environment names one (proxies.py), never for loopback. Nothing is sent twice. An exchange, from the lookup of the name
 to the last byte, ends after 30 s in which this process ran; a body has at most 1 MiB. Every exchange has a connection
 of its own: a kept one may be closed by the server just while we send (node does after 5 s, the usual poll interval),
-and a POST is not repeated. Which certificates count is said in certificates.py.
+and a POST is not repeated. Which certificates count is said in certificates.py; how a client shows one of its own in
+client_certificate.py.
 
 Knows nothing of OAuth. No exception here holds a body, a header or a URL's query.
 """
@@ -29,6 +30,9 @@ from credential_helper.transport.failures import redirected, trouble
 from credential_helper.urls import Url
 
 if TYPE_CHECKING:
+    import truststore
+
+    from credential_helper.transport.client_certificate import ClientCertificate
     from credential_helper.transport.proxies import Proxy
 
 CONNECT = 10.0  # seconds, for a connection
@@ -74,26 +78,43 @@ class Transport:
         """Fetch a public document."""
         return self._exchange("GET", url, None, {})
 
-    def post(self, url: str, fields: Sequence[tuple[str, str]], *, authorization: Secret | None = None) -> Answer:
+    def post(
+        self,
+        url: str,
+        fields: Sequence[tuple[str, str]],
+        *,
+        authorization: Secret | None = None,
+        certificate: ClientCertificate | None = None,
+    ) -> Answer:
         """Send a form (application/x-www-form-urlencoded, UTF-8), once.
 
-        ``authorization`` is the whole value of that header, its scheme included.
+        ``authorization`` is the whole value of that header, its scheme included. ``certificate`` is shown to this host
+        if it asks for one, and to no proxy on the way. Raises AuthorizationError, too, where the host refuses it.
         """
         from urllib.parse import urlencode
 
         headers = {"Content-Type": FORM}
         if authorization is not None:
             headers["Authorization"] = authorization.reveal()
-        return self._exchange("POST", url, urlencode(fields).encode(), headers)
+        return self._exchange("POST", url, urlencode(fields).encode(), headers, certificate)
 
-    def _exchange(self, method: str, address: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+    def _exchange(
+        self,
+        method: str,
+        address: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        certificate: ClientCertificate | None = None,
+    ) -> Answer:
         try:
             url = parse(address)
         except ValueError as error:
             raise TransportError(f"an address {error}, nothing was sent") from None
         if url.scheme != "https" and not url.loopback:
             raise TransportError(f"nothing is sent to {url.authority} without TLS")
-        way = self._way(url)
+        if url.scheme != "https" and certificate is not None:
+            raise TransportError(f"no client certificate can be shown to {url.authority} without TLS")
+        way = self._way(url, certificate)
         _import_requests()
         exchange = Exchange(method, address, url, body, headers, way, self._clock)
         started = time.monotonic()
@@ -114,14 +135,25 @@ class Transport:
             raise redirected(answer, shown)
         return answer
 
-    def _way(self, url: Url) -> Way:
+    def _way(self, url: Url, certificate: ClientCertificate | None) -> Way:
+        usual = self._roots().context
         return Way(
-            context=self._roots().context,
+            context=usual if certificate is None else self._showing(certificate),
+            proxy_context=usual,
+            certificate=certificate,
             proxy=self._proxy(url),
             addresses=self._addresses,
             connect=self._connect,
             deadline=self._deadline,
         )
+
+    def _showing(self, certificate: ClientCertificate) -> truststore.SSLContext:
+        """Return TLS settings that show a certificate, for one exchange: no other host gets to see it."""
+        from credential_helper.transport import client_certificate
+
+        context = read_roots(self._ca_file, self._environ, silent).context
+        client_certificate.show(context, certificate, self._environ)
+        return context
 
     def _proxy(self, url: Url) -> Proxy | None:
         if url.loopback or not any(self._environ.get(name) for name in _PROXY):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import truststore
     from urllib3.connectionpool import HTTPConnectionPool
 
+    from credential_helper.transport.client_certificate import ClientCertificate
     from credential_helper.transport.proxies import Proxy
 
 
@@ -31,11 +32,13 @@ BODY_LIMIT = 1 << 20  # bytes
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """How a host is reached."""
 
-    context: truststore.SSLContext
+    context: truststore.SSLContext  # what the host is shown, and how it is verified
+    proxy_context: truststore.SSLContext  # the same for a proxy, which is never shown a client certificate
     proxy: Proxy | None
     addresses: Addresses
     connect: float  # seconds for a connection, for a proxy's answer and for a TLS handshake
     deadline: float  # seconds for all of it
+    certificate: ClientCertificate | None = None  # that the context shows
 
 
 class Exchange(threading.Thread):
@@ -173,7 +176,7 @@ def _session(exchange: Exchange) -> requests.Session:
     import requests
     from requests.adapters import HTTPAdapter
 
-    context, pools = exchange.way.context, _pools(exchange)
+    context, proxy_context, pools = exchange.way.context, exchange.way.proxy_context, _pools(exchange)
 
     class Adapter(HTTPAdapter):
         """Hands our TLS settings to direct connections, to those through a proxy, and to the one with a TLS proxy."""
@@ -183,7 +186,7 @@ def _session(exchange: Exchange) -> requests.Session:
             self.poolmanager.pool_classes_by_scheme = pools
 
         def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-            manager = super().proxy_manager_for(proxy, **options, ssl_context=context, proxy_ssl_context=context)
+            manager = super().proxy_manager_for(proxy, **options, ssl_context=context, proxy_ssl_context=proxy_context)
             manager.pool_classes_by_scheme = pools
             return manager
 
@@ -263,6 +266,17 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
                 exchange.refused = Refused(error.verify_code, _issuer_of(self, Tls, of_proxy), of_proxy)
                 raise
             exchange.step = "answer"
+
+        def send(self, data: Any) -> None:
+            """Send; where that fails, hear the alert that came before (with TLS 1.3 after the handshake)."""
+            try:
+                super().send(data)
+            except BrokenPipeError:  # urllib3 goes on to the answer by itself
+                raise
+            except OSError:
+                if self.sock is not None:
+                    self.sock.recv(1)  # raises it; nobody reads what else may be there
+                raise
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from credential_helper import urls
-from credential_helper.errors import TransportError
+from credential_helper.errors import AuthorizationError, CredentialHelperError, TransportError
 from credential_helper.text import either, foreign
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.connection import Exchange, Refused, causes
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
 
 
-def trouble(exchange: Exchange, remedy: str) -> TransportError:
+def trouble(exchange: Exchange, remedy: str) -> CredentialHelperError:
     """Return the sentence for an exchange without an answer; ``remedy``: what to do if a certificate is not trusted.
+
+    It is an AuthorizationError where the host refuses our client certificate, or wants one, else a TransportError.
 
     Nothing of what requests and urllib3 say is repeated but the system's own words: they quote addresses and headers.
     """
@@ -32,7 +34,8 @@ def trouble(exchange: Exchange, remedy: str) -> TransportError:
     proxy = exchange.way.proxy
     if proxy is not None and exchange.at_proxy:
         return _proxy_trouble(exchange, proxy, chain)
-    return _host_trouble(exchange, chain)
+    alert = _alert_about_us(exchange, chain)
+    return _host_trouble(exchange, chain) if alert is None else _client_refused(exchange, alert)
 
 
 def _is_among(chain: list[BaseException], *classes: type[BaseException]) -> bool:
@@ -63,9 +66,15 @@ def _host_trouble(exchange: Exchange, chain: list[BaseException]) -> TransportEr
         what = "its TLS handshake" if exchange.step == "handshake" else "its answer"
         return TransportError(f"{host} did not finish {what}{through} {within}")
     if _is_among(chain, urllib3.SSLError, ssl.SSLError):
-        return TransportError(f"no TLS with {host}{through}: {_tls_words(chain)}", stale_address=True)
+        shown = exchange.way.certificate
+        hint = None if shown is None else f"the server may not take keys of the kind that {shown.described} has"
+        return TransportError(f"no TLS with {host}{through}: {_tls_words(chain)}", hint=hint, stale_address=True)
     if _is_among(chain, urllib3.HTTPError, OSError):
-        return TransportError(f"{host} broke the connection off before its answer was complete")
+        shown = exchange.way.certificate
+        return TransportError(
+            f"{host} broke the connection off before its answer was complete",
+            hint=None if shown is None else f"some servers refuse a client certificate so; it saw {shown.described}",
+        )
     return TransportError(f"the exchange with {host} failed ({type(exchange.error).__name__})")
 
 
@@ -82,6 +91,50 @@ def _untrusted(refused: Refused, exchange: Exchange, remedy: str) -> TransportEr
         word = "has expired" if refused.verify_code == _EXPIRED else "is not valid yet"
         return TransportError(f"{certificate} {word}", hint="is this machine's clock right?", stale_address=True)
     return TransportError(f"{certificate} is not trusted on this machine", hint=remedy, stale_address=True)
+
+
+# What a server says of a client certificate, or of its absence, in an alert (RFC 8446 §6.2), and what to do about it.
+# With TLS 1.3 it comes after the client's half of the handshake, so in place of the answer.
+_UNKNOWN = (
+    "register it with the provider, or what issued it ({issuer}); certificates in between stand after it in its file"
+)
+_ALERTS = {
+    "BAD_CERTIFICATE": _UNKNOWN,
+    "CERTIFICATE_UNKNOWN": _UNKNOWN,
+    "UNKNOWN_CA": _UNKNOWN,
+    "ACCESS_DENIED": _UNKNOWN,
+    "DECRYPT_ERROR": "the server could not verify what its key has signed: another kind of key may do",
+    "UNSUPPORTED_CERTIFICATE": "the server takes no certificate of its kind: another key, or another usage, may do",
+    "CERTIFICATE_EXPIRED": "by the server's clock it, or what issued it, has expired: renew it",
+    "CERTIFICATE_REVOKED": "it was revoked: have a new one issued",
+    "CERTIFICATE_REQUIRED": "the server lists the authorities and keys that it takes, and this is none: see what "
+    "issued it ({issuer})",
+}
+_NO_CLIENT = "; its extended key usage lacks clientAuth, which many servers demand"
+_SHOW_ONE = (
+    "tls = { certificate = …, private_key = … } in the profile shows one to the token endpoint and its like; metadata "
+    "and keys are fetched without, and endpoints in the profile replace them"
+)
+
+
+def _alert_about_us(exchange: Exchange, chain: list[BaseException]) -> str | None:
+    """Return the alert by which a host refuses the client, None where there is none, or none that says so."""
+    import ssl
+
+    reasons = (link.reason or "" for link in chain if isinstance(link, ssl.SSLError))
+    alert = next((reason.partition("_ALERT_")[2] for reason in reasons if "_ALERT_" in reason), "")
+    if exchange.way.certificate is None:
+        return alert if alert == "CERTIFICATE_REQUIRED" else None
+    return alert if alert in _ALERTS else None
+
+
+def _client_refused(exchange: Exchange, alert: str) -> AuthorizationError:
+    shown = exchange.way.certificate
+    if shown is None:
+        return AuthorizationError(f"{exchange.host} wants a client certificate (mutual TLS)", hint=_SHOW_ONE)
+    said = alert.replace("_", " ").lower()
+    hint = _ALERTS[alert].format(issuer=shown.issuer) + ("" if shown.for_clients else _NO_CLIENT)
+    return AuthorizationError(f"{exchange.host} refused the client certificate {shown.described} ({said})", hint=hint)
 
 
 def redirected(answer: Answer, shown: str) -> TransportError:

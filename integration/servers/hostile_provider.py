@@ -72,6 +72,7 @@ class Received:
         self.fields = urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         self.at = time.monotonic()
         self.left = threading.Event()  # the client went before it had the whole answer
+        self.certificate: bytes | None = None  # that the client has shown (DER)
 
     def field(self, name: str) -> str | None:
         """Return the one value of a form field, None if it is not there; a repeated field fails."""
@@ -383,7 +384,18 @@ def write_certificates(folder: Path, kind: TLS) -> tuple[Path, Path]:
 class HostileProvider:
     """A threaded HTTP server on a free port of 127.0.0.1; a context manager. See the head of this file."""
 
-    def __init__(self, *, tls: TLS | None = None, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        tls: TLS | None = None,
+        now: Callable[[], float] = time.time,
+        clients: Path | None = None,
+        version: ssl.TLSVersion | None = None,
+    ) -> None:
+        """``clients`` is a file of authorities: with it a client has to show a certificate that one has issued.
+
+        ``version`` of TLS is then the newest that is spoken.
+        """
         self.now = now
         self.closing = threading.Event()
         self.requests: list[Received] = []
@@ -400,6 +412,11 @@ class HostileProvider:
             self.certificate = str(server_file)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(server_file)
+            if clients is not None:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(clients)
+            if version is not None:
+                context.maximum_version = version
         self._server = _Server(self, context)
         self.port: int = self._server.server_address[1]
         self.host = f"127.0.0.1:{self.port}"
@@ -550,6 +567,8 @@ class _Handler(BaseHTTPRequestHandler):
             headers[name.lower()] = value
         body = self.rfile.read(int(headers.get("content-length", "0")))
         received = Received(self.command, self.path, headers, body)
+        if isinstance(self.connection, ssl.SSLSocket):
+            received.certificate = self.connection.getpeercert(binary_form=True)
         self.server.provider.behaviour(received)(Exchange(self.server.provider, received, self.connection))
         self.close_connection = True  # parse_request keeps it for a CONNECT, which Python 3.12 sends as HTTP/1.1
 

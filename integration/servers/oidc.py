@@ -12,6 +12,9 @@ A face is a provider of its own (issuer, port, clients, sessions, counts); four 
     auth0       http, issuer with a final slash, Auth0's paths, statuses and words; ``audience`` required of machines
     tls         plain over https        auth0_tls   auth0 over https; both under ``ca_file``, which nothing else trusts
 
+An https face has a second port, ``mtls``, which asks clients for a certificate (RFC 8705): the metadata name its
+addresses as ``mtls_endpoint_aliases``. ``authority`` issues what it trusts.
+
 An endpoint, in counts and faults, is ``discovery``, ``jwks``, ``authorization``, ``device_authorization``, ``token``,
 ``revocation``, ``introspection``, ``userinfo`` or ``pushed_authorization_request``; a token request also counts, and
 can be made to fail, as the last word of its grant type: ``authorization_code``, ``device_code``, ``refresh_token``,
@@ -103,6 +106,7 @@ class Recorded(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     status: int
     error: str | None  # the OAuth error code
+    certificate: str | None = None  # SHA-256 (hex) of what the client has shown
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -141,6 +145,7 @@ class RefreshToken(msgspec.Struct, frozen=True):
 class _FaceRecord(msgspec.Struct, frozen=True):
     issuer: str
     routes: dict[str, str]
+    mtls: str
 
 
 class _Ready(msgspec.Struct, frozen=True):
@@ -155,6 +160,7 @@ class Face:
         self.name = name
         self.ca_file = ca_file  # PEM, absolute; None for http
         self.issuer = ""  # known once the provider runs
+        self.mtls = ""  # https://127.0.0.1:PORT of the port that asks for client certificates; "" for http
         self._routes: dict[str, str] = {}
         self._admin = ""
         self._session = requests.Session()
@@ -163,6 +169,7 @@ class Face:
     def _connect(self, ready: _Ready) -> None:
         record = ready.faces[self.name]
         self.issuer, self._routes, self._admin = record.issuer, record.routes, ready.admin
+        self.mtls = record.mtls
 
     def _close(self) -> None:
         self._session.close()
@@ -331,7 +338,13 @@ class Face:
         *,
         client_secret: str | None = None,
         authentication: Literal[
-            "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+            "client_secret_jwt",
+            "private_key_jwt",
+            "tls_client_auth",
+            "self_signed_tls_client_auth",
         ] = "none",
         grant_types: Sequence[str] = (DEVICE_CODE_GRANT, "refresh_token"),
         **metadata: Any,

@@ -63,21 +63,57 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+        return self._write(stem, certificate, key)
+
+    def issue_client(
+        self,
+        stem: str,
+        name: str = "ci",
+        *,
+        own: bool = False,
+        key: ec.EllipticCurvePrivateKey | None = None,
+        begins: timedelta = timedelta(hours=-1),
+        ends: timedelta = timedelta(days=2),
+        usage: x509.ObjectIdentifier | None = ExtendedKeyUsageOID.CLIENT_AUTH,
+        names: bool = True,
+    ) -> tuple[Path, Path]:
+        """Write a client's certificate and its key, and return both files; ``own``: it is signed by its own key."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key((key if own else self._key).public_key())
+        builder = self._certificate(subject, key, subject if own else None, begins, ends)
+        builder = builder.add_extension(identifier, critical=False)
+        if names:
+            alternatives = x509.SubjectAlternativeName([x509.DNSName(f"{name}.test")])
+            builder = builder.add_extension(alternatives, critical=False)
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        return self._write(stem, builder.sign(key if own else self._key, hashes.SHA256()), key)
+
+    def _write(self, stem: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
         files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
         files[0].write_bytes(certificate.public_bytes(Encoding.PEM))
         files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        files[1].chmod(0o600)
         return files
 
-    def _certificate(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _certificate(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        issuer: x509.Name | None = None,
+        begins: timedelta = timedelta(hours=-1),
+        ends: timedelta = timedelta(days=2),
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._subject)
+            .issuer_name(issuer or self._subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=2))
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
 

@@ -104,9 +104,10 @@ def test_the_secret_of_variables_goes_to_no_server_that_a_flag_names(environ: En
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_file_that_a_flag_or_a_variable_names_needs_leave(environ: Environ, config: Path, secret: str) -> None:
     more: dict[str, object] = {"flow": "password", "legacy": True, "account": "a"} if secret == "password" else {}
+    more |= {"tls.certificate": "/etc/cert.pem"} if secret.startswith("tls.") else {}
     key = str(put(Path(environ["HOME"], ".ssh", "id_ed25519")))
     by_flag = EVIL | more | {f"{secret}.file": key}
-    by_variable = environ | {f"CREDENTIAL_HELPER_{secret.upper()}_FILE": key}
+    by_variable = environ | {f"{SECRETS[secret]}_FILE": key}
     for where, flags in ((environ, by_flag), (by_variable, EVIL | more)):
         error = refused(where, flags)
         assert "names a file that no secret_files of a config file has leave for" in error.sentence

@@ -93,6 +93,7 @@ def test_who_is_asked_and_with_what_is_fixed() -> None:
         *(f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("env", "file")),
         *("redirect_certificate", "redirect_private_key.file"),
         *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),
+        "tls.certificate",
     }
 
 
@@ -216,6 +217,127 @@ def test_every_key_of_the_browser_flow_arrives() -> None:
     )
 
 
+TLS: dict[str, object] = {"certificate": "cert.pem", "private_key": {"file": "key.pem"}}
+
+
+def test_a_certificate_and_its_key_arrive() -> None:
+    profile = from_file(tls=TLS, client_authentication="tls")
+    where = "f.toml: profiles.prod.tls"
+    assert profile.tls == (
+        Source(kind="file", value=("/etc/x/cert.pem",), origin=f"{where}.certificate", public=True),
+        Source(kind="file", value=("/etc/x/key.pem",), origin=f"{where}.private_key.file"),
+    )
+
+
+@pytest.mark.parametrize(
+    "method", ["tls", "tls_client_auth", "self_signed_tls_client_auth", "self-signed-tls-client-auth"]
+)
+def test_mutual_tls_may_be_spelt_as_in_its_rfc(method: str) -> None:
+    assert from_file(tls=TLS, client_authentication=method).client_authentication == "tls"
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "value"),
+    [
+        ("cert.pem", "file", ("/etc/x/cert.pem",)),
+        ({"file": "cert.pem"}, "file", ("/etc/x/cert.pem",)),
+        ({"command": ["step", "ca"]}, "command", ("step", "ca")),
+        ({"keyring": "ci-cert"}, "keyring", ("ci-cert",)),
+        ({"env": "CI_CERT"}, "env", ("CI_CERT",)),
+    ],
+)
+def test_a_certificate_is_read_where_a_secret_may_be(written: object, kind: str, value: tuple[str, ...]) -> None:
+    profile = from_file(tls={**TLS, "certificate": written})
+    assert profile.tls is not None
+    assert (profile.tls[0].kind, profile.tls[0].value, profile.tls[0].public) == (kind, value, True)
+
+
+@pytest.mark.parametrize("certificate", [{}, {"file": "a", "env": "B"}, {"path": "a"}])
+def test_a_certificate_has_one_source(certificate: object) -> None:
+    error = refused(tls={**TLS, "certificate": certificate})
+    assert error.sentence.endswith("profiles.prod.tls.certificate: expected a path, or a table with one source")
+    assert error.hint == parse.write_instead("tls.certificate")
+
+
+IN_THE_FILE = 'write tls = { certificate = "PATH", private_key = { file = "PATH" } }'
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence", "hint"),
+    [
+        ({"tls": {"certificate": "c"}}, "tls.certificate: there is no private_key beside it", IN_THE_FILE),
+        (
+            {"tls": {"private_key": {"file": "k"}}},
+            "tls.private_key.file: there is no certificate beside it",
+            IN_THE_FILE,
+        ),
+        (
+            {"tls": {}, "client_authentication": "tls"},
+            "client_authentication: tls needs a certificate and its key",
+            IN_THE_FILE,
+        ),
+        (
+            {"tls": TLS, "client_secret": {"env": "S"}},
+            "tls.certificate: f.toml: profiles.prod.client_secret.env is given, too",
+            "give a client secret, a private key or a certificate",
+        ),
+        (
+            {"tls": TLS, "private_key": {"env": "S"}},
+            "tls.certificate: f.toml: profiles.prod.private_key.env is given, too",
+            "give a client secret, a private key or a certificate",
+        ),
+        (
+            {"tls": TLS, "client_authentication": "none"},
+            "client_authentication: none does not go with f.toml: profiles.prod.tls.certificate",
+            None,
+        ),
+        (
+            {"tls": TLS, "client_authentication": "private_key_jwt"},
+            "client_authentication: private_key_jwt does not go with f.toml: profiles.prod.tls.certificate",
+            None,
+        ),
+        (
+            {"tls": TLS, "issuer": "http://127.0.0.1:1"},
+            "tls.certificate: a certificate is shown in TLS only, and f.toml: profiles.prod.issuer is http",
+            None,
+        ),
+        (
+            {"tls": TLS, "endpoints": {"token": "http://127.0.0.1:1/token"}},
+            "tls.certificate: a certificate is shown in TLS only, and f.toml: profiles.prod.endpoints.token is http",
+            None,
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_certificate(table: dict[str, object], sentence: str, hint: str | None) -> None:
+    error = refused(**table)
+    assert (error.sentence, error.hint) == (f"f.toml: profiles.prod.{sentence}", hint)
+
+
+@pytest.mark.parametrize("key", ["-----BEGIN PRIVATE KEY-----", {}, {"kty": "hunter2"}])
+def test_the_key_of_a_certificate_is_not_written_out(key: object) -> None:
+    error = refused(tls={**TLS, "private_key": key})
+    assert "profiles.prod.tls.private_key" in error.sentence
+    assert error.hint is None or error.hint.startswith('write tls.private_key = { env = "NAME" }')
+    assert "BEGIN" not in f"{error!r}{error.hint}"
+    assert "hunter2" not in f"{error!r}{error.hint}"
+
+
+def test_a_certificate_of_flags_is_told_in_flags(environ: Environ) -> None:
+    argv = [
+        *("--issuer", "https://x/", "--client-id", "c", "--flow", "client-credentials"),
+        *("--client-authentication", "tls", "--tls-certificate", "/cert", "--tls-private-key-file", "/key"),
+    ]
+    profile = assembled(from_flags(flags_of(*argv), environ), ad_hoc=True)
+    assert sorted(hint_flags(profile)) == sorted(argv)
+    assert again(profile, environ) == profile
+    lacking = from_flags(flags_of(*argv[:-2]), environ)
+    with pytest.raises(ConfigurationError) as caught:
+        assembled(lacking, ad_hoc=True)
+    assert caught.value.hint == (
+        "give --tls-certificate PATH, and --tls-private-key-file PATH or --tls-private-key-env NAME"
+    )
+
+
 SECURE: dict[str, object] = {
     "redirect_uri": "https://localhost:8000/callback",
     "redirect_certificate": "cert.pem",
@@ -244,9 +366,11 @@ def test_every_key_of_the_password_flow_arrives() -> None:
 def test_every_secret_has_the_same_sources(secret: str, kind: str) -> None:
     value: object = ["op"] if kind == "command" else "x"
     more: dict[str, object] = {"password": {"flow": "password", "legacy": True, "account": "a"}}.get(secret, {})
-    profile = from_file(**{secret: {kind: value}}, **more)
-    found = getattr(profile, secret)
-    source = found.source if isinstance(found, PrivateKey) else found
+    table, _, inner = secret.partition(".")
+    beside = {"tls": {"certificate": "cert.pem"}}.get(table, {})
+    profile = from_file(**{table: {**beside, inner: {kind: value}} if inner else {kind: value}}, **more)
+    found = getattr(profile, table)
+    source = found.source if isinstance(found, PrivateKey) else found[1] if table == "tls" else found
     assert (source.kind, source.origin) == (kind, f"f.toml: profiles.prod.{secret}.{kind}")
 
 

@@ -1,10 +1,10 @@
 """How a client says who it is (RFC 6749 §2.3): exactly one method per request, chosen here and nowhere else.
 
-``auto`` is ``private_key_jwt`` with a private key, and ``none`` with neither key nor secret. With a secret it is
-``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused;
-a provider that is known to want it otherwise is asked the other way round. What worked is remembered by the provider
-object, and is then the first that is tried. A provider whose metadata name neither, but ``client_secret_jwt``, gets
-that: it has no use for the secret itself.
+``auto`` is ``tls`` with a client certificate, ``private_key_jwt`` with a private key, and ``none`` without any. With a
+secret it is ``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client
+was refused; a provider that is known to want it otherwise is asked the other way round. What worked is remembered by
+the provider object, and is then the first that is tried. A provider whose metadata name neither, but
+``client_secret_jwt``, gets that: it has no use for the secret itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, private_key_jwt
+from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, private_key_jwt, tls
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
+    from credential_helper.transport.client_certificate import ClientCertificate
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -55,6 +56,8 @@ def methods(provider: Provider) -> tuple[str, ...]:
     """
     configured = provider.profile.client_authentication
     if configured == "auto":
+        if provider.tls is not None:
+            return ("tls",)
         if provider.private_key is not None:
             return ("private_key_jwt",)
         if provider.client_secret is None:
@@ -68,6 +71,8 @@ def methods(provider: Provider) -> tuple[str, ...]:
         raise ConfigurationError(
             f'client_authentication = "{configured}" needs a private_key', hint=private_key_jwt.KEY_SOURCES
         )
+    if configured == "tls" and provider.tls is None:
+        raise ConfigurationError(f'client_authentication = "{configured}" needs a certificate', hint=tls.SOURCES)
     if configured in ("basic", "post", "client_secret_jwt") and provider.client_secret is None:
         raise ConfigurationError(f'client_authentication = "{configured}" needs a client_secret', hint=SECRET_SOURCES)
     return (configured,)
@@ -82,12 +87,22 @@ def authenticate(provider: Provider, method: str, fields: Sequence[tuple[str, st
     return _METHODS[method](provider, tuple(fields))
 
 
+def certificate(provider: Provider, method: str) -> ClientCertificate | None:
+    """Return the certificate that the client shows in the request's TLS handshake; None: none, by this method.
+
+    Called once per request: it may have been replaced. Raises ConfigurationError.
+    """
+    return tls.certificate(provider) if method == "tls" else None
+
+
 def hint(provider: Provider, method: str) -> str | None:
     """Return what to check when a client that was authenticated by ``method`` was refused; None: no more than usual."""
     if method == "private_key_jwt":
         return private_key_jwt.hint(provider)
     if method == "client_secret_jwt":
         return client_secret_jwt.hint(provider)
+    if method == "tls":
+        return tls.hint(provider)
     listed = provider.metadata().token_endpoint_auth_methods_supported or ()
     if method in ("basic", "post") and "client_secret_jwt" in listed:
         return (
@@ -107,8 +122,8 @@ def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) 
     return tuple(dict.fromkeys(form for form in found if form))
 
 
-def _none(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
-    """A public client names itself (RFC 6749 §3.2.1)."""
+def _name_alone(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    """A public client names itself (RFC 6749 §3.2.1), as does one that shows a certificate (RFC 8705 §2)."""
     return (*fields, ("client_id", provider.profile.client_id)), None
 
 
@@ -147,7 +162,8 @@ def _with_assertion(provider: Provider, fields: Fields, made: Secret) -> tuple[F
 
 
 _METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] = {
-    "none": _none,
+    "none": _name_alone,
+    "tls": _name_alone,
     "basic": _basic,
     "post": _post,
     "private_key_jwt": _private_key_jwt,

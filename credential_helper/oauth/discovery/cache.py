@@ -25,7 +25,7 @@ KEPT = 86400.0  # seconds that metadata and keys count as young
 RENEWED = 300.0  # seconds between two renewals of either, for a token that what is kept does not explain
 AHEAD = 60.0  # seconds that something kept may come from the future
 
-FORMAT = 3  # of what is kept on disk
+FORMAT = 4  # of what is kept on disk
 
 
 class Documents(Protocol):

@@ -11,7 +11,8 @@ the document's, and those of the row in providers.py stand in for what it lacks.
 Addresses. Beside an https issuer, https only. An http issuer, or an http endpoint in the profile, has to be loopback,
 and then every endpoint must be on that same origin. A host that is not the issuer's is allowed, and reported under
 --verbose. In a document, an address that may not be used counts as absent until a request needs it, and only then is
-refused (``Metadata.address``); the token endpoint is needed by each.
+refused (``Metadata.address``); the token endpoint is needed by each. A client that shows a certificate takes the
+addresses of ``mtls_endpoint_aliases`` before those of the same name (RFC 8705 §5), under the same rules.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     authorization_response_iss_parameter_supported: bool = False  # RFC 9207 §3
     require_pushed_authorization_requests: bool = False  # RFC 9126 §5
     require_signed_request_object: bool = False  # RFC 9101 §10.5
+    tls_client_certificate_bound_access_tokens: bool = False  # RFC 8705 §3.3
     unusable: dict[str, str] = {}  # what is wrong with an address that counts as absent, by its member
 
     def address(self, member: str) -> str | None:
@@ -77,6 +79,14 @@ ADDRESSES = {
     "pushed_authorization_request_endpoint": "pushed_authorization_request",
     "jwks_uri": "jwks",
 }
+# Those where a client says who it is, so where it shows a certificate.
+_ALIASED = (
+    "token_endpoint",
+    "device_authorization_endpoint",
+    "revocation_endpoint",
+    "pushed_authorization_request_endpoint",
+)
+_ALIASES = "mtls_endpoint_aliases"
 _LISTS = (
     "scopes_supported",
     "id_token_signing_alg_values_supported",
@@ -90,8 +100,9 @@ _SWITCHES = (
     "authorization_response_iss_parameter_supported",
     "require_pushed_authorization_requests",
     "require_signed_request_object",
+    "tls_client_certificate_bound_access_tokens",
 )
-_MEMBERS = ("issuer", *ADDRESSES, *_LISTS, *_SWITCHES)
+_MEMBERS = ("issuer", *ADDRESSES, *_LISTS, *_SWITCHES, _ALIASES)
 
 
 class Discovery:
@@ -109,6 +120,7 @@ class Discovery:
             name: url for name, url in msgspec.structs.asdict(profile.endpoints).items() if url
         }
         self._origin = _judge_profile(profile.issuer, self._endpoints)
+        self._shows_certificate = profile.tls is not None
         self.host = authority_of(profile.issuer)
         # What the metadata has to tell, beside the profile's endpoints.
         self._missing = _needed(profile) - self._endpoints.keys() if issuer.known.discovery else set()
@@ -236,7 +248,7 @@ class Discovery:
         unusable: dict[str, str] = {}
         told: dict[str, object] = {"issuer": self._issuer.adopt(document.get("issuer")), "unusable": unusable}
         for member, name in ADDRESSES.items():
-            url = self._endpoints.get(name) or document.get(member) or self._otherwise(name)
+            url = self._endpoints.get(name) or self._published(document, member) or self._otherwise(name)
             if url is None:
                 continue
             problem = address_problem(url, self._origin) if isinstance(url, str) else "is not a string"
@@ -260,6 +272,12 @@ class Discovery:
                 self._note(f"{member} in the metadata of {self.host} does not fit: dropped")
         told |= {member: document.get(member) is True for member in _SWITCHES}
         return msgspec.convert(told, Metadata)
+
+    def _published(self, document: dict[str, object], member: str) -> object:
+        """Return what the document has for a member: of this client, whether it shows a certificate or not."""
+        aliases = document.get(_ALIASES) if self._shows_certificate and member in _ALIASED else None
+        alias = aliases.get(member) if isinstance(aliases, dict) else None
+        return alias or document.get(member)
 
     def _otherwise(self, name: str) -> str | None:
         """Return the address of an endpoint that this provider's document keeps to itself, where it may be used."""

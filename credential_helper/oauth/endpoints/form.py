@@ -141,7 +141,8 @@ def _clock_was_wrong(provider: Provider, believed: float) -> bool:
 def _send(provider: Provider, address: str, fields: Sequence[tuple[str, str]], method: str, grant_type: str) -> Reply:
     sent, authorization = client_authentication.authenticate(provider, method, tuple(tidy(fields)))
     sent = tuple(dict.fromkeys(sent))  # a pushed authorization request has a client_id of its own
-    answer = provider.transport.post(address, sent, authorization=authorization)
+    certificate = client_authentication.certificate(provider, method)
+    answer = provider.transport.post(address, sent, authorization=authorization, certificate=certificate)
     return Reply(
         answer,
         client_authentication.secrets_in(sent, authorization),

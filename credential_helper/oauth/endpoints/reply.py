@@ -28,6 +28,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Secret
 from credential_helper.oauth import client_authentication
+from credential_helper.oauth.client_authentication import tls
 from credential_helper.oauth.endpoints.redaction import without_secrets
 from credential_helper.oauth.endpoints.wording import demand_in, sentence_and_hint
 from credential_helper.providers import DEVICE_CODE, PASSWORD_REALM, SPELLINGS
@@ -177,6 +178,8 @@ class Reply:
             self.code = None  # whatever it is called, the provider failed
         of_a_client = _OF_A_CLIENT_WITH.get(grant_type, _OF_A_CLIENT)
         if self.confidential and self.turned_away and self.code in of_a_client:
+            self.code = "invalid_client"
+        if method == "tls" and self.code is None and tls.is_refused_by_page(answer):
             self.code = "invalid_client"
 
     def spent_for(self, error: CredentialHelperError) -> CredentialHelperError:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import TokenResponseError
 from credential_helper.model import Tokens
+from credential_helper.oauth.client_authentication import tls
 from credential_helper.oauth.endpoints.reply import Reply, bearer_token, number
 from credential_helper.oauth.endpoints.wording import NO_DPOP
 from credential_helper.providers import TOKEN_EXCHANGE
@@ -67,6 +68,8 @@ def tokens_of(provider: Provider, reply: Reply) -> Tokens:
     )
     if lacking is not None and tokens.id_token is None:
         raise TokenResponseError(lacking[0], hint=lacking[1])
+    if not lacking:
+        tls.tell_if_bound(provider, host, str(body.get("access_token")))
     if tokens.scope is not None and set(tokens.scope) != set(provider.scopes()):
         provider.note(f"{host} granted the scope {' '.join(tokens.scope)!r}, not {' '.join(provider.scopes())!r}")
     return tokens

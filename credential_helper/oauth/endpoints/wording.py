@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from credential_helper.oauth.client_authentication import tls
 from credential_helper.providers import DEVICE_CODE, JWT_BEARER, PASSWORD_REALM, TOKEN_EXCHANGE
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ _WORDS = {
         "refused the client, or its right to this audience",
         "check client_id, private_key and audience",
     ),
+    ("client_credentials tls", "access_denied"): (
+        "refused the client, or its right to this audience",
+        "check client_id, tls and audience",
+    ),
     ("client_credentials", "access_denied"): (
         "refused the client id or secret, or its right to this audience",
         "check client_id, client_secret and audience",
@@ -103,6 +108,8 @@ _WORDS = {
         "refused the client's assertion",
         "check client_id, and that the public key is registered for this client",
     ),
+    ("tls", "invalid_client"): ("refused the client's certificate", tls.REGISTER),
+    ("tls", "certificate_required"): ("saw no client certificate", tls.NOT_SEEN),
     ("confidential", "invalid_client"): (
         "refused the client id or secret",
         "check client_id, client_secret and client_authentication",
@@ -152,8 +159,9 @@ _WORDS = {
     ("", "invalid_request_uri"): ("", "sign in again, and at once: the address is good for a short time, and once"),
     ("", "pushed_request_required"): ("", "write pushed_authorization_requests = true into the profile"),
     ("", "certificate_required"): (
-        "demands a client certificate (mutual TLS, RFC 8705), which is not supported",
-        "register this client with another method, without tls_client_certificate_bound_access_tokens",
+        "demands a client certificate (mutual TLS, RFC 8705)",
+        "write tls.certificate and tls.private_key into the profile; or register this client with another method, "
+        "without tls_client_certificate_bound_access_tokens",
     ),
 }
 

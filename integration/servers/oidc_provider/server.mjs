@@ -6,7 +6,9 @@
 //   2. One process, four faces: plain and auth0 over http, tls and auth0_tls over https. Each has a port, a store,
 //      clients, counts and faults of its own; they share nothing but the first signing keys.
 //   3. stdout carries one line of JSON, when every port listens. Everything else goes to stderr.
-//   4. The process ends when stdin does, so that a killed test run leaves nothing behind.
+//   4. An https face has a second port, which asks for client certificates and takes any: the addresses of it are the
+//      mtls_endpoint_aliases (RFC 8705 §5), and the provider itself judges what was shown.
+//   5. The process ends when stdin does, so that a killed test run leaves nothing behind.
 //
 // Environment: OIDC_TLS_CERT, OIDC_TLS_KEY (PEM files; without them there are no https faces), OIDC_TLS_CA (PEM file),
 // OIDC_SHORT_TTL (seconds that tokens of the "-short" clients live, 4).
@@ -203,6 +205,12 @@ class Face {
     this.server = this.tls ? https.createServer(this.tls, handler) : http.createServer(handler);
     await new Promise((resolve) => { this.server.listen(0, '127.0.0.1', resolve); });
     const origin = `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.server.address().port}`;
+    if (this.tls) {
+      const asking = { ...this.tls, ca: CA, requestCert: true, rejectUnauthorized: false };
+      this.asking = https.createServer(asking, handler);
+      await new Promise((resolve) => { this.asking.listen(0, '127.0.0.1', resolve); });
+      this.mtls = `https://127.0.0.1:${this.asking.address().port}`;
+    }
     this.issuer = this.auth0 ? `${origin}/` : origin; // Auth0's issuers end in a slash
     this.build();
   }
@@ -272,7 +280,11 @@ function configuration(face) {
     extraParams: ['audience'], // Auth0's, at the authorization endpoint
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false, // as Auth0 and most others do: e-mail and name are in the ID token
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
+    clientAuthMethods: [
+      'none', 'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt',
+      ...(face.mtls ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
+    ],
+    discovery: face.mtls ? { mtls_endpoint_aliases: aliases(face) } : {},
     enabledJWA: {
       clientAuthSigningAlgValues: [
         'HS256', 'RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384', 'Ed25519', 'EdDSA',
@@ -306,6 +318,15 @@ function configuration(face) {
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: face.settings.require_par },
       requestObjects: { enabled: true, requireSignedRequestObject: face.settings.require_jar },
       dPoP: { enabled: true }, // of clients with dpop_bound_access_tokens
+      mTLS: !face.mtls ? { enabled: false } : {
+        enabled: true,
+        tlsClientAuth: true,
+        selfSignedTlsClientAuth: true,
+        certificateBoundAccessTokens: true, // of clients with tls_client_certificate_bound_access_tokens
+        getCertificate: certificateOf,
+        certificateAuthorized: (ctx) => ctx.req.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) => subjectMatches(certificateOf(ctx), property, expected),
+      },
       deviceFlow: {
         enabled: true,
         userCodeInputSource: (ctx, form, out, error) => {
@@ -326,6 +347,20 @@ function configuration(face) {
       },
     },
   };
+}
+
+// --- client certificates (RFC 8705) ---
+
+const ALIASED = ['token', 'device_authorization', 'revocation', 'pushed_authorization_request'];
+
+const aliases = (face) => Object.fromEntries(ALIASED.map((name) => [`${name}_endpoint`, face.mtls + face.routes[name]]));
+
+const certificateOf = (ctx) => ctx.req.socket.getPeerX509Certificate?.();
+
+function subjectMatches(certificate, property, expected) {
+  if (property === 'tls_client_auth_subject_dn') return certificate.subject.split('\n').reverse().join(',') === expected;
+  if (property === 'tls_client_auth_san_dns') return certificate.subjectAltName.split(', ').includes(`DNS:${expected}`);
+  return false;
 }
 
 const account = (sub) => ({ accountId: sub, claims: () => claims(sub) });
@@ -460,6 +495,7 @@ function remember(face, ctx, endpoint, grant, fields) {
   const record = {
     at: Date.now() / 1000, endpoint, method: ctx.method, grant_type: grant, authentication, fields,
     client_id: basic ?? fields.client_id ?? null, status: 0, error: null, headers: ctx.headers,
+    certificate: certificateOf(ctx)?.fingerprint256.replaceAll(':', '').toLowerCase() ?? null,
   };
   face.requests.push(record);
   return record;
@@ -808,5 +844,7 @@ process.stdin.resume().on('end', () => process.exit(0));
 process.on('SIGTERM', () => process.exit(0));
 process.stdout.write(`${JSON.stringify({
   admin: `http://127.0.0.1:${admin.address().port}`,
-  faces: Object.fromEntries([...faces].map(([name, face]) => [name, { issuer: face.issuer, routes: face.routes }])),
+  faces: Object.fromEntries([...faces].map(([name, face]) => (
+    [name, { issuer: face.issuer, routes: face.routes, mtls: face.mtls ?? '' }]
+  ))),
 })}\n`);

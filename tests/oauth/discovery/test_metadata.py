@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from credential_helper.errors import ConfigurationError, RateLimited, TokenResponseError, TransportError
-from credential_helper.model import DEFAULT_SCOPES, Endpoints
+from credential_helper.model import DEFAULT_SCOPES, Endpoints, Source
 from credential_helper.transport import waits
 from integration.servers.hostile_provider import (
     Behaviour,
@@ -432,3 +432,62 @@ def test_a_renewal_that_fails_is_not_repeated(world: World) -> None:
         provider.renew_metadata()
     assert provider.renew_metadata().token_endpoint.endswith("/token")
     assert world.asked() == 2
+
+
+# --- addresses for mutual TLS -----------------------------------------------------------------------------------------
+
+CERTIFICATE = (
+    Source(kind="file", value=("/cert.pem",), origin="tls.certificate", public=True),
+    Source(kind="file", value=("/key.pem",), origin="tls.private_key"),
+)
+ALIASED = {
+    "token_endpoint": "token",
+    "device_authorization_endpoint": "device",
+    "revocation_endpoint": "revoke",
+    "pushed_authorization_request_endpoint": "par",
+}
+
+
+def serve_aliases(world: World, **changes: object) -> None:
+    aliases = {member: f"{world.hostile.url}/mtls/{path}" for member, path in ALIASED.items()}
+    others = dict.fromkeys(("jwks_uri", "authorization_endpoint", "userinfo_endpoint"), f"{world.hostile.url}/mtls/x")
+    world.hostile.serve_metadata(mtls_endpoint_aliases=aliases | others | changes)
+
+
+def test_a_client_that_shows_a_certificate_takes_the_addresses_for_it(world: World) -> None:
+    """RFC 8705 §5; a browser and the keys are none of it."""
+    serve_aliases(world)
+    url = world.hostile.url
+    metadata = world.process(tls=CERTIFICATE).metadata()
+    assert {member: metadata.address(member) for member in ALIASED} == {
+        member: f"{url}/mtls/{path}" for member, path in ALIASED.items()
+    }
+    assert (metadata.jwks_uri, metadata.authorization_endpoint) == (f"{url}/jwks", f"{url}/authorize")
+    other = world.process().metadata()
+    assert (other.token_endpoint, other.revocation_endpoint) == (f"{url}/token", f"{url}/revoke")
+    assert world.asked() == 1, "what is kept serves both kinds of client"
+
+
+def test_the_profiles_own_endpoint_comes_before_an_alias(world: World) -> None:
+    serve_aliases(world)
+    url = world.hostile.url
+    metadata = world.process(tls=CERTIFICATE, endpoints=Endpoints(token=f"{url}/mine")).metadata()
+    assert (metadata.token_endpoint, metadata.revocation_endpoint) == (f"{url}/mine", f"{url}/mtls/revoke")
+
+
+@pytest.mark.parametrize("aliases", [None, {}, [], "x", {"token_endpoint": None}])
+def test_without_an_alias_the_usual_address_serves(world: World, aliases: object) -> None:
+    world.hostile.serve_metadata(mtls_endpoint_aliases=aliases)
+    assert world.process(tls=CERTIFICATE).metadata().token_endpoint == f"{world.hostile.url}/token"
+
+
+@pytest.mark.parametrize("address", ["http://example.com/token", "https://user@example.com/token", "token", 7])
+def test_an_alias_obeys_the_rules_of_every_address(world: World, address: object) -> None:
+    """One that may not be used is not passed over for the usual one: that takes no certificate."""
+    serve_aliases(world, revocation_endpoint=address)
+    metadata = world.process(tls=CERTIFICATE).metadata()
+    with pytest.raises(TokenResponseError, match="the revocation_endpoint in the metadata of "):
+        metadata.address("revocation_endpoint")
+    serve_aliases(world, token_endpoint=address)
+    with pytest.raises(TokenResponseError, match="the token_endpoint in the metadata of "):
+        World(world.hostile, world.clock).process(tls=CERTIFICATE).metadata()
