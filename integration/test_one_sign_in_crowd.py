@@ -23,7 +23,8 @@ import pytest
 
 from integration.scenes.audiences import ALL, Desk, asked_for, audience, prod, refreshes
 from integration.scenes.homes import NOBODY, PERSON, Approver
-from integration.servers.oidc import CLI, Face, Issued, OidcProvider
+from integration.servers.oidc import CLI, Face, Issued, OidcProvider, Recorded
+from tests.helpers.programs import Running
 
 MANY = 20
 SEED = os.environ.get("CREDENTIAL_HELPER_TEST_SEED") or str(secrets.randbelow(1_000_000))
@@ -92,10 +93,10 @@ def test_a_crowd_for_five_servers_sends_one_refresh_for_each(
 
 # --- kill -9 ----------------------------------------------------------------------------------------------------------
 
-LANES = 10  # homes in which things go wrong at the same time
-KILLS = 10  # a lane
+LANES = 5  # homes in which things go wrong at the same time
+KILLS = 20  # a lane, that find their process alive
 HELD_BACK = 0.1  # seconds between a token request and its answer
-CLOSE = (-0.04, 0.1)  # seconds around the answer, for the kills that aim at it
+CLOSE = (-0.005, 0.025)  # seconds around the answer, for the kills that aim at it
 EXCUSE = 1.0  # seconds between answer and kill, beyond which nothing can have been on its way to the disk
 
 
@@ -103,9 +104,10 @@ class Killed(msgspec.Struct):
     """What became of the runs of one lane."""
 
     runs: int = 0
-    landed: int = 0  # kills that found the process alive
+    landed: int = 0  # kills that found the process alive: all others count for nothing
     asked: int = 0  # of these, after the provider had answered
     lost: int = 0  # of these, before the answer had reached the disk
+    latest: int = 0  # milliseconds from an answer to the kill that lost it, at most
 
 
 class Lane:
@@ -117,6 +119,7 @@ class Lane:
         self.client_id = f"lane-{number}"
         self.random = random.Random(f"{SEED} {number}")
         self.killed = Killed()
+        self.life = 0.0  # seconds that a process lives when nobody kills it
         face.add_client(self.client_id, application_type="native")
         desk.lay(prod=prod(face, client_id=self.client_id))
 
@@ -141,14 +144,18 @@ class Lane:
     def work(self) -> None:
         """Kill and look, again and again; in the end every token can still be had."""
         self.sign_in()
-        for _ in range(KILLS):
+        self.make_stale(ALL[1])
+        self.life = self.desk.ask(ALL[1]).seconds
+        while self.killed.landed < KILLS:
+            assert self.killed.runs < 3 * KILLS, "too many have ended before they were killed"
             purpose = self.random.choice(ALL)
             self.make_stale(purpose)
             before = len(self.issued())
             at = self.kill(purpose)
             if self.look(at, before):
                 self.sign_in()
-            self.goes_on(self.random.choice(ALL))
+            else:
+                self.goes_on(self.random.choice(ALL))
         for purpose in ALL:
             self.goes_on(purpose)
         assert self.codes() == 1 + self.killed.lost
@@ -166,15 +173,12 @@ class Lane:
     def kill(self, purpose: str) -> float:
         """Start the program and kill it at a random moment; return when, in seconds since the epoch."""
         self.killed.runs += 1
-        before = len(self.issued())
+        before, requests = len(self.issued()), len(self.token_requests())
         running = self.desk.run.start(*self.desk.words(purpose), env=NOBODY)
         if self.random.random() < 0.7:
-            # The file of the next save is opened just before the request.
-            while not [*self.desk.grants.glob("*.json.new")] and running.process.poll() is None:
-                time.sleep(0.005)
-            time.sleep(max(0.0, HELD_BACK + self.random.uniform(*CLOSE)))
+            self.wait_for_answer(running, requests)
         else:
-            time.sleep(self.random.uniform(0, 0.5))
+            time.sleep(self.random.uniform(0, self.life))
         with contextlib.suppress(ProcessLookupError):
             running.signal(signal.SIGKILL)
         at = time.time()
@@ -184,6 +188,19 @@ class Lane:
             self.killed.landed += 1
             self.killed.asked += len(self.issued()) > before
         return at
+
+    def wait_for_answer(self, running: Running, requests: int) -> None:
+        """Wait until about the moment when the provider answers a token request."""
+        asked = []
+        while len(asked) <= requests and running.process.poll() is None:
+            time.sleep(0.01)
+            if [*self.desk.grants.glob("*.json.new")]:  # what the next save needs is opened just before the request
+                asked = self.token_requests()
+        if asked:
+            time.sleep(max(0.0, asked[-1].at + HELD_BACK + self.random.uniform(*CLOSE) - time.time()))
+
+    def token_requests(self) -> list[Recorded]:
+        return [one for one in self.face.requests("token") if one.client_id == self.client_id]
 
     def settle(self) -> None:
         """Wait until the provider has done what a dead process asked of it."""
@@ -204,6 +221,7 @@ class Lane:
         assert answers[0].refresh_token in self.live()
         assert at - answers[0].at < EXCUSE, "the answer had all the time it needed to reach the disk"
         self.killed.lost += 1
+        self.killed.latest = max(self.killed.latest, round(1000 * (at - answers[0].at)))
         return True
 
     def goes_on(self, purpose: str) -> None:
@@ -221,7 +239,7 @@ def test_a_hundred_kills_lose_no_sign_in_that_anybody_could_have_kept(
     """After each kill the next token, for whatever server, is had without a prompt, in the end those for all five.
 
     A hundred processes that renew a token for one of five servers, or fetch one that was never had, are killed with
-    SIGKILL; 30 at any moment of their first half second, 70 close to the provider's answer. What is claimed of each:
+    SIGKILL; 30 % at any moment of their life, 70 % close to the provider's answer. What is claimed of each:
 
     - The refresh token on disk (in the grant's file, or in its whole successor that had not got its name) is the one
       that the provider honours, and the next process goes on with it; no spent one is ever sent, no person asked.
@@ -238,10 +256,12 @@ def test_a_hundred_kills_lose_no_sign_in_that_anybody_could_have_kept(
     with Approver(oidc), ThreadPoolExecutor(LANES) as pool:
         for future in [pool.submit(lane.work) for lane in lanes]:
             future.result()
-    total = {name: sum(getattr(lane.killed, name) for lane in lanes) for name in Killed.__struct_fields__}
+    total: dict[str, int] = {}
+    for name in Killed.__struct_fields__:
+        values = [getattr(lane.killed, name) for lane in lanes]
+        total[name] = max(values) if name == "latest" else sum(values)
     for name, number in total.items():
         record_property(f"kill -9: {name}", number)
     print(f"kill -9, seed {SEED}: {total}")
-    assert total["runs"] == LANES * KILLS
-    assert total["landed"] > total["runs"] / 2
+    assert total["landed"] == LANES * KILLS
     assert total["asked"] > 0, "no kill came after the answer"

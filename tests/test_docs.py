@@ -68,7 +68,7 @@ def page(name: str) -> str:
 def section(title: str, text: str, *, level: int = 2) -> str:
     """Return the text below a heading, by default of the second level, up to the next one that is no lower."""
     found = re.search(
-        rf"^{'#' * level} {re.escape(title)}\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL
+        rf"^{'#' * level} {re.escape(title)}\n(.*?)(?=^#{{2,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL
     )
     assert found, f"there is no section {title}"
     return found[1]

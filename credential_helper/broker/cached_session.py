@@ -27,6 +27,8 @@ from credential_helper.stores import format_1, lock
 from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Sessions, Stored
 
+_OLDER_VERSION = 5.0  # seconds that one which runs beside this one is waited for
+
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
 PASSING = (
     TransportError.exit_code,
@@ -112,13 +114,13 @@ class CachedSession:
 
         What has a refresh token of its own keeps it: where there is a grant already, it becomes one that stands alone.
         """
-        if self.format_1 is None or not self.disk:
-            return
         try:
-            take_over_format_1(self._means, self._errand.profile, self.place, self.main)
+            if self.disk:
+                take_over_format_1(self._means, self._errand.profile, self.place, self.main)
         except StoreError as error:
             self.lose_disk(error)
-        self._read()
+        if self.format_1 is not None:
+            self._read()
 
     def lose_disk(self, error: StoreError) -> None:
         """Go on without the state directory, and say so once."""
@@ -286,10 +288,12 @@ def place_now(sessions: Sessions, profile: Profile, main: Place) -> Place:
     StoreError.
     """
     own = Place(main.session, main.session)
-    if own == main or sessions.grants.is_there(own.grant):
+    if own == main or sessions.grants.standing(own.grant) is not None:
         return own
-    old = sessions.stamp(format_1.session_id(profile)) != places.ABSENT and sessions.grants.is_there(main.grant)
-    return own if old else main
+    if sessions.stamp(format_1.session_id(profile)) == places.ABSENT:
+        return main
+    grant = sessions.grants.standing(main.grant)
+    return own if grant is not None and grant.session != main.session else main
 
 
 def before(sessions: Sessions, profile: Profile) -> tuple[str | None, Stored | None]:
@@ -310,17 +314,22 @@ def take_over_format_1(means: Means, profile: Profile, place: Place, main: Place
     What has a refresh token of its own keeps it: where there is a grant already, it becomes one that stands alone. What
     another person left than the one who has signed in since goes. Raises StoreError and LockTimeout.
     """
-    sessions, old = means.sessions, before(means.sessions, profile)[0]
-    if old is None:
+    sessions, old = means.sessions, format_1.session_id(profile)
+    if sessions.stamp(old) == places.ABSENT:
         return
-    with lock.alone(sessions.state, sessions.lock_of_format_1(old), "the session", clock=means.clock):
+    name = sessions.lock_of_format_1(old)
+    with lock.alone(sessions.state, name, "the session", clock=means.clock, deadline=_OLDER_VERSION):
         sessions.take_up_format_1(old)
         found = sessions.of_format_1(old)
-        file = sessions.grants.read(main.grant)
-        grant = file.grant if file is not None else None
-        same = found is not None and (grant is None or same_person(grant.identity, found.identity))
-        if found is not None and same and not sessions.grants.is_there(place.grant):
+        usable = found is not None and format_1.is_of(found, profile)
+        if found is None or not (usable or found.grant.kind == "client"):
+            return
+        there, grant = sessions.grants.standing(place.grant), sessions.grants.standing(main.grant)
+        same = grant is None or same_person(grant.identity, found.identity)
+        if there is None and same and usable:
             alone = main.grant if place != main else None
             sessions.save(place, format_1.taken_over(found, profile, place.session, alone))
             means.note("the sign-in of an earlier version is taken over")
+        elif there is None or there.record != found.grant.record:
+            sessions.grants.forget_record(found.grant.record)
         sessions.erase_format_1(old)

@@ -131,7 +131,7 @@ def forget(grant_id: str, profile_of: ProfileOf, means_for: MeansFor) -> SignedO
         with suppress(StoreError):  # what cannot get its name can still be removed
             sessions.grants.take_up(grant_id)
         file = sessions.grants.read(grant_id)
-        grant = _latest(file)
+        grant = None if file is None else file.latest
         if file is None or grant is None:
             sessions.erase(grant_id)
             return None
@@ -145,20 +145,12 @@ def forget(grant_id: str, profile_of: ProfileOf, means_for: MeansFor) -> SignedO
     return _revoke(grant_id, grant, ended, tokens, means.provider(profile), means.clock.now())
 
 
-def _latest(file: GrantFile | None) -> Grant | None:
-    """Return the grant that a file is about: the one that stands, or what has arrived and is not verified yet."""
-    if file is None:
-        return None
-    return file.grant or (file.arrival.grant if file.arrival is not None else None)
-
-
 def _last_use(grant_id: str, file: GrantFile, sessions: Sessions) -> list[Secret]:
     """Fetch the refresh tokens, to revoke them; where the keyring is locked all else goes and they stay known."""
-    grants = [file.grant, file.arrival.grant if file.arrival is not None else None]
     try:
-        found = [sessions.grants.refresh_token(grant_id, grant) for grant in grants if grant is not None]
+        found = [sessions.grants.refresh_token(grant_id, grant) for grant in file.grants]
     except StoreError as error:
-        grant = _latest(file)
+        grant = file.latest
         assert grant is not None
         place = Place(grant_id, grant.session)
         for identifier, _ in list(sessions.of_grant(grant_id, grant)):

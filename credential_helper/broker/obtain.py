@@ -44,11 +44,11 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     """Renew or sign in: the lock is ours, or there is no disk to share. Raises NeedsItsOwn, too."""
     if found := session.fresh(again=True):  # 2. somebody else was first
         return found
-    session.take_over_format_1()
     interaction.drop_dead_prompt(session, means)  # the lock is ours: a browser's prompt ended with its process
     attempt = Attempt()
     refusals = Refusals(errand, session, means)
     try:
+        session.take_over_format_1()
         refusals.recall()  # 3. what was refused a moment ago is not provoked
         verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
         found = (

@@ -134,8 +134,8 @@ def spend(
     provider = means.provider(errand.profile)
     try:
         token = grants.refresh_token(session.place.grant, old.grant)
-        if token is not None and old.grant.record is not None:  # of format 1: its key is made before it is spent
-            grants.prepare(session.place.grant, errand.profile.store, old.grant.record[1])
+        if token is not None:
+            _prepare(errand, session, means, old)
     except StoreError as error:  # a locked keyring
         _not_now(session, old, error, attempt)
         return None
@@ -162,6 +162,17 @@ def spend(
         verification.wipe(errand, session, means, stored.session, place)
         raise verification.another_subject(errand, means)
     return stored, tokens
+
+
+def _prepare(errand: Errand, session: CachedSession, means: Means, old: Session) -> None:
+    """Have a key before a refresh token is spent that was not sealed. StoreError: the next one could not be kept."""
+    store, record = errand.profile.store, old.grant.record
+    if record is None and (old.grant.sealed is not None or store != "keyring"):
+        return
+    label = record[1] if record is not None else old.grant.profile
+    why = means.sessions.grants.prepare(session.place.grant, store, label)
+    if why is not None and store == "keyring":
+        raise StoreError(f"the next refresh token could not be kept: {why}", hint="unlock the keyring")
 
 
 def is_refusal(error: CredentialHelperError) -> bool:

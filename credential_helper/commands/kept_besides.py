@@ -69,8 +69,7 @@ def _unnamed(app: App, keyring: Keyring, named: set[tuple[str, str]]) -> list[tu
     sessions = app.sessions()
     for identifier in sessions.grants.ids("json"):  # of those that could not be ended
         file = sessions.grants.look(identifier)
-        grants = [] if file is None else [file.grant, file.arrival.grant if file.arrival is not None else None]
-        records = [file.key if file is not None else None, *(one.record for one in grants if one is not None)]
+        records = [] if file is None else [file.key, *(one.record for one in file.grants)]
         named |= {record for record in records if record is not None}
     for identifier in sessions.ids_of_format_1():
         session = sessions.of_format_1(identifier)

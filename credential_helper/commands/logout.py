@@ -5,8 +5,12 @@ What is a profile's own is found out in ``what_ends``. Profiles that had the sam
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+import msgspec
+
+from credential_helper import PROGRAM
 from credential_helper.app import App
 from credential_helper.broker.forget import SignedOut, forget, forget_format_1, forget_session
 from credential_helper.commands import kept_besides, status
@@ -15,6 +19,7 @@ from credential_helper.commands.what_ends import SignIn, WhatEnds, all_of, is_ow
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
 from credential_helper.model import Profile
 from credential_helper.profiles.configuration import load
+from credential_helper.profiles.hints import hint_flags
 from credential_helper.profiles.settings import Given
 from credential_helper.session import Grant, Place, is_of
 from credential_helper.text import foreign, moment
@@ -50,8 +55,10 @@ def _everything(app: App, *, keyring: bool) -> int:
         """Return the profile that knows how to revoke a grant: a configured one, else what the grant itself says."""
         return next((profile for profile in known if is_of(grant, profile)), None) or as_profile(grant)
 
+    there = {one.id: one for one in sign_ins(sessions)}
+
     def revoker_of_format_1(grant: Grant) -> Profile:
-        one = SignIn(grant.session, grant, format_1=True)
+        one = there.get(grant.session) or SignIn(grant.session, grant, format_1=True)
         return next((profile for profile in known if is_own(one, profile, sessions)), None) or as_profile(grant)
 
     ids, old = sessions.grants.ids("json", "prompt", "failure"), sessions.ids_of_format_1()
@@ -122,7 +129,9 @@ def _forget_session(profile: Profile, place: Place, app: App) -> int:
         app.terminal.error(error)
         return error.exit_code
     app.terminal.say(f"the token of {what} is erased" if there else f"there was no token of {what}")
-    app.terminal.say(f"the sign-in serves on; credential-helper logout {foreign(profile.name)} ends it")
+    whole = [(key, where) for key, where in profile.origins if key not in PURPOSE]
+    words = hint_flags(msgspec.structs.replace(profile, origins=tuple(whole)))
+    app.terminal.say(f"the sign-in serves on; {shlex.join([PROGRAM, 'logout', *words])} ends it")
     return 0
 
 

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import msgspec
 
 from credential_helper.broker.cached_session import before, place_now
-from credential_helper.model import Profile
-from credential_helper.session import Grant, Place, is_of, place_of, same_person
+from credential_helper.model import Endpoints, Profile
+from credential_helper.profiles import targets
+from credential_helper.session import Grant, Place, Session, is_of, place_of, same_person
 from credential_helper.stores import format_1
 from credential_helper.stores.sessions import Sessions
 
@@ -60,7 +61,7 @@ def sign_ins(sessions: Sessions) -> Iterator[SignIn]:
 def serves(one: SignIn, profile: Profile, sessions: Sessions) -> bool:
     """Say whether a profile is answered from a sign-in. Raises StoreError."""
     if one.format_1:
-        return one.id == format_1.session_id(profile) and one.grant.ad_hoc == profile.ad_hoc
+        return one.id == format_1.session_id(profile) and format_1.is_of(Session(grant=one.grant), profile)
     if profile.session_kind == "client":
         return is_of(one.grant, profile) and purpose(one.grant) == purpose(profile)
     return one.id == place_now(sessions, profile, place_of(profile)).grant
@@ -77,12 +78,28 @@ def _is_by(grant: Grant, profile: Profile) -> bool:
 
 
 def _is_to(one: SignIn, profile: Profile) -> bool:
-    """Say whether a sign-in is to where a profile signs in; an earlier version kept less of where that is."""
+    """Say whether a sign-in is to where a profile signs in.
+
+    An earlier version kept less of where that is: by which CA an ad-hoc one was asked nobody knows, and the endpoints
+    are in the session's id only.
+    """
     if not one.format_1:
         return is_of(one.grant, profile)
     mine = (profile.issuer.rstrip("/"), profile.client_id, profile.session_kind, profile.account, profile.ad_hoc)
     grant = one.grant
-    return mine == (grant.issuer.rstrip("/"), grant.client_id, grant.kind, grant.account, grant.ad_hoc)
+    if mine != (grant.issuer.rstrip("/"), grant.client_id, grant.kind, grant.account, grant.ad_hoc):
+        return False
+    if profile.ad_hoc and profile.ca_file is not None:
+        return False
+    return profile.endpoints == Endpoints() or one.id in map(format_1.session_id, _made_then(one.grant, profile))
+
+
+def _made_then(grant: Grant, profile: Profile) -> Iterator[Profile]:
+    """Yield what a session of an earlier version may have been made for."""
+    yield profile
+    yield msgspec.structs.replace(profile, audience=grant.audience)
+    yield msgspec.structs.replace(profile, audience=grant.audience, resource=())
+    yield from (found for _, found in targets.others(profile))
 
 
 def purpose(made_for: Grant | Profile) -> tuple[str | None, frozenset[str]]:

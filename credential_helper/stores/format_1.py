@@ -14,9 +14,9 @@ import msgspec
 from credential_helper.model import Identity, Profile, Secret, SessionKind, Token
 from credential_helper.session import Grant, Session
 from credential_helper.stores.encoding import decode, version_of
+from credential_helper.stores.grant_files import RECORD
 
 VERSION = 1
-_RECORD = r"(?:session/)?[0-9a-f]{32}"  # the name of a keyring's record; the first ones had no namespace of their own
 _FIRST_ENDPOINTS = ("token", "device_authorization", "revocation", "jwks")
 _NAME = r"[A-Za-z0-9_-]+"  # of a profile of the file; an ad-hoc one is named HOST/CLIENT_ID
 
@@ -82,7 +82,7 @@ def session_in(content: bytes, identifier: str) -> Session | None:
     if file is None or file.id != identifier:
         return None
     old = file.session
-    if old.record is not None and not re.fullmatch(_RECORD, old.record[0]):
+    if old.record is not None and not re.fullmatch(RECORD, old.record[0]):
         return None
     grant = Grant(
         sign_in=os.urandom(16).hex(),
@@ -113,7 +113,13 @@ def session_in(content: bytes, identifier: str) -> Session | None:
 
 
 def is_of(session: Session, profile: Profile) -> bool:
-    """Say whether a session of format 1 is a profile's: then profiles of the file and ad-hoc ones shared theirs."""
+    """Say whether a session of format 1 is a profile's, and may be taken over.
+
+    Profiles of the file and ad-hoc ones shared theirs then, and nobody knew by which CA an ad-hoc one's was fetched.
+    What a machine had proved is not known either; its next token is one request away.
+    """
+    if session.grant.kind == "client" or (profile.ad_hoc and profile.ca_file is not None):
+        return False
     return session.grant.ad_hoc == profile.ad_hoc
 
 

@@ -18,6 +18,7 @@ from credential_helper.stores.encoding import decode, newer, version_of
 VERSION = 2
 
 _KEY = r"grant/[0-9a-f]{32}"  # what a key is called in the keyring
+RECORD = r"(?:session/)?[0-9a-f]{32}"  # and a refresh token of format 1; the first ones had no namespace of their own
 
 _T = TypeVar("_T")
 
@@ -52,6 +53,17 @@ class GrantFile(msgspec.Struct, frozen=True, kw_only=True):
     grant: Grant | None = None  # None: nobody has signed in yet, or nobody was verified
     arrival: Arrival | None = None
 
+    @property
+    def latest(self) -> Grant | None:
+        """Return the grant that stands, or what has arrived where none does."""
+        return self.grant or (self.arrival.grant if self.arrival is not None else None)
+
+    @property
+    def grants(self) -> list[Grant]:
+        """Return every grant that is in here."""
+        arrived = self.arrival.grant if self.arrival is not None else None
+        return [one for one in (self.grant, arrived) if one is not None]
+
 
 class SessionFile(msgspec.Struct, frozen=True, kw_only=True):
     """A session's file."""
@@ -77,13 +89,15 @@ def joined(grant: Grant, session: KeptSession, *, unverified: bool = False) -> S
 def grant_in(content: bytes, identifier: str) -> GrantFile | None:
     """Return what a grant's file holds; None: it is damaged, of another format, or another grant's.
 
-    A key that is not named as we name keys is none: a file must not have us read, overwrite or delete what somebody
-    else keeps in the keyring, a secret of ``secret set`` for one.
+    A record of the keyring that is not named as we name it is none: a file must not have us read, overwrite or delete
+    what somebody else keeps there, a secret of ``secret set`` for one.
     """
     file = _decoded(content, GrantFile)
     if file is None or file.id != identifier:
         return None
-    return file if file.key is None or re.fullmatch(_KEY, file.key[0]) else None
+    records = [grant.record for grant in file.grants if grant.record is not None]
+    ours = file.key is None or re.fullmatch(_KEY, file.key[0])
+    return file if ours and all(re.fullmatch(RECORD, record[0]) for record in records) else None
 
 
 def session_in(content: bytes, identifier: str) -> SessionFile | None:

@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from credential_helper import places
 from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Secret
 from credential_helper.session import Grant
@@ -88,9 +87,13 @@ class Grants:
             self._note(error.sentence)
             return None
 
-    def is_there(self, grant_id: str) -> bool:
-        """Say whether a grant has a file; it is not looked into."""
-        return self.state.stamp(file_name(grant_id, "json")) != places.ABSENT
+    def standing(self, grant_id: str) -> Grant | None:
+        """Return the grant that stands, or what has arrived and is not verified yet; None: neither, or it is damaged.
+
+        Raises as ``read`` does.
+        """
+        file = self.read(grant_id)
+        return None if file is None else file.latest
 
     def ids(self, *endings: str) -> list[str]:
         """List the ids that have a file of one of these endings: json, prompt, failure."""

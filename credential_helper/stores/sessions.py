@@ -192,7 +192,12 @@ class Sessions:
     def of_format_1(self, identifier: str) -> Session | None:
         """Return a session of format 1, as one that stands alone. StoreError: unsafe or unavailable."""
         found = self.state.read(_name(identifier))
-        return None if found is None else format_1.session_in(found[0], identifier)
+        if found is None:
+            return None
+        session = format_1.session_in(found[0], identifier)
+        if session is None and session_in(found[0], identifier) is None:
+            self._note(f"the session file {identifier[:8]}… is damaged or of another version: it counts as absent")
+        return session
 
     def ids_of_format_1(self) -> list[str]:
         """List the sessions of format 1 that nobody has taken over."""

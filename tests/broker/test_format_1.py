@@ -12,9 +12,10 @@ import pytest
 from credential_helper.broker.errand import Errand
 from credential_helper.broker.forget import drop, forget_format_1
 from credential_helper.broker.outlook import outlook
-from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError
-from credential_helper.model import Identity, Profile, Secret
+from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
+from credential_helper.model import Identity, Profile, Secret, Source
 from credential_helper.session import Place, place_of
+from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from integration.servers.hostile_provider import Exchange, HostileProvider, answer, html, oauth_error
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
@@ -512,3 +513,103 @@ def test_a_logout_with_a_locked_keyring_is_told_and_can_be_done_later(world: Wor
     assert ended is not None
     assert ended.revoked
     assert world.keyring.records == {}
+
+
+# --- what could go wrong on the way -----------------------------------------------------------------------------------
+
+
+def test_killed_between_taking_over_and_erasing_there_is_one_grant(world: World) -> None:
+    identifier = leave(state(world), world.profile)
+    file = world.state / "sessions" / f"{identifier}.json"
+    content = file.read_bytes()
+    world.token()
+    state(world).write(f"sessions/{identifier}.json", content)
+    assert world.token() == ACCESS.reveal()
+    assert world.place == place_of(world.profile)
+    assert len(world.sessions.grants.ids("json")) == 1, "else one refresh token stands in two grants"
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    world.token()
+    assert not file.exists()
+
+
+def test_what_another_person_left_goes_with_its_record(world: World) -> None:
+    world.person.there = True
+    world.approves(id_token=world.id_token(sub="bob", preferred_username="bob@example.com"))
+    world.obtain()
+    world.person.there = False
+    world.profile = msgspec.structs.replace(world.profile, audience="https://other.example.com")
+    leave(state(world), world.profile, "in_the_keyring")
+    world.keyring.records[RECORD] = REFRESH.reveal()
+    with pytest.raises(InteractionRequired):
+        world.token()
+    assert RECORD not in world.keyring.records
+
+
+def test_a_declined_sign_in_for_another_audience_costs_nothing(world: World) -> None:
+    world.person.there = True
+    world.provider.script(DEVICE, answer(CODE))
+    world.provider.script(TOKEN, oauth_error("access_denied"))
+    with pytest.raises(AuthorizationError):
+        world.obtain("sign-in")
+    world.profile = msgspec.structs.replace(world.profile, audience="https://other.example.com")
+    leave(state(world), world.profile)
+    with pytest.raises(AuthorizationError):
+        world.obtain("sign-in")
+    world.person.there = False
+    world.clock.advance(61)
+    assert world.token() == ACCESS.reveal()
+
+
+def test_a_machine_s_session_is_not_taken_over(world: World) -> None:
+    """What the job that fetched it had proved is not known."""
+    source = Source(kind="env", value=("SECRET",), origin="config")
+    world.profile = msgspec.structs.replace(world.profile, flow="client-credentials", client_secret=source, scope=())
+    identifier = leave(state(world), world.profile, refresh_token=None, record=None, identity=None, id=None)
+    world.client_secret = "a wrong one"
+    world.provider.script(TOKEN, oauth_error("invalid_client", 401))
+    with pytest.raises(AuthorizationError):
+        world.token()
+    assert not (world.state / "sessions" / f"{identifier}.json").exists()
+
+
+def test_while_an_older_version_works_on_it_what_is_valid_is_answered(world: World, clock: FakeClock) -> None:
+    identifier = leave(state(world), world.profile)
+    with lock.alone(state(world), f"sessions/{identifier}.lock", "the session", clock=clock):
+        assert world.token() == ACCESS.reveal()
+    assert clock.now() < 1_900_000_000 + 10
+    assert world.requests() == []
+
+
+def test_a_damaged_file_is_noted(world: World) -> None:
+    identifier = leave(state(world), world.profile)
+    state(world).write(f"sessions/{identifier}.json", b"{")
+    with pytest.raises(InteractionRequired):
+        world.token()
+    assert any("is damaged" in note for note in world.notes)
+
+
+def test_by_which_ca_an_ad_hoc_profile_s_was_fetched_is_not_known(world: World, tmp_path: Path) -> None:
+    ad_hoc = msgspec.structs.replace(world.profile, name="127.0.0.1/client", ad_hoc=True)
+    identifier = leave(state(world), ad_hoc)
+    world.profile = msgspec.structs.replace(ad_hoc, ca_file=str(tmp_path / "other.pem"))
+    with pytest.raises(CredentialHelperError):
+        world.token()
+    assert (world.state / "sessions" / f"{identifier}.json").exists()
+
+
+def test_store_keyring_spends_nothing_whose_next_could_not_be_kept(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, store="keyring")
+    leave(state(world), world.profile, "in_the_keyring")
+    world.keyring.records[RECORD] = REFRESH.reveal()
+    world.clock.advance(3600)
+    world.keyring.asks = True
+    with pytest.raises(StoreError, match="the next refresh token could not be kept"):
+        world.token()
+    assert world.requests() == []
+    assert world.refresh_tokens() == [REFRESH.reveal()]
+    world.keyring.asks = False
+    world.clock.advance(60)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-1"
+    assert world.refresh_tokens() == ["refresh-1"]

@@ -5,7 +5,7 @@ import pytest
 from credential_helper.broker import freshness
 from credential_helper.model import Request, Secret, Token
 from credential_helper.session import Session
-from tests.helpers.broker import a_grant
+from tests.helpers.grants import a_grant
 from tests.helpers.requests import request_by
 
 NOW = 1_900_000_000.0

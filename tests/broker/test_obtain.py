@@ -40,8 +40,9 @@ from integration.servers.hostile_provider import (
     reset,
     signing_key,
 )
-from tests.helpers.broker import CODE, DEVICE, TOKEN, FakeCaller, World, a_grant
+from tests.helpers.broker import CODE, DEVICE, TOKEN, FakeCaller, World
 from tests.helpers.clock import FakeClock
+from tests.helpers.grants import a_grant
 from tests.helpers.requests import request_by
 
 PENDING = oauth_error("authorization_pending")
@@ -646,6 +647,17 @@ def test_a_keyring_that_keeps_nothing_loses_nothing(world: World) -> None:
     world.clock.advance(3600)
     world.provider.script(TOKEN, answer(world.tokens()))
     assert world.token() == "access-2"
+
+
+def test_a_token_in_clear_is_sealed_where_the_profile_turns_to_the_keyring(world: World) -> None:
+    world.profile = msgspec.structs.replace(world.profile, store="file")
+    world.signed_in()
+    world.profile = msgspec.structs.replace(world.profile, store="keyring")
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+    assert world.grant.in_keyring
+    assert world.refresh_tokens() == ["refresh-2"]
 
 
 def test_store_keyring_says_before_a_person_signs_in_that_nothing_will_be_kept(world: World) -> None:

@@ -363,6 +363,17 @@ def test_an_ad_hoc_profile_ends_what_was_signed_in_without_a_file(world: World) 
     assert world.left() == [named.grant]
 
 
+def test_one_session_of_an_ad_hoc_profile_is_erased_alone(world: World, capfd: Capture) -> None:
+    ad_hoc = world.profile(ad_hoc=True, made_by=f"{world.provider.url.partition('://')[2]}/client")
+    main = world.keep(ad_hoc)
+    world.keep(msgspec.structs.replace(ad_hoc, audience=A))
+    given = {"issuer": world.provider.issuer, "client_id": "client"}
+    assert world.out(**given, audience=A) == 0
+    assert (world.left(), world.sessions()) == ([main.grant], [main.session])
+    whole = f"credential-helper logout --issuer {world.provider.issuer} --client-id client"
+    assert f"the sign-in serves on; {whole} ends it\n" in capfd.readouterr().err
+
+
 # --- what an earlier version has kept ---------------------------------------------------------------------------------
 
 
@@ -413,6 +424,29 @@ def test_an_ad_hoc_profile_ends_what_an_earlier_version_has_kept_of_one(world: W
     assert len(world.left()) == 1
     assert world.out(issuer=world.provider.issuer, client_id="client") == 0
     assert world.left() == []
+
+
+@pytest.mark.parametrize("changed", ["revocation_endpoint", "token_endpoint", "ca_file"])
+def test_what_one_of_an_earlier_version_had_is_not_sent_where_variables_say_now(world: World, changed: str) -> None:
+    old = world.leave(world.profile(ad_hoc=True, made_by=f"{world.provider.url.partition('://')[2]}/client"))
+    elsewhere = {"ca_file": "/elsewhere.pem"}.get(changed, f"{world.provider.url}/evil")
+    assert world.out(issuer=world.provider.issuer, client_id="client", **{changed: elsewhere}) == 0
+    assert world.left() == [old]
+    assert world.provider.requests == []
+
+
+def test_it_is_a_profile_s_with_endpoints_where_its_id_says_so(world: World) -> None:
+    url = world.provider.url
+    world.provider.script("/own", answer(b""))
+    world.configure({"prod": f'audience = "{A}"\nendpoints = {{ revocation = "{url}/own" }}\n'})
+    own = [world.leave(), world.leave(world.profile(audience=B))]
+    before = world.leave(world.profile(audience=C, endpoints=Endpoints()))
+    assert len({*own, before}) == 3
+    assert world.out("prod") == 0
+    assert world.left() == [before]
+    assert world.revoked("/own") == [f"refresh-of-{one}" for _, one in sorted(zip(own, (A, B), strict=True))]
+    assert world.out(all=True) == 0
+    assert world.revoked() == [f"refresh-of-{C}"]
 
 
 # --- what became of it ------------------------------------------------------------------------------------------------

@@ -31,20 +31,6 @@ CODE = {
 }
 
 
-def a_grant(**other: Any) -> Grant:
-    """Return the grant of a person who signed in to prod."""
-    fields = {
-        "sign_in": "5" * 32,
-        "session": "a" * 64,
-        "profile": "prod",
-        "issuer": "https://idp.example.com",
-        "client_id": "client",
-        "kind": "person",
-        **other,
-    }
-    return Grant(**fields)
-
-
 class FakePerson:
     """Somebody at a terminal, or nobody."""
 

@@ -12,7 +12,7 @@ import pytest
 from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Secret
 from credential_helper.session import Grant
-from credential_helper.stores.grant_files import GrantFile
+from credential_helper.stores.grant_files import Arrival, GrantFile, KeptSession
 from credential_helper.stores.grants import Grants, Store
 from credential_helper.stores.private_files import State
 from tests.helpers.grants import a_grant
@@ -227,9 +227,9 @@ def test_the_file_names_a_key_before_the_keyring_has_it(state: State, tmp_path: 
     keyring.before = look
     assert grants.prepare(ID, "auto", LABEL) is None
     assert [name.rpartition("/")[2] for name in named] == keyring.names()
-    assert grants.is_there(ID)
     assert (file := grants.read(ID)) is not None
     assert file.grant is None
+    assert grants.standing(ID) is None, "nobody has signed in"
 
 
 def test_a_key_that_could_not_be_kept_keeps_its_name_for_the_next_try(grants: Grants, keyring: MemoryKeyring) -> None:
@@ -265,11 +265,22 @@ def test_a_key_for_a_grant_that_stands_in_clear_changes_nothing_of_it(
     assert found(another_process(state, keyring)) == TOKEN
 
 
+def test_a_record_that_is_not_ours_makes_a_file_none(grants: Grants, keyring: FolderKeyring) -> None:
+    grants.write(GrantFile(id=ID, grant=a_grant(record=("secret/ci", "ci"))))
+    assert grants.read(ID) is None
+    arrival = Arrival(session_id=ID, grant=a_grant(record=("secret/ci", "ci")), session=KeptSession())
+    grants.write(GrantFile(id=ID, grant=a_grant(), arrival=arrival))
+    assert grants.read(ID) is None
+    keyring.calls.clear()
+    grants.erase(ID)
+    assert keyring.calls == []
+
+
 # --- what is no grant -------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_there_at_first(grants: Grants, state: State) -> None:
-    assert (grants.read(ID), grants.look(ID), grants.before(ID), grants.is_there(ID)) == (None, None, None, False)
+    assert (grants.read(ID), grants.look(ID), grants.before(ID), grants.standing(ID)) == (None, None, None, None)
     assert grants.restore(ID) is None
     assert grants.ids("json", "prompt", "failure") == []
     grants.take_up(ID)
@@ -322,7 +333,6 @@ def test_a_grant_of_a_newer_version_is_kept_not_read_and_said(grants: Grants, st
     assert grants.look(ID) is None
     assert grants.before(ID) is None
     assert len([note for note in notes if "newer version" in note]) == 2
-    assert grants.is_there(ID)
     assert (state.read(f"grants/{ID}.json") or (b"",))[0] == NEWER
 
 
