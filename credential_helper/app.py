@@ -14,7 +14,9 @@ from credential_helper.broker.obtain import obtain
 from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source, session_id
+from credential_helper.profiles.choose import named
 from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import load
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
@@ -48,6 +50,7 @@ class App:
         self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, Secret] = {}
+        self._errands: tuple[tuple[Chosen, Request], ...] = ()  # under way: one may need the token of another profile
         self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
         self.configure()
@@ -167,7 +170,28 @@ class App:
             read_secret=read_secret,
             deadline=deadline,
             environ=self.environ,
+            hidden=self.hidden,
+            subject=self._subject,
         )
+
+    def _subject(self, name: str) -> Secret:
+        """Return another profile's access token, for the profile that is being served to exchange.
+
+        Raises ConfigurationError for a circle of profiles, and what obtaining it does.
+        """
+        names = [chosen.profile.name for chosen, _ in self._errands]
+        if name in names:
+            circle = " → ".join((*names[names.index(name) :], name))
+            raise ConfigurationError(
+                f"the profiles exchange each other's tokens in a circle: {circle}",
+                hint="have the last one sign in by itself",
+            )
+        asked = Request(tool=PROGRAM, token="access")
+        if self._errands:  # whoever has to be asked is asked for the same tool
+            asked = Request(tool=self._errands[-1][1].tool, manners=self._errands[-1][1].manners, token="access")
+        chosen = named(load(self.environ, note=self.note), name, asked, {}, self.environ)
+        self.note(f"the token of profile {name} is to be exchanged")
+        return self.obtain(chosen, asked).credential.token
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         """Read a secret once per run: its command may ask a person. A password is not kept (RFC 6749 §4.3.2)."""
@@ -195,7 +219,11 @@ class App:
         if self.verbose:
             session = session_id(chosen.profile)[:8]
             self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, session {session}…")
-        obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
+        outer, self._errands = self._errands, (*self._errands, (chosen, request))
+        try:
+            obtained = obtain(errand, self.means(chosen.profile, deadline=request.manners.deadline))
+        finally:
+            self._errands = outer
         if self.verbose:
             self.note(described(obtained, began=self.began, now=self.clock.now()))
         return obtained

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from credential_helper.flows import FLOWS
+from credential_helper.workloads import Workload
 
 TokenKind = Literal["access", "id"]
 SessionKind = Literal["person", "client"]  # who the provider knows: a person, or a client acting for itself
@@ -88,7 +89,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- who is asked, and how --------------------------------------------------------------------------------------------
 
-
 SECRET_NAME = r"[A-Za-z0-9._-]{1,100}"  # of a secret in the keyring, as a regular expression
 
 
@@ -153,6 +153,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     client_authentication: str = "auto"  # a name of flows.CLIENT_AUTHENTICATION, or auto
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
+    workload: Workload | None = None  # where the token of the job is that we are part of
+    subject: str | None = None  # of the flow token-exchange: the name of a profile whose access token is exchanged
+    subject_token_type: str | None = None  # a URI (RFC 8693 §3); None: what the provider wants
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
     redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
     redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https
@@ -215,8 +218,7 @@ def session_id(profile: Profile) -> str:
         "endpoints": {name: url for name, url in endpoints if url is not None or name in _FIRST_ENDPOINTS},
         "account": profile.account,
     }
-    if profile.realm is not None:
-        identity["realm"] = profile.realm
+    identity |= {name: value for name in ("realm", "subject") if (value := getattr(profile, name)) is not None}
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -323,9 +325,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     in_keyring: bool = False  # the refresh token lives there
     revoke_only: bool = False  # a check failed: the refresh token is kept for logout to revoke, never used
     unverified: bool = False  # the answer's ID token has still to be checked: nothing here is fresh
-    refused: tuple[float, str] | None = (
-        None  # (when, what it said): the provider would not renew it, and none has since
-    )
+    refused: tuple[float, str] | None = None  # (when, what it said): it would not renew, and none has since
     id_not_renewed: bool = False  # this provider's refresh brings no ID token
     sends_scope: bool = False  # it brings one where the scope is sent along
     forced_at: float | None = None  # when a refused token last made us renew

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError
 from credential_helper.model import Credential, Profile, Request, Secret, Session, Source, TokenKind
-from credential_helper.oauth.client_authentication import private_key_jwt
+from credential_helper.oauth.client_authentication import federated, private_key_jwt
 from credential_helper.oauth.provider import Provider
 from credential_helper.stores.documents import DiskDocuments
 from credential_helper.stores.sessions import Sessions, Stored
@@ -47,7 +47,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
             return
         if self.profile.session_kind == "client":
             raise ConfigurationError(
-                'a machine gets no ID token: token = "id" does not go with flow = "client-credentials"',
+                f'a machine gets no ID token: token = "id" does not go with flow = "{self.profile.flow}"',
                 hint='set token = "access"',
             )
         if "openid" not in self.profile.scopes:
@@ -72,10 +72,14 @@ class Means:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
+        subject: Callable[[str], Secret] | None = None,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
+        ``hidden`` are the variables that no command of ours sees. ``subject`` obtains the access token of a profile,
+        by its name, for another one's to be exchanged.
         """
         self.sessions = sessions
         self.person = person
@@ -86,6 +90,8 @@ class Means:
         self.read_secret = read_secret
         self.deadline = deadline
         self.environ = environ
+        self.hidden = hidden
+        self.subject = subject
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
 
@@ -103,6 +109,9 @@ class Means:
                 client_secret=self._reader(profile.client_secret),
                 private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
                 password=self._reader(profile.password),
+                subject=self._subject(profile.subject),
+                environ=self.environ,
+                hidden=self.hidden,
                 note=self.note,
             )
         return self._providers[profile]
@@ -117,6 +126,10 @@ class Means:
             note=self.note,
             deadline=seconds,
         )
+
+    def _subject(self, name: str | None) -> Callable[[], Secret] | None:
+        subject = self.subject
+        return None if name is None or subject is None else lambda: subject(name)
 
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)
@@ -150,6 +163,8 @@ def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> 
         for read in (provider.client_secret, provider.private_key):
             if read is not None:
                 read()
+    if profile.workload is not None:
+        federated.look(provider)
     key = profile.private_key
     by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
     if key is not None and by_key and (run or key.source.kind != "command"):

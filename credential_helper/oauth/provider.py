@@ -8,7 +8,7 @@ The secrets are handed in as functions, and read by whoever needs one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import providers
@@ -41,9 +41,16 @@ class Provider:
         client_secret: Callable[[], Secret] | None = None,
         private_key: Callable[[], Secret] | None = None,
         password: Callable[[], Secret] | None = None,
+        subject: Callable[[], Secret] | None = None,
+        environ: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
         note: Note = silent,
     ) -> None:
-        """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none."""
+        """``client_secret``, ``private_key`` and ``password`` are read when they are needed; None: there is none.
+
+        ``subject`` obtains another profile's access token, to be exchanged. ``environ`` is where a platform leaves a
+        job's token, and ``hidden`` are the variables that a command for it must not see.
+        """
         self.profile = profile
         self.known = providers.of(profile)
         self._issuer = Issuer(profile.issuer, self.known)
@@ -53,6 +60,10 @@ class Provider:
         self.client_secret = client_secret
         self.private_key = private_key
         self.password = password
+        self.subject = subject
+        self.environ: Mapping[str, str] = environ or {}
+        self.hidden = hidden
+        self.identity_sent = ""  # whom the workload identity token named that was sent last, for a hint
         self.other_account = False  # the last sign-in was somebody else's than the profile is for
         self._cache = Cache(profile, documents, clock=clock, note=note)
         self._discovery = Discovery(profile, self._issuer, transport=transport, cache=self._cache, note=note)

@@ -1,6 +1,7 @@
 """How a client says who it is (RFC 6749 §2.3): exactly one method per request, chosen here and nowhere else.
 
-``auto`` is ``private_key_jwt`` with a private key, and ``none`` with neither key nor secret. With a secret it is
+``auto`` is ``private_key_jwt`` with a private key, ``workload`` with a platform's token that is not the grant itself,
+and ``none`` with neither. With a secret it is
 ``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused;
 a provider that is known to want it otherwise is asked the other way round. What worked is remembered by the provider
 object, and is then the first that is tried. A provider whose metadata name neither, but ``client_secret_jwt``, gets
@@ -16,7 +17,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, private_key_jwt
+from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, federated, private_key_jwt
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -58,7 +59,7 @@ def methods(provider: Provider) -> tuple[str, ...]:
         if provider.private_key is not None:
             return ("private_key_jwt",)
         if provider.client_secret is None:
-            return ("none",)
+            return ("workload",) if federated.is_meant(provider.profile) else ("none",)
         listed = provider.metadata().token_endpoint_auth_methods_supported or ()
         if "client_secret_jwt" in listed and not {"client_secret_basic", "client_secret_post"} & set(listed):
             return ("client_secret_jwt",)
@@ -88,6 +89,8 @@ def hint(provider: Provider, method: str) -> str | None:
         return private_key_jwt.hint(provider)
     if method == "client_secret_jwt":
         return client_secret_jwt.hint(provider)
+    if method == "workload":
+        return federated.hint(provider)
     listed = provider.metadata().token_endpoint_auth_methods_supported or ()
     if method in ("basic", "post") and "client_secret_jwt" in listed:
         return (
@@ -108,7 +111,9 @@ def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) 
 
 
 def _none(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
-    """A public client names itself (RFC 6749 §3.2.1)."""
+    """A public client names itself (RFC 6749 §3.2.1), where the provider knows clients at all."""
+    if provider.known.no_clients:
+        return fields, None
     return (*fields, ("client_id", provider.profile.client_id)), None
 
 
@@ -132,6 +137,10 @@ def _client_secret_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secr
     return _with_assertion(provider, fields, client_secret_jwt.make(provider, _client_secret(provider)))
 
 
+def _workload(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    return _with_assertion(provider, fields, federated.read(provider))
+
+
 def _with_assertion(provider: Provider, fields: Fields, made: Secret) -> tuple[Fields, Secret | None]:
     """A fresh assertion for this one request (RFC 7523 §2.2).
 
@@ -152,6 +161,7 @@ _METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] 
     "post": _post,
     "private_key_jwt": _private_key_jwt,
     "client_secret_jwt": _client_secret_jwt,
+    "workload": _workload,
 }
 
 
