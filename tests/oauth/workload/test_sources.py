@@ -67,7 +67,7 @@ def test_every_platform_has_a_source_and_nothing_else_has() -> None:
     assert set(workload._SOURCES) == {*WORKLOADS, "file", "env", "command"}
 
 
-# --- GitHub Actions ---------------------------------------------------------------------------------------------------
+# --- GitHub Actions --------------------------------------------------------------------------------------------------
 
 
 def test_github_is_asked_for_a_token_for_the_issuer(here: Here, hostile: HostileProvider) -> None:
@@ -156,7 +156,7 @@ def test_a_request_token_that_would_end_a_header_is_not_sent(here: Here, hostile
     assert not hostile.requests
 
 
-# --- variables --------------------------------------------------------------------------------------------------------
+# --- variables -------------------------------------------------------------------------------------------------------
 
 VARIABLES = [
     ("gitlab", {"GITLAB_CI": "true"}, ["GITLAB_OIDC_TOKEN", "ID_TOKEN"]),
@@ -195,7 +195,7 @@ def test_a_variable_that_the_profile_names(here: Here) -> None:
         assert error.sentence == "f.toml: profiles.ci.workload: the variable that it names is not set, or empty"
 
 
-# --- commands ---------------------------------------------------------------------------------------------------------
+# --- commands --------------------------------------------------------------------------------------------------------
 
 
 def agent(folder: Path, name: str, script: str) -> dict[str, str]:
@@ -252,7 +252,7 @@ def test_a_command_of_the_profile(here: Here, tmp_path: Path) -> None:
     assert error.sentence == "f.toml: profiles.ci.workload: the command other was not found on PATH"
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files -----------------------------------------------------------------------------------------------------------
 
 
 def test_azure_names_a_file_that_is_read_anew_each_time(here: Here, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_several_projected_tokens_are_not_guessed_from(tmp_path: Path) -> None:
     assert f'kubernetes = {{ path = "{tmp_path}/NAME" }}' in (caught.value.hint or "")
 
 
-# --- which ------------------------------------------------------------------------------------------------------------
+# --- which -----------------------------------------------------------------------------------------------------------
 
 
 def test_auto_says_which_it_has_found(here: Here, notes: list[str]) -> None:

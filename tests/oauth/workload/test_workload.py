@@ -76,7 +76,7 @@ def test_a_refusal_says_whom_the_token_named(hostile: HostileProvider, clock: Fa
     assert refusal.hint == f"check it; the token that was sent says iss {PLATFORM}, sub [2Jjob, aud a b"
 
 
-# --- a command line may not send a token that is good elsewhere -------------------------------------------------------
+# --- a command line may not send a token that is good elsewhere ------------------------------------------------------
 
 
 def test_a_token_for_the_issuer_alone_may_be_sent_by_a_command_line(hostile: HostileProvider, clock: FakeClock) -> None:
@@ -111,7 +111,7 @@ def test_whom_a_token_is_for(hostile: HostileProvider, clock: FakeClock) -> None
     assert audience(provider="google-sts", audience="//iam.example/p") == "https://iam.example/p"
 
 
-# --- looking ----------------------------------------------------------------------------------------------------------
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 
 def test_looking_asks_nobody(hostile: HostileProvider, clock: FakeClock) -> None:
