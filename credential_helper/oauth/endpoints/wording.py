@@ -103,6 +103,14 @@ _WORDS = {
         "refused the client's assertion",
         "check client_id, and that the public key is registered for this client",
     ),
+    ("workload", "invalid_client"): (
+        "refused the token of this job as the client's proof",
+        f"check client_id; {_TRUST}",
+    ),
+    ("client_credentials workload", "access_denied"): (
+        "refused the client, or its right to this audience",
+        "check client_id, audience, and what the provider takes for this client's proof",
+    ),
     ("confidential", "invalid_client"): (
         "refused the client id or secret",
         "check client_id, client_secret and client_authentication",
