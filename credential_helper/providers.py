@@ -76,6 +76,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     federated: bool = False  # its clients may prove by such a token who they are
     workload_audience: str | None = None  # whom such a token is for, with {audience}; None: the issuer
     subject_token_type: str | None = TOKEN_TYPE_JWT  # of RFC 8693 §3; None: one of the provider's own, see the profile
+    requested_token_type: str = f"{TOKEN_TYPE}access_token"  # of RFC 8693 §3: what is asked for in exchange
     no_clients: bool = False  # it knows none, and is sent no client_id
 
     audience_parameter: str | None = "audience"  # None: no parameter carries an audience
@@ -340,12 +341,14 @@ _ROWS = (
     ),
     # https://zitadel.com/docs/apis/openidoauth/scopes, …/grant-types, …/authn-methods: an audience is a project, asked
     # for as a scope. It has no password grant. An assertion names the issuer. It knows a service user by that user's
-    # own key, with which the assertion of jwt-bearer is signed; its token exchange takes its own tokens, and such JWTs.
+    # own key, with which the assertion of jwt-bearer is signed. Its token exchange takes its own tokens, and gives an
+    # access token that is opaque unless a JWT is asked for: https://zitadel.com/docs/guides/integrate/token-exchange.
     KnownProvider(
         name="zitadel",
         title="Zitadel",
         hosts=(".zitadel.cloud",),
         flows=PEOPLE | {"client-credentials", "jwt-bearer", "token-exchange"},
+        requested_token_type=TOKEN_TYPE_JWT,
         audience_parameter=None,
         audience_scope="urn:zitadel:iam:org:project:id:{audience}:aud",
         places={

@@ -71,9 +71,10 @@ def exchange(
     """
     if not subject_token:
         raise ConfigurationError("there is no token to exchange: it is empty")
-    scopes, fields = list(scope), [("subject_token", subject_token.reveal())]
-    fields += [("subject_token_type", subject_token_type), ("requested_token_type", ACCESS_TOKEN)]
-    template = provider.known.audience_scope
+    known, scopes = provider.known, list(scope)
+    fields = [("subject_token", subject_token.reveal())]
+    fields += [("subject_token_type", subject_token_type), ("requested_token_type", known.requested_token_type)]
+    template = known.audience_scope
     if audience and template is not None:
         scopes.append(template.format(audience=audience))
     elif audience:

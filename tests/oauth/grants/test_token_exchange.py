@@ -66,6 +66,15 @@ def test_an_audience_goes_as_a_scope_where_the_provider_has_it_so(hostile: Hosti
     assert request.field("audience") is None
 
 
+def test_zitadel_is_asked_for_a_jwt_because_its_access_tokens_are_opaque(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    token_exchange.exchange(provider_at(hostile, clock, provider="zitadel"), SUBJECT, ACCESS_TOKEN, audience="2000")
+    (request,) = hostile.to("/token")
+    assert request.field("requested_token_type") == JWT
+    assert request.field("scope") == "urn:zitadel:iam:org:project:id:2000:aud"
+
+
 @pytest.mark.parametrize("issued", [ACCESS_TOKEN, JWT, ID_TOKEN])
 def test_what_was_issued_may_be_an_access_token_or_a_jwt(
     hostile: HostileProvider, clock: FakeClock, issued: str
