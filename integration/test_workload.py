@@ -93,6 +93,21 @@ def test_a_job_of_github_gets_pods(
     assert nothing_is_kept_of(home, token, "the-request-token")
 
 
+def test_no_step_that_is_told_holds_a_token(
+    run: Runner, oidc: OidcProvider, platform: Platform, actions: HostileProvider, home: dict[str, str]
+) -> None:
+    token = platform.token(oidc, aud="https://other.example")
+    actions.script("/token", answer({"value": token}))
+    path = write_profiles(home, prod=job(oidc))
+    path.write_text(path.read_text() + 'workload = { github = { audience = "https://other.example" } }\n')
+    done = run("token", "prod", "--verbose")
+    assert done.code == 77
+    assert f"GET {actions.url}/token answered 200" in done.stderr
+    assert "it is for https://other.example" in done.stderr
+    for secret in (*token.split("."), "the-request-token"):
+        assert secret not in done.stderr + done.text
+
+
 def test_a_job_without_the_permission_is_told_what_to_write(
     run: Runner, oidc: OidcProvider, platform: Platform, home: dict[str, str]
 ) -> None:
