@@ -189,7 +189,9 @@ class App:
         asked = Request(tool=PROGRAM, token="access")
         if self._errands:  # whoever has to be asked is asked for the same tool
             asked = Request(tool=self._errands[-1][1].tool, manners=self._errands[-1][1].manners, token="access")
-        chosen = named(load(self.environ, note=self.note), name, asked, {}, self.environ)
+        configuration = load(self.environ, note=self.note)
+        configuration.table(name, "subject")
+        chosen = named(configuration, name, asked, {}, self.environ)
         self.note(f"the token of profile {name} is to be exchanged")
         return self.obtain(chosen, asked).credential.token
 

@@ -142,6 +142,7 @@ _ROWS = (
             ("client_credentials", "access_denied"): "APIs > NAME > Machine to Machine Applications",
             ("public", "invalid_client"): "application type Native, authentication method None",
             (TOKEN_EXCHANGE, "invalid_request"): "the Custom Token Exchange Profile of this type, and its Action",
+            (TOKEN_EXCHANGE, "consent_required"): 'APIs > NAME > Settings > "Allow Skipping User Consent"',
             (TOKEN_EXCHANGE, "unauthorized_client"): "Applications > NAME > Token Exchange > Custom Token Exchange",
             ("", "unauthorized_client"): _AUTH0_GRANTS,
             ("", "redirect_uri_mismatch"): "Applications > NAME > Settings > Allowed Callback URLs",

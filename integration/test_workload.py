@@ -204,6 +204,10 @@ def test_a_person_s_token_is_exchanged(
 def test_profiles_that_exchange_each_other_s_tokens_are_told(
     run: Runner, oidc: OidcProvider, home: dict[str, str]
 ) -> None:
+    write_profiles(home, one=job(oidc, subject={"profile": "tow"}), two=person(oidc))
+    done = run("token", "one")
+    assert (done.code, done.stdout) == (78, b"")
+    assert 'subject: there is no profile "tow"; did you mean two?' in done.stderr
     write_profiles(
         home,
         one=job(oidc, subject={"profile": "two"}),

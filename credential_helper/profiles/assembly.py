@@ -177,9 +177,7 @@ def _of_tokens(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iter
     if flow is not None and flow.subjects and not subjects:
         yield values["flow"].impossible(
             f"{flow.name} needs {' or '.join(flow.subjects)}: the token that is sent",
-            hint='write workload = "auto" (a platform gives the job its token)'
-            if _of_file(values)
-            else "give --workload auto (a platform gives the job its token)",
+            hint=_how_to_give("workload", values),
         )
     if len(subjects) > 1 and method != "workload":
         yield values[subjects[1]].impossible(
@@ -205,6 +203,9 @@ def _of_tokens(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iter
 
 def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
     """Say where a secret's source is written; a flag cannot give one to a profile of the file."""
+    if name not in SECRETS:
+        how = 'write workload = "auto"' if _of_file(values) else "give --workload auto"
+        return f"{how} (a platform gives the job its token)"
     if _of_file(values):
         return write_instead(name)
     flag = "--" + name.replace("_", "-")

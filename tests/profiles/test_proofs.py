@@ -229,6 +229,13 @@ def test_a_command_line_sends_no_job_s_token_to_another_server(key: str) -> None
     assert errors[0].sentence.startswith("--workload: the job's token goes to the issuer alone, and --")
 
 
+@pytest.mark.parametrize("more", [{"flow": "jwt-bearer"}, {"flow": "auto", "client_authentication": "workload"}])
+def test_what_needs_a_workload_says_how_one_is_given(more: dict[str, Any]) -> None:
+    _, errors = by_flags(**more)
+    assert errors[0].hint == "give --workload auto (a platform gives the job its token)"
+    assert refused(**more).hint == 'write workload = "auto" (a platform gives the job its token)'
+
+
 def test_a_command_line_names_no_file_and_no_variable_as_a_workload() -> None:
     _, errors = by_flags(workload="{ env = AWS_SECRET }")
     assert errors[0].exit_code == 64
