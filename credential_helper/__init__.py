@@ -13,8 +13,8 @@ time that Python takes to start. Otherwise ``cli`` finds the row that is called,
     system       what the operating system is asked      replies     ready-made answers: the hot path
     bin          the executable                          isolation   what it may load beyond the hot path
 
-Three tables say what the program knows: ``tools/__init__.py``, ``flows.py`` and ``providers.py``. ``model``, ``errors``
-and ``text`` are the values and words that they all share.
+Four tables say what the program knows: ``tools/__init__.py``, ``flows.py``, ``providers.py`` and ``workloads.py``.
+``model``, ``errors`` and ``text`` are the values and words that they all share.
 """
 
 __version__ = "0.1.0"

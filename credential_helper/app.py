@@ -14,7 +14,9 @@ from credential_helper.broker.obtain import obtain
 from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
+from credential_helper.profiles.choose import named
 from credential_helper.profiles.chosen import Chosen
+from credential_helper.profiles.configuration import load
 from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
@@ -50,6 +52,7 @@ class App:
         self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, tuple[Secret, Proof]] = {}
+        self._errands: tuple[tuple[Chosen, Request], ...] = ()  # under way: one may need the token of another profile
         self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
         self.configure()
@@ -139,7 +142,8 @@ class App:
     def outlook(self, chosen: Chosen) -> Outlook:
         """Say what a call for a chosen profile would be answered, without asking or changing anything."""
         profile = chosen.profile
-        means = self._means(self.sessions(profile, person=False), lambda source: self._look_at(source, profile))
+        sessions = self.sessions(profile, person=False)
+        means = self._means(sessions, lambda source: self._look_at(source, profile), asks=False)
         return outlook(self.errand(chosen, Request(tool=PROGRAM)), means)
 
     def _look_at(self, source: Source, profile: Profile) -> Secret:
@@ -162,6 +166,7 @@ class App:
         read_secret: Callable[[Source], Secret],
         deadline: float | None = None,
         warns: bool = True,
+        asks: bool = True,
     ) -> Means:
         return Means(
             sessions=sessions,
@@ -174,7 +179,31 @@ class App:
             deadline=deadline,
             environ=self.environ,
             warns=warns,
+            hidden=self.hidden,
+            subject=self._subject,
+            asks=asks,
         )
+
+    def _subject(self, name: str) -> Secret:
+        """Return another profile's access token, for the profile that is being served to exchange.
+
+        Raises ConfigurationError for a circle of profiles, and what obtaining it does.
+        """
+        names = [chosen.profile.name for chosen, _ in self._errands]
+        if name in names:
+            circle = " → ".join((*names[names.index(name) :], name))
+            raise ConfigurationError(
+                f"the profiles exchange each other's tokens in a circle: {circle}",
+                hint="have the last one sign in by itself",
+            )
+        asked = Request(tool=PROGRAM, token="access")
+        if self._errands:  # whoever has to be asked is asked for the same tool
+            asked = Request(tool=self._errands[-1][1].tool, manners=self._errands[-1][1].manners, token="access")
+        configuration = load(self.environ, note=self.note)
+        configuration.table(name, "subject")
+        chosen = named(configuration, name, asked, {}, self.environ)
+        self.note(f"the token of profile {name} is to be exchanged")
+        return self.obtain(chosen, asked).credential.token
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         return self._read(source, profile)[0]
@@ -224,7 +253,11 @@ class App:
         if self.verbose:
             name = grant_id(chosen.profile)[:8]
             self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, sign-in {name}…")
-        obtained = obtain(errand, self.means(chosen.profile, deadline=manners.deadline, warns=manners.warns))
+        outer, self._errands = self._errands, (*self._errands, (chosen, request))
+        try:
+            obtained = obtain(errand, self.means(chosen.profile, deadline=manners.deadline, warns=manners.warns))
+        finally:
+            self._errands = outer
         if self.verbose:
             self.note(described(obtained, began=self.began, now=self.clock.now()))
         return obtained

@@ -25,6 +25,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     sends_account: bool = False  # the account is sent, so the ID token need not name it
     own: tuple[str, ...] = ()  # the settings that are for it alone, a table by its name
     legacy: bool = False  # a profile has to say so
+    subjects: tuple[str, ...] = ()  # the settings one of which says what it sends in exchange
 
 
 class ClientAuthentication(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,21 @@ _FLOWS = (
         own=("realm", "password"),
         legacy=True,
     ),
+    Flow(
+        name="jwt-bearer",
+        spellings=("urn:ietf:params:oauth:grant-type:jwt-bearer",),
+        module="jwt_bearer",
+        who="client",
+        subjects=("workload",),
+    ),
+    Flow(
+        name="token-exchange",
+        spellings=("urn:ietf:params:oauth:grant-type:token-exchange",),
+        module="token_exchange",
+        who="client",
+        subjects=("workload", "subject"),
+        own=("subject", "subject_token_type"),
+    ),
 )
 
 _CLIENT_AUTHENTICATION = (
@@ -66,6 +82,7 @@ _CLIENT_AUTHENTICATION = (
     ClientAuthentication(name="client_secret_jwt", spellings=("client-secret-jwt",), needs="client_secret"),
     ClientAuthentication(name="private_key_jwt", spellings=("private-key-jwt",), needs="private_key"),
     ClientAuthentication(name="tls", spellings=("tls-client-auth", "self-signed-tls-client-auth"), needs="tls"),
+    ClientAuthentication(name="workload", needs="workload"),
 )
 
 FLOWS: Mapping[str, Flow] = {row.name: row for row in _FLOWS}

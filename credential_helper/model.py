@@ -11,6 +11,7 @@ from typing import Literal, NoReturn
 import msgspec
 
 from credential_helper.flows import FLOWS
+from credential_helper.workloads import Workload
 
 TokenKind = Literal["access", "id"]
 SessionKind = Literal["person", "client"]  # who the provider knows: a person, or a client acting for itself
@@ -88,7 +89,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 # --- who is asked, and how --------------------------------------------------------------------------------------------
 
-
 SECRET_NAME = r"[A-Za-z0-9._-]{1,100}"  # of a secret in the keyring, as a regular expression
 
 
@@ -158,6 +158,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: Source | None = None
     private_key: PrivateKey | None = None
     tls: tuple[Source, Source] | None = None  # the certificate that the client shows (RFC 8705 §2), and its key; PEM
+    workload: Workload | None = None  # where the token of the job is that we are part of
+    subject: str | None = None  # of the flow token-exchange: the name of a profile whose access token is exchanged
+    subject_token_type: str | None = None  # a URI (RFC 8693 §3); None: what the provider wants
     provider: str | None = None  # a name of providers.PROVIDERS; None: whoever the issuer's host is known to be
     redirect_uri: str | None = None  # on loopback; without a port any free one; None: the provider's default
     redirect_certificate: str | None = None  # absolute path of a PEM, where redirect_uri is https

@@ -23,6 +23,8 @@ from credential_helper.model import Profile
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # the types of RFC 8693 §3 begin so
+TOKEN_TYPE_JWT = f"{TOKEN_TYPE}jwt"
 PASSWORD_REALM = "http://auth0.com/oauth/grant-type/password-realm"
 TENANT = "{tenantid}"  # in an issuer: the tenant of whoever signs in
 
@@ -70,6 +72,13 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"  # "aud" of an assertion
     assertion_algorithm: str | None = None  # what private_key_jwt signs with where nobody says, if the key can
 
+    # What it takes of a platform's token is in ``flows``, but for the client's own proof (RFC 7523 §2.2):
+    federated: bool = False  # its clients may prove by such a token who they are
+    workload_audience: str | None = None  # whom such a token is for, with {audience}; None: the issuer
+    subject_token_type: str | None = TOKEN_TYPE_JWT  # of RFC 8693 §3; None: one of the provider's own, see the profile
+    requested_token_type: str = f"{TOKEN_TYPE}access_token"  # of RFC 8693 §3: what is asked for in exchange
+    no_clients: bool = False  # it knows none, and is sent no client_id
+
     audience_parameter: str | None = "audience"  # None: no parameter carries an audience
     audience_scope: str | None = None  # the scope that carries it instead, with {audience}
     # How a grant gives a token for another audience than its sign-in's; none: it does not.
@@ -107,6 +116,7 @@ def _matches(pattern: str, host: str) -> bool:
 
 # --- the rows ---------------------------------------------------------------------------------------------------------
 
+_BASIC = frozenset(FLOWS) - {"jwt-bearer", "token-exchange"}
 _AUTH0_GRANTS = "Applications > NAME > Settings > Advanced Settings > Grant Types"
 _OKTA_GRANTS = "Applications > NAME > General > Grant type"
 _KEYCLOAK_FLOWS = "Clients > NAME > Settings > Capability config"
@@ -114,8 +124,15 @@ _KEYCLOAK_FLOWS = "Clients > NAME > Settings > Capability config"
 _ROWS = (
     # OIDC Core §9 has an assertion name the token endpoint. Metadata that lie about that address make it good at
     # another server: draft-ietf-oauth-rfc7523bis has the issuer alone. oidc-provider, Keycloak and Zitadel take it.
-    KnownProvider(name="generic", title="this provider", consent_for_offline_access=True, several_resources=True),
-    # https://auth0.com/docs/api/authentication, auth0.com/docs/get-started/applications
+    KnownProvider(
+        name="generic",
+        title="this provider",
+        consent_for_offline_access=True,
+        federated=True,
+        several_resources=True,
+    ),
+    # https://auth0.com/docs/api/authentication, auth0.com/docs/get-started/applications. Custom Token Exchange: an
+    # Action of the tenant's judges the token, by a type that is a URI of the tenant's own; urn:ietf:… is reserved.
     KnownProvider(
         name="auth0",
         title="Auth0",
@@ -127,10 +144,15 @@ _ROWS = (
             "revocation": "{issuer}/oauth/revoke",
             "jwks": "{issuer}/.well-known/jwks.json",
         },
+        flows=_BASIC | {"token-exchange"},
         redirect_uri=_EXACT,
+        subject_token_type=None,
         places={
             ("client_credentials", "access_denied"): "APIs > NAME > Machine to Machine Applications",
             ("public", "invalid_client"): "application type Native, authentication method None",
+            (TOKEN_EXCHANGE, "invalid_request"): "the Custom Token Exchange Profile of this type, and its Action",
+            (TOKEN_EXCHANGE, "consent_required"): 'APIs > NAME > Settings > "Allow Skipping User Consent"',
+            (TOKEN_EXCHANGE, "unauthorized_client"): "Applications > NAME > Token Exchange > Custom Token Exchange",
             ("", "unauthorized_client"): _AUTH0_GRANTS,
             ("", "redirect_uri_mismatch"): "Applications > NAME > Settings > Allowed Callback URLs",
             (DEVICE_CODE, "access_denied"): "APIs > NAME > Settings > Identifier",
@@ -141,18 +163,22 @@ _ROWS = (
         no_refresh_token='switch on "Allow Offline Access" of the API, and the grant "Refresh Token" of the client',
     ),
     # https://developer.okta.com/docs/reference/api/oidc/: issuers with a path (/oauth2/default) or without (the org's
-    # own, whose access tokens are for Okta alone); the audience is a setting of the authorization server.
+    # own, whose access tokens are for Okta alone); the audience is a setting of the authorization server. Its token
+    # exchange takes its own access tokens: https://developer.okta.com/docs/guides/set-up-token-exchange/main/.
     KnownProvider(
         name="okta",
         title="Okta",
         hosts=(".okta.com", ".oktapreview.com", ".okta-emea.com", ".okta-gov.com", ".okta.mil"),
+        flows=_BASIC | {"token-exchange"},
         redirect_uri=_EXACT,
         assertion_audience="token_endpoint",
         other_audiences="none",
+        subject_token_type=f"{TOKEN_TYPE}access_token",
         audience_parameter=None,
         switches={
             DEVICE_CODE: "Device Authorization",
             "password": "Resource Owner Password",
+            TOKEN_EXCHANGE: "Token Exchange",
         },
         places={
             ("", "unauthorized_client"): _OKTA_GRANTS,
@@ -165,12 +191,16 @@ _ROWS = (
     # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-device-code, …/reply-url: the port of localhost is
     # ignored, that of 127.0.0.1 is not; …/access-tokens: the document of common and organizations has {tenantid} in its
     # issuer, and each token its own tenant's. The tenant of consumers is always the same. PS256:
-    # …/certificate-credentials.
+    # …/certificate-credentials. A platform's token proves who a client is (…/workload-identity-federation), and is
+    # for the exchange's own audience, whatever the tenant.
     KnownProvider(
         name="entra",
         title="Entra ID",
         hosts=("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"),
         issuer_form="an issuer of Entra ID is https://HOST/TENANT/v2.0, with the tenant's id (not its domain name)",
+        flows=_BASIC,
+        federated=True,
+        workload_audience="api://AzureADTokenExchange",
         tenants={"common": None, "organizations": None, "consumers": "9188040d-6c67-4c5b-b112-36a304b66dad"},
         redirect_uri="http://localhost/callback",
         prompts=("select_account",),  # https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
@@ -188,6 +218,8 @@ _ROWS = (
         },
     ),
     # https://www.keycloak.org/securing-apps/oidc-layers: audiences come from mappers, any port of 127.0.0.1 will do.
+    # …/jwt-authorization-grant, …/token-exchange (of its own access tokens); the "Signed JWT - Federated" of a client
+    # since 26.4: https://www.keycloak.org/docs/latest/server_admin/#_identity_broker_kubernetes.
     KnownProvider(
         name="keycloak",
         title="Keycloak",
@@ -199,8 +231,11 @@ _ROWS = (
             "jwks": "{issuer}/protocol/openid-connect/certs",
         },
         other_audiences="exchange",
+        federated=True,
         audience_parameter=None,
         switches={
+            TOKEN_EXCHANGE: "Standard Token Exchange",
+            JWT_BEARER: "JWT Authorization Grant",
             DEVICE_CODE: "OAuth 2.0 Device Authorization Grant",
             "client_credentials": "Service accounts roles",
             "authorization_code": "Standard flow",
@@ -288,6 +323,7 @@ _ROWS = (
             "jwks": "{issuer}/oauth/discovery/keys",
         },
         other_audiences="none",
+        flows=_BASIC,
         audience_parameter=None,
         places={
             ("", "invalid_scope"): "Applications > NAME > Scopes",
@@ -297,28 +333,39 @@ _ROWS = (
         no_refresh_token=None,
     ),
     # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do. Its grant for codes
-    # has no answer for one that was declined or is unknown but invalid_request.
+    # has no answer for one that was declined or is unknown but invalid_request. …/docs/guides/token-exchange/: by an
+    # OIDC connector, which connector_id names.
     KnownProvider(
         name="dex",
         title="Dex",
         other_audiences="none",
+        flows=_BASIC | {"token-exchange"},
+        subject_token_type=f"{TOKEN_TYPE}id_token",
         audience_parameter=None,
         audience_scope="audience:server:client_id:{audience}",
         spellings={(DEVICE_CODE, "invalid_request"): "invalid_grant"},
         places={
             ("", "unsupported_grant_type"): "oauth2.grantTypes in its config.yaml",
+            (
+                TOKEN_EXCHANGE,
+                "invalid_request",
+            ): "connector_id, in parameters, names an OIDC connector of its config.yaml",
+            (TOKEN_EXCHANGE, "access_denied"): "the issuer of the connector in its config.yaml is that of the token",
             ("", "invalid_client"): "staticClients in its config.yaml",
             ("", "invalid_scope"): "trustedPeers of the client that audience names",
         },
     ),
     # https://zitadel.com/docs/apis/openidoauth/scopes, …/grant-types, …/authn-methods: an audience is a project, asked
-    # for as a scope. It has no password grant. An assertion names the issuer.
+    # for as a scope. It has no password grant. An assertion names the issuer. It knows a service user by that user's
+    # own key, with which the assertion of jwt-bearer is signed. Its token exchange takes its own tokens, and gives an
+    # access token that is opaque unless a JWT is asked for: https://zitadel.com/docs/guides/integrate/token-exchange.
     KnownProvider(
         name="zitadel",
         title="Zitadel",
         hosts=(".zitadel.cloud",),
-        flows=PEOPLE | {"client-credentials"},
         other_audiences="exchange",
+        flows=PEOPLE | {"client-credentials", "jwt-bearer", "token-exchange"},
+        requested_token_type=TOKEN_TYPE_JWT,
         audience_parameter=None,
         audience_scope="urn:zitadel:iam:org:project:id:{audience}:aud",
         places={
@@ -372,6 +419,29 @@ _ROWS = (
             ("", "redirect_uri_mismatch"): "Applications > OAuth > Clients > NAME > Redirection URIs",
         },
         no_refresh_token='allow the client the grant "Refresh Token" and the scope offline_access',
+    ),
+    # https://docs.cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token: workload identity federation. An
+    # Authorization header makes it fail; audience is the provider of a pool, //iam.googleapis.com/projects/…, and the
+    # token that is exchanged is for the same, with https: before it (if the provider names no audience of its own).
+    KnownProvider(
+        name="google-sts",
+        title="Google's Security Token Service",
+        hosts=("sts.googleapis.com",),
+        issuer="https://sts.googleapis.com",
+        discovery=False,
+        endpoints={"token": "{issuer}/v1/token"},
+        flows=frozenset({"token-exchange"}),
+        workload_audience="https:{audience}",
+        no_clients=True,
+        scopes_supported=(),
+        places={
+            (TOKEN_EXCHANGE, "invalid_request"): "audience is //iam.googleapis.com/projects/NUMBER/locations/global/"
+            "workloadIdentityPools/POOL/providers/NAME, and a scope has to be given",
+            (TOKEN_EXCHANGE, "invalid_grant"): "IAM > Workload Identity Federation > POOL > NAME: issuer, allowed "
+            "audiences, attribute condition",
+            (TOKEN_EXCHANGE, "invalid_target"): "IAM > Workload Identity Federation: the pool and its provider",
+        },
+        no_refresh_token=None,
     ),
 )
 

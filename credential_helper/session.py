@@ -151,8 +151,8 @@ def grant_id(profile: Profile, proof: str | None = None) -> str:
     }
     if profile.ad_hoc:
         identity["ca_file"] = profile.ca_file
-    if proof is not None:
-        identity["proof"] = proof
+    more = {"subject": profile.subject, "proof": proof}
+    identity |= {name: value for name, value in more.items() if value is not None}
     return _digest(identity)
 
 

@@ -47,8 +47,7 @@ def make(tmp_path: Path, installed: Path) -> Iterator[Callable[[], Desk]]:
 # --- a crowd ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", ["resource", "audience"])
-@pytest.mark.parametrize("what", ["expired", "never had"])
+@pytest.mark.parametrize(("by", "what"), [("resource", "expired"), ("audience", "never had")])
 def test_a_crowd_for_five_servers_sends_one_refresh_for_each(
     make: Callable[[], Desk], oidc: OidcProvider, by: str, what: str
 ) -> None:

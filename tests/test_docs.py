@@ -256,6 +256,7 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
             found[key.partition("=")[0].strip()] = words or above
         above = [] if key else words
     choices = {"provider", "flow", "token", "interactive", "store", "client_authentication", "private_key.algorithm"}
+    choices.add("workload")
     assert set(found) == choices
     for key, words in found.items():
         place = Origin(kind="variable")
@@ -415,7 +416,7 @@ def test_the_six_steps_for_auth0_register_what_is_sent() -> None:
 def test_the_table_of_providers_is_the_program_s() -> None:
     table = re.search(r"^\| `provider` \|.*\n\|[-|]*\n((?:\|.*\n)*)", page("providers/index"), re.MULTILINE)
     assert table
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|", table[1], re.MULTILINE)
+    rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \| (.*?) \| (.*?) \|", table[1], re.MULTILINE)
     assert {name for name, *_ in rows} == set(providers.PROVIDERS)
     every = providers.PROVIDERS["generic"].flows
     for name, hosts, flows, redirect_uri in rows:
@@ -430,7 +431,9 @@ def test_the_table_of_providers_is_the_program_s() -> None:
 
 def test_every_row_of_readme_s_providers_is_a_row_of_the_table_and_a_link() -> None:
     rows = re.findall(
-        r"^\| \[(.*?)\]\(docs/providers/(\w+)\.md\) \| `(\w+)` \| (.*?) \|$", section("Providers", README), re.MULTILINE
+        r"^\| \[(.*?)\]\(docs/providers/([\w-]+)\.md\) \| `([\w-]+)` \| (.*?) \|$",
+        section("Providers", README),
+        re.MULTILINE,
     )
     assert [name for _, _, name, _ in rows] == [name for name in providers.PROVIDERS if name != "generic"] + ["generic"]
     for title, linked, name, flows in rows:
@@ -457,9 +460,9 @@ def test_a_provider_s_page_has_a_profile_of_its_own(name: str) -> None:
 
 
 def test_those_that_need_no_issuer_are_named() -> None:
-    told = re.search(r"((?:`\w+`(?:, | and )?)+) need no `issuer`", page("providers/index"))
+    told = re.search(r"((?:`[\w-]+`(?:,\s|\sand\s)?)+) need no `issuer`", page("providers/index"))
     assert told
-    assert set(re.findall(r"`(\w+)`", told[1])) == {
+    assert set(re.findall(r"`([\w-]+)`", told[1])) == {
         known.name for known in providers.PROVIDERS.values() if known.issuer
     }
 

@@ -55,7 +55,7 @@ def test_the_sha256_of_a_token_is_lower_case_hex() -> None:
 
 @pytest.mark.parametrize("flow", ["auto", *FLOWS])
 def test_a_person_has_to_be_there_unless_a_machine_signs_in(flow: Any) -> None:
-    assert _changed({"flow": flow}).unattended == (flow == "client-credentials")
+    assert _changed({"flow": flow}).unattended == (flow in ("client-credentials", "jwt-bearer", "token-exchange"))
 
 
 def test_a_password_that_can_be_read_needs_nobody() -> None:

@@ -17,10 +17,13 @@ from credential_helper.session import place_of
 
 NAMES = (
     *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "dex", "zitadel", "cognito"),
-    "pingfederate",
+    *("pingfederate", "google-sts"),
 )
 
-GRANT_TYPES = {"authorization_code", "client_credentials", "password", "refresh_token", providers.DEVICE_CODE}
+GRANT_TYPES = {
+    *("authorization_code", "client_credentials", "password", "refresh_token"),
+    *(providers.DEVICE_CODE, providers.JWT_BEARER, providers.TOKEN_EXCHANGE),
+}
 
 
 def of(issuer: str, provider: str | None = None) -> str:
@@ -81,6 +84,7 @@ def test_a_public_service_is_known_by_its_own_issuer() -> None:
         "google": "https://accounts.google.com",
         "github": "https://github.com",
         "gitlab": "https://gitlab.com",
+        "google-sts": "https://sts.googleapis.com",
     }
     assert all(of(issuer) == name for name, issuer in public.items())
 
@@ -105,7 +109,8 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     for template in row.response_issuers:
         assert template.startswith("{issuer}/")
         assert urls.parse_url(template.format(issuer="https://sso.example.com/x")).host == "sso.example.com"
-    assert row.discovery or {"token", "authorization", "device_authorization"} <= set(row.endpoints)
+    needed = {"token", *(endpoint for name in row.flows if (endpoint := FLOWS[name].endpoint))}
+    assert row.discovery or needed <= set(row.endpoints)
     redirect = urls.parse_url(row.redirect_uri)
     assert redirect.scheme == "http"
     assert redirect.loopback
@@ -120,6 +125,8 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     contexts = GRANT_TYPES | {providers.PASSWORD_REALM, "confidential", "public", ""}
     assert {context for context, _ in (*row.places, *row.spellings)} <= contexts
     assert all("{" not in words for words in row.places.values())
+    if row.workload_audience is not None:
+        assert row.workload_audience.format(audience="//iam.example")
 
 
 def test_who_compares_the_port_is_asked_with_one() -> None:
@@ -136,6 +143,18 @@ def test_the_flows_are_those_that_are_documented() -> None:
     assert PROVIDERS["github"].flows == PROVIDERS["google"].flows == {"device", "authorization-code"}
     assert "device" not in PROVIDERS["cognito"].flows
     assert "password" not in PROVIDERS["zitadel"].flows
+    assert {name for name, row in PROVIDERS.items() if "jwt-bearer" in row.flows} == {
+        *("generic", "keycloak", "zitadel", "pingfederate"),
+    }
+    assert {name for name, row in PROVIDERS.items() if "token-exchange" in row.flows} == {
+        *("generic", "auth0", "okta", "keycloak", "dex", "zitadel", "pingfederate", "google-sts"),
+    }
+    assert PROVIDERS["google-sts"].flows == {"token-exchange"}
+
+
+def test_a_platform_s_token_proves_who_a_client_is_where_that_is_documented() -> None:
+    assert {name for name, row in PROVIDERS.items() if row.federated} == {"generic", "entra", "keycloak"}
+    assert PROVIDERS["entra"].workload_audience == "api://AzureADTokenExchange"
 
 
 def test_entra_documents_one_algorithm_for_assertions() -> None:
@@ -148,7 +167,8 @@ def test_entra_documents_one_algorithm_for_assertions() -> None:
 def test_generic_says_nothing_that_a_standard_does_not() -> None:
     row = PROVIDERS["generic"]
     changed = {name for name in row.__struct_fields__ if getattr(row, name) != getattr(_plain(), name)}
-    assert changed == {"consent_for_offline_access", "several_resources"}  # OIDC Core §11, RFC 8707 §2
+    # OIDC Core §11, RFC 8707 §2, RFC 7523 §2.2
+    assert changed == {"consent_for_offline_access", "several_resources", "federated"}
 
 
 def _plain() -> KnownProvider:
@@ -185,7 +205,7 @@ def test_the_documentation_has_a_row_and_a_page_for_each() -> None:
         name: cells
         for line in text.splitlines()
         if (cells := [cell.strip() for cell in line.strip("|").split("|")]) and len(cells) == 5
-        for name in re.findall(r"^`([a-z0-9]+)`$", cells[0])
+        for name in re.findall(r"^`([a-z0-9-]+)`$", cells[0])
         if name in PROVIDERS
     }
     assert set(rows) == set(NAMES)

@@ -144,7 +144,7 @@ def keep_answer(
     key = replies.request_of(call.argv, app.environ, tool_input)
     if key is None or not obtained.stamp or app.verbose or not may_be_written(app.environ, app.hidden):
         return
-    proof = _proof(app, chosen.profile)
+    proof = _proof(app, chosen.profile) + obtained.trace
     if proof.replayable:
         keep(
             key,

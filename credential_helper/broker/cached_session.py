@@ -22,6 +22,7 @@ from credential_helper.errors import (
     TransportError,
 )
 from credential_helper.model import Credential, Profile, Secret
+from credential_helper.proof import Proof
 from credential_helper.session import Grant, Place, Session, place_of, same_person
 from credential_helper.stores import format_1, lock
 from credential_helper.stores.replacing import Reservation
@@ -187,7 +188,8 @@ class CachedSession:
             scope=session.scope,
             identity=session.identity,
         )
-        return Obtained(credential=credential, session_id=self.place.session, session=session, stamp=stamp)
+        trace = self._means.traces.get(self._errand.profile, Proof())
+        return Obtained(credential=credential, session_id=self.place.session, session=session, stamp=stamp, trace=trace)
 
     def better_than_none(self, error: CredentialHelperError, attempt: Attempt | None = None) -> Obtained:
         """Answer a token that is valid though not fresh, where nothing new can be had now; else raise ``error``."""

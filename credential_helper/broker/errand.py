@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -11,7 +11,8 @@ from credential_helper import proof
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
-from credential_helper.oauth.client_authentication import private_key_jwt, tls
+from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
+from credential_helper.oauth import workload
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
 from credential_helper.stores import proof_key
@@ -50,7 +51,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
             return
         if self.profile.session_kind == "client":
             raise ConfigurationError(
-                'a machine gets no ID token: token = "id" does not go with flow = "client-credentials"',
+                f'a machine gets no ID token: token = "id" does not go with flow = "{self.profile.flow}"',
                 hint='set token = "access"',
             )
         if "openid" not in self.profile.scopes:
@@ -76,12 +77,17 @@ class Means:
         deadline: float | None = None,
         environ: Mapping[str, str] | None = None,
         warns: bool = True,
+        hidden: Collection[str] = (),
+        subject: Callable[[str], Secret] | None = None,
+        asks: bool = True,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
         ``warns``: what is wrong with a token that came is a warning, and not for --verbose only.
 
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
+        ``hidden`` are the variables that no command of ours sees. ``subject`` obtains the access token of a profile,
+        by its name, for another one's to be exchanged. ``asks``: False where nothing may be asked and no command run.
         """
         self.sessions = sessions
         self.person = person
@@ -93,9 +99,13 @@ class Means:
         self.deadline = deadline
         self.environ = environ
         self._warns = warns
+        self.hidden = hidden
+        self.subject = subject
+        self.asks = asks
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
         self._proofs: dict[Profile, str | None] = {}
+        self.traces: dict[Profile, proof.Proof] = {}  # what the token of a job was made of, where it was read
 
     def proof(self, profile: Profile) -> str | None:
         """Return a keyed digest of what a machine proves itself with; None: of a person, or there is no disk.
@@ -107,6 +117,9 @@ class Means:
             return None
         if profile not in self._proofs:
             parts = [self._part(profile, source) for source in proof.sources(profile)]
+            if profile.workload is not None:
+                subject, self.traces[profile] = workload.identify(self.provider(profile), ask=self.asks)
+                parts.append(Secret(subject))
             try:
                 self._proofs[profile] = proof_key.digest(self.sessions.state, parts, clock=self.clock)
             except StoreError:  # told when the session is read
@@ -142,6 +155,9 @@ class Means:
                 private_key=self._reader(profile.private_key.source if profile.private_key is not None else None),
                 password=self._reader(profile.password),
                 tls=self._pair_reader(profile.tls),
+                subject=self._subject(profile.subject),
+                environ=self.environ,
+                hidden=self.hidden,
                 note=self.note,
                 warn=(lambda sentence, hint: self.person.warn(sentence, hint=hint)) if self._warns else None,
             )
@@ -158,6 +174,10 @@ class Means:
             deadline=seconds,
         )
 
+    def _subject(self, name: str | None) -> Callable[[], Secret] | None:
+        subject = self.subject
+        return None if name is None or subject is None else lambda: subject(name)
+
     def _reader(self, source: Source | None) -> Callable[[], Secret] | None:
         return None if source is None else lambda: self.read_secret(source)
 
@@ -172,6 +192,7 @@ class Obtained(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     stamp: str | None
     session: Session
+    trace: proof.Proof = proof.Proof()  # what else the answer depends on: of a job's token, what it was made of
 
 
 class Attempt:
@@ -194,6 +215,8 @@ def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> 
         for read in (provider.client_secret, provider.private_key):
             if read is not None:
                 read()
+    if profile.workload is not None:
+        federated.look(provider)
     key = profile.private_key
     by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
     if key is not None and by_key and (run or key.source.kind != "command"):

@@ -8,7 +8,7 @@ The secrets are handed in as functions, and read by whoever needs one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import providers
@@ -42,6 +42,9 @@ class Provider:
         private_key: Callable[[], Secret] | None = None,
         password: Callable[[], Secret] | None = None,
         tls: Callable[[], tuple[Secret, Secret]] | None = None,
+        subject: Callable[[], Secret] | None = None,
+        environ: Mapping[str, str] | None = None,
+        hidden: Collection[str] = (),
         note: Note = silent,
         warn: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -49,6 +52,8 @@ class Provider:
 
         ``tls`` reads the client's certificate and its key, for each handshake. ``warn`` tells a sentence and what to
         do; None: it is noted.
+        ``subject`` obtains another profile's access token, to be exchanged. ``environ`` is where a platform leaves a
+        job's token, and ``hidden`` are the variables that a command for it must not see.
         """
         self.profile = profile
         self.known = providers.of(profile)
@@ -61,6 +66,10 @@ class Provider:
         self.password = password
         self.tls = tls
         self.warn = warn or (lambda sentence, hint: note(f"{sentence}; {hint}"))
+        self.subject = subject
+        self.environ: Mapping[str, str] = environ or {}
+        self.hidden = hidden
+        self.identity_sent = ""  # whom the workload identity token named that was sent last, for a hint
         self.other_account = False  # the last sign-in was somebody else's than the profile is for
         self._cache = Cache(profile, documents, clock=clock, note=note)
         self._discovery = Discovery(profile, self._issuer, transport=transport, cache=self._cache, note=note)

@@ -106,6 +106,7 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
     yield from _of_the_client(judged, values, sources["client_secret"], sources["private_key"])
     yield from _of_the_certificate(judged, values)
     yield from _of_the_flow(judged, values, sources["password"])
+    yield from _of_tokens(judged, values)
     yield from _of_the_redirect(judged, values)
 
     # http is for one loopback origin: a second one, or https beside it, would take a secret somewhere else.
@@ -145,6 +146,8 @@ def _of_the_client(
     method = judged.get("client_authentication", "auto")
     certificates = [key for key in judged if key.startswith("tls.")]
     given = [*secrets, *keys, *certificates]
+    if _proves_by_token(judged.get("workload"), method, judged.get("flow", "auto"), given):
+        given = ["workload"]
     needs = CLIENT_AUTHENTICATION[method].needs if method != "auto" else None
     unmet = needs is not None and needs not in (key.partition(".")[0] for key in given)
     if secrets and keys:
@@ -159,14 +162,20 @@ def _of_the_client(
         )
     elif (flow := FLOWS.get(judged.get("flow", "auto"))) and flow.confidential and method != "none" and not given:
         yield values["flow"].impossible(
-            f"{flow.name} needs a client secret or a private key", hint=_how_to_give("client_secret", values)
+            f"{flow.name} needs a client secret or a private key",
+            hint=_how_to_give("client_secret", values),
         )
     about = next((key for key in judged if key.startswith("private_key.")), None)
     if about is not None and not keys:
         yield values[about].impossible("there is no key", hint=_how_to_give("private_key", values))
 
 
-_PROOFS = {"client_secret": "a client secret", "private_key": "a private key", "tls": "a certificate and its key"}
+_PROOFS = {
+    "client_secret": "a client secret",
+    "private_key": "a private key",
+    "tls": "a certificate and its key",
+    "workload": "a workload",
+}
 
 
 def _of_the_certificate(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
@@ -189,12 +198,54 @@ def _of_the_certificate(judged: Mapping[str, Any], values: Mapping[str, Written]
         yield values[first].impossible(f"a certificate is shown in TLS only, and {where} is http")
 
 
+def _proves_by_token(workload: object, method: str, flow: str, others: Sequence[object]) -> bool:
+    """Say whether it is a platform's token that says who the client is; ``others`` are its secrets and keys."""
+    row = FLOWS.get(flow)
+    exchanged = row is not None and "workload" in row.subjects
+    return workload is not None and not others and (method == "workload" or (method == "auto" and not exchanged))
+
+
+def _of_tokens(judged: Mapping[str, Any], values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
+    """Yield what is wrong with tokens that others give: one is sent in exchange, and none is there for nothing."""
+    flow = FLOWS.get(judged.get("flow", "auto"))
+    subjects = [] if flow is None else [key for key in flow.subjects if key in judged]
+    method = judged.get("client_authentication", "auto")
+    if flow is not None and flow.subjects and not subjects:
+        yield values["flow"].impossible(
+            f"{flow.name} needs {' or '.join(flow.subjects)}: the token that is sent",
+            hint=_how_to_give("workload", values),
+        )
+    if len(subjects) > 1 and method != "workload":
+        yield values[subjects[1]].impossible(
+            f"{values[subjects[0]].where} is given, too, and one token is exchanged",
+            hint='client_authentication = "workload" makes the platform\'s the proof of the client',
+        )
+    secrets = [key for key in values if key.partition(".")[0] in ("client_secret", "private_key", "tls")]
+    proof = method == "workload" or _proves_by_token(
+        judged.get("workload"), method, judged.get("flow", "auto"), secrets
+    )
+    if "workload" in judged and "workload" not in subjects and not proof and not _laid_over(values, "flow", "workload"):
+        yield values["workload"].impossible(
+            "nothing uses it",
+            hint='it is for flow = "token-exchange" or "jwt-bearer", or for client_authentication = "workload"',
+        )
+    elsewhere = [key for key in judged if key == "ca_file" or key.startswith("endpoints.")]
+    if "workload" in judged and judged["workload"].for_issuer_only and elsewhere:
+        yield values["workload"].impossible(
+            f"the job's token goes to the issuer alone, and {values[elsewhere[0]].where} is given, too",
+            hint="write workload into a profile of the config file",
+        )
+
+
 def _how_to_give(name: str, values: Mapping[str, Written]) -> str:
     """Say where a secret's source is written; a flag cannot give one to a profile of the file."""
     if name == "tls" and _of_file(values):
         return 'write tls = { certificate = "PATH", private_key = { file = "PATH" } }'
     if name == "tls":
         return "give --tls-certificate PATH, and --tls-private-key-file PATH or --tls-private-key-env NAME"
+    if name not in SECRETS:
+        how = 'write workload = "auto"' if _of_file(values) else "give --workload auto"
+        return f"{how} (a platform gives the job its token)"
     if _of_file(values):
         return write_instead(name)
     flag = "--" + name.replace("_", "-")
@@ -234,9 +285,32 @@ def _of_the_flow(
 def _lacking(profile: Profile, values: Mapping[str, Written]) -> Iterator[CredentialHelperError]:
     """Yield what the provider cannot do."""
     known = providers.of(profile)
+    own = profile.flow == "token-exchange" and profile.flow in known.flows and known.subject_token_type is None
+    if own and profile.subject is None and profile.subject_token_type is None:
+        yield values["flow"].impossible(
+            f"{known.title} takes a subject_token_type of its own only",
+            hint="write subject_token_type, the URI that is registered there",
+        )
+    others = [proof for proof in (profile.client_secret, profile.private_key) if proof is not None]
+    proves = _proves_by_token(profile.workload, profile.client_authentication, profile.flow, others)
+    if proves and not known.federated:
+        key = "client_authentication" if "client_authentication" in values else "workload"
+        yield values[key].impossible(
+            f"{known.title} takes no platform's token for the proof of a client",
+            hint=f"{_uses(known)}; {_generic(values)} tries it all the same",
+        )
     if profile.flow != "auto" and profile.flow not in known.flows:
-        generic = 'provider = "generic"' if _of_file(values) else "--provider generic"
         yield values["flow"].impossible(
             f'{known.title} has no flow "{profile.flow}"',
-            hint=f"it has {', '.join(sorted(known.flows))}; {generic} tries it all the same",
+            hint=f"it has {', '.join(sorted(known.flows))}; {_generic(values)} tries it all the same",
         )
+
+
+def _generic(values: Mapping[str, Written]) -> str:
+    return 'provider = "generic"' if _of_file(values) else "--provider generic"
+
+
+def _uses(known: providers.KnownProvider) -> str:
+    """Say what a provider takes a platform's token for."""
+    flows = [name for name, row in FLOWS.items() if "workload" in row.subjects and name in known.flows]
+    return f"it takes one with flow = {' or '.join(flows)}" if flows else "it takes none at all"

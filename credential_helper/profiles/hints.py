@@ -9,6 +9,7 @@ from credential_helper import PROGRAM
 from credential_helper.model import Profile, Source
 from credential_helper.profiles.settings import KINDS, SECRETS, by_key
 from credential_helper.tools import LISTED
+from credential_helper.workloads import Workload
 
 # Settings that neither name a session nor change where it is kept.
 NOT_OF_THE_SESSION = ("token", "interactive", "multi_resource", *LISTED)
@@ -49,6 +50,8 @@ def _as_written(profile: Profile, key: str) -> Sequence[str]:
         return list(value.source.value)
     if table == "private_key":
         return [getattr(value, inner)]
+    if isinstance(value, Workload):
+        return [value.source]
     if isinstance(value, Source):
         return list(value.value)
     if table == "scope":

@@ -10,8 +10,8 @@ Whoever wrote a command line may have written its issuer, too: a kubeconfig's ``
   there. That person has not written the variables.
 - A config file that CREDENTIAL_HELPER_CONFIG names runs a command only where it is private and outside the working
   tree: a checkout's files are ours by owner and, under umask 077, private by mode, and prove nothing. One inside of it
-  has no secret of the keyring either, files only of its own folder, none hidden, and variables only of our prefix; so
-  has one below XDG_CONFIG_HOME.
+  has no secret of the keyring either, no token of a platform or of another profile, files only of its own folder, none
+  hidden, and variables only of our prefix; so has one below XDG_CONFIG_HOME.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ from credential_helper.system.files import others_may_write, quoted
 
 _PREFIX = "CREDENTIAL_HELPER_"
 NAMED = "CREDENTIAL_HELPER_CONFIG"
+_FORBIDDEN = {
+    "command": "runs no command",
+    "keyring": "reads no secret of the keyring",
+    "workload": "sends no token of a platform",
+    "profile": "sends no token of a profile",
+}
 _PROFILE = "write the secret's source into a profile of the config file"
 
 
@@ -110,7 +116,7 @@ class Named:
 
     def refuses(self, kind: str, value: str) -> Refusal | None:
         """Say why a source of a secret that stands in the file is not read; None: it is."""
-        what, instead = {"command": "runs no command", "keyring": "reads no secret of the keyring"}.get(kind), ""
+        what, instead = _FORBIDDEN.get(kind), ""
         folder = os.path.dirname(self._path)
         if kind == "file" and not is_below(value, folder):
             what = "reads no file outside its own folder"

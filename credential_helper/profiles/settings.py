@@ -18,12 +18,13 @@ import msgspec
 from credential_helper import providers
 from credential_helper.errors import CredentialHelperError
 from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, spelt
-from credential_helper.profiles import parse
+from credential_helper.profiles import parse, proofs
 from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.parse import choice
 from credential_helper.profiles.written import Written
 from credential_helper.text import either
 from credential_helper.tools import LISTED
+from credential_helper.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     import argparse
@@ -239,6 +240,21 @@ SETTINGS: tuple[Setting, ...] = (
         fixed=True,
     ),
     *_source("tls.private_key", "that certificate's private key (PEM)"),
+    _setting(
+        "workload",
+        proofs.workload,
+        "PLATFORM",
+        f"sign in with the token that a platform gives the job: {either(['auto', *WORKLOADS])}",
+        fixed=True,
+    ),
+    Setting(name="subject", parse=proofs.subject),
+    _setting(
+        "subject_token_type",
+        proofs.subject_token_type,
+        "TYPE",
+        "what the token is that is exchanged: jwt, id-token, access-token or a URI",
+        fixed=True,
+    ),
     _setting(
         "legacy", parse.boolean, "", "allow the flow password, which nothing new should use", switch=True, fixed=True
     ),

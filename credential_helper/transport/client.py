@@ -74,9 +74,10 @@ class Transport:
         self._deadline = deadline
         self._trusted: Roots | None = None
 
-    def get(self, url: str) -> Answer:
-        """Fetch a public document."""
-        return self._exchange("GET", url, None, {})
+    def get(self, url: str, *, authorization: Secret | None = None) -> Answer:
+        """Fetch a document, a public one without ``authorization``: the whole value of that header."""
+        headers = {} if authorization is None else {"Authorization": authorization.reveal()}
+        return self._exchange("GET", url, None, headers)
 
     def post(
         self,

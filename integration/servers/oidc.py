@@ -83,6 +83,8 @@ BLOCKED = "blocked@example.com"  # 403 unauthorized
 LOCKED = "locked@example.com"  # 429 too_many_attempts
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 T = TypeVar("T")
@@ -316,7 +318,9 @@ class Face:
 
     # --- settings ---
 
-    def configure(self, client_id: str | None = None, **settings: float | bool | str | list[str] | None) -> None:
+    def configure(
+        self, client_id: str | None = None, **settings: float | bool | str | list[str] | dict[str, Any] | None
+    ) -> None:
         """Change settings until the next reset.
 
         For all clients, or for one: ``access_token_ttl``, ``id_token_ttl``, ``refresh_token_ttl``,
@@ -327,7 +331,8 @@ class Face:
         ``interval`` (seconds, None sends none), ``enforce_interval`` (False: never slow_down), ``date_offset``
         (seconds that the Date header is ahead), ``default_connection`` (None: Auth0's ``password`` has none),
         ``id_token_algorithms`` (what ID tokens may be signed with), ``require_par`` and ``require_jar`` (True:
-        authorization requests are to be pushed, or signed, by everybody).
+        authorization requests are to be pushed, or signed, by everybody), ``platform`` (whose tokens are taken for
+        the grants JWT_BEARER and TOKEN_EXCHANGE: its ``issuer``, and its ``keys`` as a JWKS has them).
         """
         arguments: dict[str, Any] = dict(settings)
         self._control("configure", Any, client_id=client_id, **arguments)

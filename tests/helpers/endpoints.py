@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from credential_helper.model import Profile, Secret, Source, Tokens
@@ -23,6 +24,8 @@ def provider_at(
     secret: str | None = None,
     documents: Memory | None = None,
     notes: list[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    subject: Callable[[], Secret] | None = None,
     **settings: Any,
 ) -> Provider:
     """Return the provider object of a profile with these settings."""
@@ -34,6 +37,8 @@ def provider_at(
         documents=documents or Memory(),
         clock=clock,
         client_secret=None if secret is None else lambda: Secret(secret),
+        environ=environ,
+        subject=subject,
         note=(notes if notes is not None else []).append,
     )
 

@@ -233,7 +233,8 @@ def test_status_judges_all(environ: Environ) -> None:
     )
     problems = [re.sub(r"^.*: line \d+: ", "", problem.sentence) for problem in load(environ).problems()]
     assert problems == [
-        'profiles.bad.flow: found "x", expected auto, device, authorization-code, client-credentials or password',
+        'profiles.bad.flow: found "x", expected auto, device, authorization-code, client-credentials, password, '
+        "jwt-bearer or token-exchange",
         "profiles.bad.git[1]: does not begin with https://, expected https://HOST[:PORT][/PATH]",
         "profiles.bad: issuer is missing",
         "profiles.bad: client_id is missing",
@@ -363,7 +364,7 @@ def test_a_flag_of_no_use_without_an_issuer_is_64(
     write(environ, config)
     error = refused(lambda: chosen_by(environ, flags=flags))
     assert (error.exit_code, error.sentence) == (64, f"{named} needs --issuer, too")
-    assert error.hint == "--provider google, github or gitlab stands for one"
+    assert error.hint == "--provider google, github, gitlab or google-sts stands for one"
 
 
 def test_a_provider_that_is_none_is_told_so(environ: Environ) -> None:
@@ -505,7 +506,9 @@ def test_an_issuer_flag_cannot_change_the_profile_that_the_request_names(environ
 def test_a_flag_s_value_is_judged_as_the_file_s(environ: Environ) -> None:
     write(environ, ONE)
     error = refused(lambda: chosen_by(environ, flags={"flow": "hunter2"}))
-    sentence = "--flow: expected auto, device, authorization-code, client-credentials or password"
+    sentence = (
+        "--flow: expected auto, device, authorization-code, client-credentials, password, jwt-bearer or token-exchange"
+    )
     assert (error.exit_code, error.sentence) == (64, sentence)
 
 

@@ -221,6 +221,31 @@ def test_in_the_working_tree_it_reads_no_secret_of_a_person(environ: Environ, tm
             assert source(named(environ, path), {})
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'flow = "token-exchange"\nworkload = "github"',
+        'flow = "jwt-bearer"\nworkload = { github = { audience = "x" } }',
+        'flow = "jwt-bearer"\nworkload = { command = ["x"] }',
+        'flow = "jwt-bearer"\nworkload = { env = "AWS_SECRET" }',
+        'flow = "jwt-bearer"\nworkload = { kubernetes = { path = "/var/run/secrets/tokens/x" } }',
+        'flow = "token-exchange"\nsubject = { profile = "other" }',
+    ],
+)
+def test_in_the_working_tree_it_sends_no_token_that_others_gave(
+    environ: Environ, tmp_path: Path, settings: str
+) -> None:
+    """Whoever wrote it would choose the server, and the audience; another profile may be the person's own session."""
+    path = put(
+        tmp_path / "checkout" / "config.toml",
+        f'[profiles.prod]\nissuer = "https://evil.example"\nclient_id = "x"\n{settings}\n',
+    )
+    at = named(environ, path)
+    assert choose(request_by("kubectl"), {}, at).profile.flow in settings
+    with contextlib.chdir(path.parent):
+        assert "it stands in the working tree" in refused(at, {}).sentence
+
+
 @pytest.mark.parametrize("name", [".env", ".git/config", "a/.b/c", "plain"])
 def test_in_the_working_tree_it_reads_no_hidden_file(environ: Environ, tmp_path: Path, name: str) -> None:
     """What a person put there beside the checkout's own files: tokens in .git/config, anything in .env."""

@@ -58,9 +58,12 @@ def refused(**table: object) -> ConfigurationError:
 
 
 def test_every_setting_that_is_no_secret_and_no_table_has_a_flag() -> None:
-    """Whoever wrote a command line wrote its issuer, too: what the keyring holds is not for them to send anywhere."""
+    """Whoever wrote a command line wrote its issuer, too: what the keyring holds is not for them to send anywhere.
+
+    Nor is another profile's token.
+    """
     without = [f"{secret}.{kind}" for secret in settings.SECRETS for kind in ("command", "keyring")]
-    assert [s.name for s in settings.SETTINGS if not s.flag] == without
+    assert sorted(s.name for s in settings.SETTINGS if not s.flag) == sorted([*without, "subject"])
 
 
 def test_flags_and_variables_are_each_named_once() -> None:
@@ -94,6 +97,7 @@ def test_who_is_asked_and_with_what_is_fixed() -> None:
         *("redirect_certificate", "redirect_private_key.file"),
         *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),
         "tls.certificate",
+        *("workload", "subject_token_type"),
     }
 
 
@@ -444,7 +448,8 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
     [
         (
             {"flow": 1},
-            "flow: found a number, expected auto, device, authorization-code, client-credentials or password",
+            "flow: found a number, expected auto, device, authorization-code, client-credentials, password, "
+            "jwt-bearer or token-exchange",
         ),
         ({"legacy": "true"}, "legacy: found a string, expected true or false"),
         ({"realm": True}, "realm: found true or false, expected a string"),

@@ -1,10 +1,10 @@
 """How a client says who it is (RFC 6749 §2.3): exactly one method per request, chosen here and nowhere else.
 
-``auto`` is ``tls`` with a client certificate, ``private_key_jwt`` with a private key, and ``none`` without any. With a
-secret it is ``basic``, the method that every server must know (RFC 6749 §2.3.1), once again as ``post`` when the client
-was refused; a provider that is known to want it otherwise is asked the other way round. What worked is remembered by
-the provider object, and is then the first that is tried. A provider whose metadata name neither, but
-``client_secret_jwt``, gets that: it has no use for the secret itself.
+``auto`` is ``tls`` with a client certificate, ``private_key_jwt`` with a private key, ``workload`` with a platform's
+token that is not the grant itself, and ``none`` without any. With a secret it is ``basic``, the method that every
+server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused; a provider that is known to want
+it otherwise is asked the other way round. What worked is remembered by the provider object, and is then the first that
+is tried. A provider whose metadata name neither, but ``client_secret_jwt``, gets that: it has no use for the secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth.client_authentication import assertion, client_secret_jwt, private_key_jwt, tls
+from credential_helper.oauth.client_authentication import (
+    assertion,
+    client_secret_jwt,
+    federated,
+    private_key_jwt,
+    tls,
+)
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -61,7 +67,7 @@ def methods(provider: Provider) -> tuple[str, ...]:
         if provider.private_key is not None:
             return ("private_key_jwt",)
         if provider.client_secret is None:
-            return ("none",)
+            return ("workload",) if federated.is_meant(provider.profile) else ("none",)
         listed = provider.metadata().token_endpoint_auth_methods_supported or ()
         if "client_secret_jwt" in listed and not {"client_secret_basic", "client_secret_post"} & set(listed):
             return ("client_secret_jwt",)
@@ -103,6 +109,8 @@ def hint(provider: Provider, method: str) -> str | None:
         return client_secret_jwt.hint(provider)
     if method == "tls":
         return tls.hint(provider)
+    if method == "workload":
+        return federated.hint(provider)
     listed = provider.metadata().token_endpoint_auth_methods_supported or ()
     if method in ("basic", "post") and "client_secret_jwt" in listed:
         return (
@@ -123,7 +131,12 @@ def secrets_in(fields: Iterable[tuple[str, str]], authorization: Secret | None) 
 
 
 def _name_alone(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
-    """A public client names itself (RFC 6749 §3.2.1), as does one that shows a certificate (RFC 8705 §2)."""
+    """A public client names itself (RFC 6749 §3.2.1), as does one that shows a certificate (RFC 8705 §2).
+
+    So it does where the provider knows clients at all.
+    """
+    if provider.known.no_clients:
+        return fields, None
     return (*fields, ("client_id", provider.profile.client_id)), None
 
 
@@ -147,6 +160,10 @@ def _client_secret_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secr
     return _with_assertion(provider, fields, client_secret_jwt.make(provider, _client_secret(provider)))
 
 
+def _workload(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    return _with_assertion(provider, fields, federated.read(provider))
+
+
 def _with_assertion(provider: Provider, fields: Fields, made: Secret) -> tuple[Fields, Secret | None]:
     """A fresh assertion for this one request (RFC 7523 §2.2).
 
@@ -168,6 +185,7 @@ _METHODS: dict[str, Callable[[Provider, Fields], tuple[Fields, Secret | None]]] 
     "post": _post,
     "private_key_jwt": _private_key_jwt,
     "client_secret_jwt": _client_secret_jwt,
+    "workload": _workload,
 }
 
 

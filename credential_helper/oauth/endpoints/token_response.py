@@ -19,13 +19,12 @@ from credential_helper.model import Tokens
 from credential_helper.oauth.client_authentication import tls
 from credential_helper.oauth.endpoints.reply import Reply, bearer_token, number
 from credential_helper.oauth.endpoints.wording import NO_DPOP
-from credential_helper.providers import TOKEN_EXCHANGE
+from credential_helper.providers import TOKEN_EXCHANGE, TOKEN_TYPE
 from credential_helper.text import foreign
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
-TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # the types of RFC 8693 §3 begin so
 _CARRIED = {f"{TOKEN_TYPE}{name}": name != "access_token" for name in ("access_token", "id_token", "jwt")}  # as N_A?
 LONGEST_LIFETIME = 10 * 365 * 86400.0  # seconds; more overflows somebody's dates
 

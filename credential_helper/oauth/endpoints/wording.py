@@ -82,9 +82,11 @@ _WORDS = {
     ("authorization_code", "access_denied"): ("", "agree when the provider asks, or check who may use this client"),
     ("authorization_code", "redirect_uri_mismatch"): ("", "register redirect_uri with this client, exactly as it is"),
     ("authorization_code", "unsupported_response_type"): ("", "this client may not use the browser flow"),
-    ("client_credentials", "interaction_required"): _POLICY,
-    ("client_credentials", "login_required"): _POLICY,
-    ("client_credentials", "consent_required"): _POLICY,
+    **{
+        (grant_type, code): _POLICY
+        for grant_type in ("client_credentials", JWT_BEARER, TOKEN_EXCHANGE)
+        for code in ("interaction_required", "login_required", "consent_required")
+    },
     (JWT_BEARER, "invalid_grant"): ("", f"{_TRUST}, and who may be meant by it"),
     (TOKEN_EXCHANGE, "invalid_grant"): ("", _TRUST),
     (TOKEN_EXCHANGE, "invalid_request"): (
@@ -110,6 +112,14 @@ _WORDS = {
     ),
     ("tls", "invalid_client"): ("refused the client's certificate", tls.REGISTER),
     ("tls", "certificate_required"): ("saw no client certificate", tls.NOT_SEEN),
+    ("workload", "invalid_client"): (
+        "refused the token of this job as the client's proof",
+        f"check client_id; {_TRUST}",
+    ),
+    ("client_credentials workload", "access_denied"): (
+        "refused the client, or its right to this audience",
+        "check client_id, audience, and what the provider takes for this client's proof",
+    ),
     ("confidential", "invalid_client"): (
         "refused the client id or secret",
         "check client_id, client_secret and client_authentication",

@@ -7,19 +7,49 @@ no answer. The subject token is a secret; whatever the provider repeats of it is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from credential_helper.errors import ConfigurationError, TokenResponseError
+from credential_helper.oauth import workload
 from credential_helper.oauth.endpoints import token_endpoint
-from credential_helper.oauth.endpoints.token_response import TOKEN_TYPE
-from credential_helper.providers import TOKEN_EXCHANGE
+from credential_helper.providers import TOKEN_EXCHANGE, TOKEN_TYPE, TOKEN_TYPE_JWT
 
 if TYPE_CHECKING:
     from credential_helper.model import Secret, Tokens
+    from credential_helper.oauth.interaction import Interaction
     from credential_helper.oauth.provider import Provider
 
 GRANT_TYPE = TOKEN_EXCHANGE
-ACCESS_TOKEN, ID_TOKEN, JWT = (f"{TOKEN_TYPE}{name}" for name in ("access_token", "id_token", "jwt"))  # RFC 8693 §3
+ACCESS_TOKEN, ID_TOKEN, JWT = f"{TOKEN_TYPE}access_token", f"{TOKEN_TYPE}id_token", TOKEN_TYPE_JWT  # RFC 8693 §3
+
+
+def sign_in(provider: Provider, interaction: Interaction) -> None:
+    """Exchange the job's token, or another profile's, and hand what comes to ``interaction.redeem``.
+
+    Raises as ``exchange`` does, and whatever obtaining the token that is exchanged does.
+    """
+    provider.metadata(fresh=True)
+    # Before anything is spent: a platform may be slow, and a person may have to sign in to the other profile.
+    token = workload.read(provider) if provider.subject is None else provider.subject()
+    interaction.redeem(partial(_exchange, provider, token))
+
+
+def _exchange(provider: Provider, token: Secret) -> Tokens:
+    profile = provider.profile
+    by_default = provider.known.subject_token_type or JWT if provider.subject is None else ACCESS_TOKEN
+    with workload.named(provider):
+        tokens = exchange(
+            provider,
+            token,
+            profile.subject_token_type or by_default,
+            audience=profile.audience,
+            resource=profile.resource,
+            scope=provider.scopes(),
+        )
+    return msgspec.structs.replace(tokens, refresh_token=None, id_token=None)
 
 
 def exchange(
@@ -41,9 +71,10 @@ def exchange(
     """
     if not subject_token:
         raise ConfigurationError("there is no token to exchange: it is empty")
-    scopes, fields = list(scope), [("subject_token", subject_token.reveal())]
-    fields += [("subject_token_type", subject_token_type), ("requested_token_type", ACCESS_TOKEN)]
-    template = provider.known.audience_scope
+    known, scopes = provider.known, list(scope)
+    fields = [("subject_token", subject_token.reveal())]
+    fields += [("subject_token_type", subject_token_type), ("requested_token_type", known.requested_token_type)]
+    template = known.audience_scope
     if audience and template is not None:
         scopes.append(template.format(audience=audience))
     elif audience:

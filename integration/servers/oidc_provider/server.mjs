@@ -3,6 +3,7 @@
 // Rules of this file:
 //   1. What a client sees is the provider's own answer, except where a comment cites why not: `interval`, slow_down and
 //      exact client authentication (oidc-provider has none of them), and the dialect of Auth0, its password grants too.
+//      So have the grants of a platform's token (RFC 7523 §2.1, RFC 8693): what they bring is the provider's own again.
 //   2. One process, four faces: plain and auth0 over http, tls and auth0_tls over https. Each has a port, a store,
 //      clients, counts and faults of its own; they share nothing but the first signing keys.
 //   3. stdout carries one line of JSON, when every port listens. Everything else goes to stderr.
@@ -16,7 +17,7 @@
 
 console.info = console.error; // oidc-provider writes its notices there, and stdout is ours
 
-import { createPrivateKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, verify, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -28,6 +29,9 @@ import { Provider, errors } from 'oidc-provider';
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
 const PASSWORD_REALM = 'http://auth0.com/oauth/grant-type/password-realm';
 const PASSWORD_GRANTS = ['password', PASSWORD_REALM];
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const OIDC_SCOPES = ['openid', 'offline_access', 'profile', 'email'];
 const SHORT_TTL = Number(process.env.OIDC_SHORT_TTL || 4);
 const POLL_TOLERANCE = 20; // ms; a timer of the client's may fire a little early
@@ -60,6 +64,7 @@ const DEFAULTS = {
   require_jar: false, // require_signed_request_object (RFC 9101 §10.5)
   pages: false, // a real browser gets pages with forms; otherwise whoever comes is ada and agrees
   multi_resource: null, // audiences that any refresh may be for; null: Auth0's faces have none, the others are asked
+  platform: null, // { issuer, keys } whose tokens are taken for the grants JWT_BEARER and TOKEN_EXCHANGE
   default_connection: 'Username-Password-Authentication', // where Auth0's `password` looks people up; null: nowhere
   clients: {}, // the four *_ttl, `pages` and `multi_resource` of a client, by client_id
 };
@@ -228,6 +233,10 @@ class Face {
       for (const grant of PASSWORD_GRANTS) {
         this.provider.registerGrantType(grant, (ctx) => passwordGrant(this, ctx), parameters);
       }
+    }
+    const taken = ['assertion', 'subject_token', 'subject_token_type', 'requested_token_type', 'scope', 'audience'];
+    for (const grant of [JWT_BEARER, TOKEN_EXCHANGE]) {
+      this.provider.registerGrantType(grant, (ctx) => platformGrant(this, ctx), [...taken, 'resource'], ['resource']);
     }
     this.provider.on('server_error', (ctx, error) => { console.error(ctx.path, error); });
     this.provider.use((ctx, next) => answer(this, ctx, next));
@@ -649,6 +658,42 @@ async function passwordGrant(face, ctx) {
     answer.id_token = await id.issue({ use: 'idtoken' });
   }
   ctx.body = { ...answer, scope: asked.join(' ') };
+}
+
+// The token of a job, or one of the provider's own, for a token of the provider's.
+async function platformGrant(face, ctx) {
+  const { client, params, provider } = ctx.oidc;
+  const { sub: accountId } = trusted(face, params.subject_token ?? params.assertion);
+  ctx.oidc.entity('Account', account(accountId));
+  const resource = params.audience || [params.resource].flat()[0];
+  const server = resource && new provider.ResourceServer(resource, resourceServer(resource));
+  const grant = await grantScopes(ctx, [], resource ? [resource] : []);
+  const access = new provider.AccessToken({ accountId, client, grantId: grant.jti, gty: 'platform' });
+  if (server) access.resourceServer = server;
+  access.scope = (params.scope ?? API_SCOPES).split(' ').filter((one) => server?.scopes.has(one)).join(' ') || undefined;
+  ctx.oidc.entity('AccessToken', access);
+  ctx.body = { access_token: await access.save(), token_type: 'Bearer', expires_in: access.expiration };
+  if (params.subject_token) ctx.body.issued_token_type = ACCESS_TOKEN_TYPE;
+}
+
+// RFC 7523 §3: the signature, whom it is for and until when.
+function trusted(face, token = '') {
+  const refuse = (why) => { throw new errors.CustomOIDCProviderError('invalid_grant', why); };
+  const [header, payload, signature] = token.split('.');
+  if (!signature) refuse('not a JWT');
+  const said = [header, payload].map((part) => JSON.parse(Buffer.from(part, 'base64url')));
+  const [{ kid }, { iss, aud, exp }] = said;
+  const keys = iss === face.issuer ? face.keys : iss === face.settings.platform?.issuer && face.settings.platform.keys;
+  if (!keys) refuse(`the issuer ${iss} is not trusted`);
+  const key = keys.find((one) => one.kid === kid);
+  const signed = key && verify(
+    'RSA-SHA256', Buffer.from(`${header}.${payload}`), createPublicKey({ key, format: 'jwk' }),
+    Buffer.from(signature, 'base64url'),
+  );
+  if (!signed) refuse('the signature is not the issuer\'s');
+  if (iss !== face.issuer && ![aud].flat().includes(face.issuer)) refuse(`it is for ${aud}`);
+  if (exp <= now()) refuse('it has expired');
+  return said[1];
 }
 
 const AUTH0 = {

@@ -975,7 +975,7 @@ def test_any_answer_gives_tokens_or_one_of_our_errors(status: int, body: dict[st
     clock = FakeClock()
 
     class Canned(Transport):
-        def get(self, url: str) -> Answer:  # noqa: ARG002
+        def get(self, url: str, *, authorization: Secret | None = None) -> Answer:  # noqa: ARG002
             metadata = {"issuer": "https://op.example", "token_endpoint": "https://op.example/token"}
             return Answer(
                 status=200, headers={}, body=json.dumps(metadata).encode(), host="op.example", received_at=1.0

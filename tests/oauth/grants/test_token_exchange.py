@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from credential_helper.errors import AuthorizationError, ConfigurationError, TokenResponseError
@@ -7,9 +9,12 @@ from credential_helper.model import Secret, Tokens
 from credential_helper.oauth.grants import token_exchange
 from credential_helper.oauth.grants.token_exchange import ACCESS_TOKEN, ID_TOKEN, JWT
 from credential_helper.oauth.provider import Provider
+from credential_helper.workloads import Workload
 from integration.servers.hostile_provider import HostileProvider, answer, oauth_error
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
+from tests.helpers.interaction import FakeStage
+from tests.helpers.workloads import job_token
 
 SUBJECT = Secret("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJqb2ItNDIifQ.c2lnbmF0dXJl")
 REFRESH_TOKEN = "urn:ietf:params:oauth:token-type:refresh_token"
@@ -59,6 +64,15 @@ def test_an_audience_goes_as_a_scope_where_the_provider_has_it_so(hostile: Hosti
     (request,) = hostile.to("/token")
     assert request.field("scope") == f"openid {wanted}"
     assert request.field("audience") is None
+
+
+def test_zitadel_is_asked_for_a_jwt_because_its_access_tokens_are_opaque(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    token_exchange.exchange(provider_at(hostile, clock, provider="zitadel"), SUBJECT, ACCESS_TOKEN, audience="2000")
+    (request,) = hostile.to("/token")
+    assert request.field("requested_token_type") == JWT
+    assert request.field("scope") == "urn:zitadel:iam:org:project:id:2000:aud"
 
 
 @pytest.mark.parametrize("issued", [ACCESS_TOKEN, JWT, ID_TOKEN])
@@ -141,3 +155,66 @@ def test_an_empty_token_is_sent_nowhere(hostile: HostileProvider, clock: FakeClo
     with pytest.raises(ConfigurationError, match="there is no token to exchange"):
         token_exchange.exchange(provider_at(hostile, clock), Secret(""), JWT)
     assert not hostile.requests
+
+
+# --- as a flow
+
+
+def job(hostile: HostileProvider, clock: FakeClock, **settings: Any) -> Provider:
+    source = Workload(source="env", value=("IDP",))
+    environ = {"IDP": job_token()}
+    return provider_at(hostile, clock, flow="token-exchange", workload=source, environ=environ, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, JWT),
+        ({"provider": "dex"}, ID_TOKEN),
+        ({"provider": "okta"}, ACCESS_TOKEN),
+        ({"subject_token_type": "urn:acme:job"}, "urn:acme:job"),
+    ],
+)
+def test_a_job_s_token_is_exchanged_as_what_the_provider_takes(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage, settings: dict[str, str], kind: str
+) -> None:
+    token_exchange.sign_in(job(hostile, clock, **settings), stage)
+    (request,) = hostile.to("/token")
+    assert (request.field("subject_token"), request.field("subject_token_type")) == (job_token(), kind)
+    assert [tokens.access_token for tokens in stage.tokens] == [Secret("at-1")]
+
+
+def test_what_the_profile_asks_for_is_asked_for(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+    provider = job(hostile, clock, audience="https://api.example", resource=("urn:a",), scope=("read",))
+    token_exchange.sign_in(provider, stage)
+    (request,) = hostile.to("/token")
+    assert [request.field(name) for name in ("audience", "resource", "scope")] == [
+        *("https://api.example", "urn:a", "read"),
+    ]
+
+
+def test_another_profile_s_access_token_is_exchanged(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+) -> None:
+    provider = provider_at(hostile, clock, flow="token-exchange", subject=lambda: Secret("at-0"), provider="dex")
+    token_exchange.sign_in(provider, stage)
+    (request,) = hostile.to("/token")
+    assert (request.field("subject_token"), request.field("subject_token_type")) == ("at-0", ACCESS_TOKEN)
+
+
+def test_what_a_machine_has_no_use_for_is_dropped(hostile: HostileProvider, clock: FakeClock, stage: FakeStage) -> None:
+    hostile.script("/token", answer({**TOKENS, "refresh_token": "rt-1", "id_token": "a.b.c"}))
+    token_exchange.sign_in(job(hostile, clock), stage)
+    assert (stage.tokens[0].refresh_token, stage.tokens[0].id_token) == (None, None)
+
+
+def test_google_s_token_service_is_told_of_no_client(
+    hostile: HostileProvider, clock: FakeClock, stage: FakeStage
+) -> None:
+    provider = job(hostile, clock, provider="google-sts", audience="//iam.example/p", scope=("x",))
+    hostile.script("/v1/token", answer({**TOKENS, "issued_token_type": ACCESS_TOKEN}))
+    token_exchange.sign_in(provider, stage)
+    (request,) = hostile.to("/v1/token")
+    assert request.field("client_id") is None
+    assert "authorization" not in request.headers
+    assert [received.path for received in hostile.requests] == ["/v1/token"]
