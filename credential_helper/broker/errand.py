@@ -11,8 +11,8 @@ from credential_helper import proof
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
-from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
 from credential_helper.oauth import workload
+from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
 from credential_helper.stores import proof_key

@@ -20,7 +20,7 @@ from credential_helper.model import Identity, Profile, Secret, SessionKind, Toke
 from credential_helper.oauth.endpoints import revocation
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Grant, Place, Session, place_of, same_person, with_grant
-from credential_helper.stores import lock
+from credential_helper.stores import format_1, lock
 from credential_helper.stores.grant_files import GrantFile, joined
 from credential_helper.stores.sessions import Sessions
 
@@ -214,7 +214,11 @@ def forget_format_1(identifier: str, profile_of: ProfileOf, means_for: MeansFor)
         means = means_for(profile)
         try:
             token = means.sessions.grants.refresh_token(identifier, session.grant)
-        except StoreError as error:
+        except StoreError as error:  # all else goes, and the record stays known
+            known = format_1.taken_over(session, profile, identifier, None)
+            grant = msgspec.structs.replace(known.grant, revoke_only=True)
+            sessions.grants.write(GrantFile(id=identifier, grant=grant))
+            sessions.erase_format_1(identifier)
             raise _kept_by_keyring(session.grant, error) from None
         sessions.erase_format_1(identifier)
         means.sessions.grants.forget_record(session.grant.record)

@@ -426,7 +426,7 @@ def test_an_ad_hoc_profile_ends_what_an_earlier_version_has_kept_of_one(world: W
     assert world.left() == []
 
 
-@pytest.mark.parametrize("changed", ["revocation_endpoint", "token_endpoint", "ca_file"])
+@pytest.mark.parametrize("changed", ["endpoints.revocation", "endpoints.token", "ca_file"])
 def test_what_one_of_an_earlier_version_had_is_not_sent_where_variables_say_now(world: World, changed: str) -> None:
     old = world.leave(world.profile(ad_hoc=True, made_by=f"{world.provider.url.partition('://')[2]}/client"))
     elsewhere = {"ca_file": "/elsewhere.pem"}.get(changed, f"{world.provider.url}/evil")
@@ -580,9 +580,8 @@ def test_without_the_keyring_it_says_what_stays_of_this_profile_and_touches_no_o
         assert "store" not in err
     assert world.provider.to("/revoke") == []
     assert len(world.left()) == 2
-    if kept == "format 2":
-        files = Path(str(world.app.state.path)).rglob("*.json")
-        assert b"the-access-token" not in b"".join(path.read_bytes() for path in files)
+    files = Path(str(world.app.state.path)).rglob("*.json")
+    assert b"the-access-token" not in b"".join(path.read_bytes() for path in files)
 
 
 # --- all --------------------------------------------------------------------------------------------------------------

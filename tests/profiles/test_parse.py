@@ -489,7 +489,8 @@ def test_loopback_with_its_port_may_be_http() -> None:
         ("https://x", "f.toml: git: found a string, expected a list of URLs or tables"),
         (
             [1],
-            "f.toml: git[0]: found a number, expected a string or a table with url, username, scheme, audience, scope",
+            "f.toml: git[0]: found a number, expected a string or a table with url, username, scheme, audience, "
+            "resource, scope",
         ),
         ([{"username": "x"}], "f.toml: git[0]: url is missing"),
         (

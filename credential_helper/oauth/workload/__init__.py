@@ -107,7 +107,6 @@ def _resting_job(provider: Provider, settings: Workload) -> Job:
 
 def look(provider: Provider) -> None:
     """Raise what ``read`` would, as far as it can be seen without a request or a command."""
-
     with suppress(_Enough):
         source, token = _found(provider, _resting_job(provider, provider.profile.workload or Workload()))
         _claims(source, token)

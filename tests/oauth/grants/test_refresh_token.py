@@ -40,10 +40,35 @@ def test_c22_the_scope_is_never_widened(hostile: HostileProvider, clock: FakeClo
     assert request.field("scope") is None
 
 
-def test_resource_is_sent_where_the_profile_has_it(hostile: HostileProvider, clock: FakeClock) -> None:
-    refresh_token.refresh(provider_at(hostile, clock, resource=("urn:a", "urn:b")), IN_USE)
+def test_resource_is_sent_where_it_is_given(hostile: HostileProvider, clock: FakeClock) -> None:
+    refresh_token.refresh(provider_at(hostile, clock), IN_USE, resource=("urn:a", "urn:b"))
     (request,) = hostile.to("/token")
     assert [value for name, value in request.fields if name == "resource"] == ["urn:a", "urn:b"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "sent"),
+    [
+        ("generic", [("audience", "urn:api"), ("resource", "urn:a")]),
+        ("entra", [("scope", "openid profile email offline_access urn:api/.default"), ("resource", "urn:a")]),
+        ("pingfederate", [("aud", "urn:api"), ("resource", "urn:a")]),
+    ],
+)
+def test_another_audience_is_asked_for_in_the_provider_s_words(
+    hostile: HostileProvider, clock: FakeClock, provider: str, sent: list[tuple[str, str]]
+) -> None:
+    profile = {"audience": "urn:api", "resource": ("urn:a",), "flow": "device"}
+    refresh_token.refresh_for(provider_at(hostile, clock, provider=provider, **profile), IN_USE)  # type: ignore[arg-type]
+    (request,) = hostile.to("/token")
+    assert [field for field in request.fields if field[0] in ("audience", "aud", "resource", "scope")] == sent
+
+
+def test_scopes_are_sent_for_another_audience_where_the_profile_has_them(
+    hostile: HostileProvider, clock: FakeClock
+) -> None:
+    refresh_token.refresh_for(provider_at(hostile, clock, audience="urn:api", scope=("read",)), IN_USE)
+    (request,) = hostile.to("/token")
+    assert request.field("scope") == "read"
 
 
 def test_a_refused_refresh_token_is_told_by_code(hostile: HostileProvider, clock: FakeClock) -> None:

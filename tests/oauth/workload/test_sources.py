@@ -20,7 +20,7 @@ from credential_helper.model import Secret
 from credential_helper.oauth import workload
 from credential_helper.oauth.provider import Provider
 from credential_helper.oauth.workload import projected
-from credential_helper.oauth.workload.job import Job
+from credential_helper.oauth.workload.job import Job, Trace
 from credential_helper.workloads import WORKLOADS, Workload
 from integration.servers.hostile_provider import HostileProvider, answer, garbage, html, redirect
 from tests.helpers.clock import FakeClock
@@ -282,7 +282,7 @@ def test_a_file_that_the_profile_names(here: Here, tmp_path: Path, source: str) 
 def pod(folder: Path, **files: str) -> Secret | None:
     for name, text in files.items():
         (folder / name).write_text(text)
-    job = Job(settings=Workload(), environ={}, audience=str, get=_never, run=_never)
+    job = Job(settings=Workload(), environ={}, audience=str, get=_never, run=_never, trace=Trace())
     return projected.kubernetes(job, str(folder))
 
 
