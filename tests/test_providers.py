@@ -15,8 +15,8 @@ from credential_helper.oauth.endpoints.wording import _WORDS
 from credential_helper.providers import PROVIDERS, TENANT, KnownProvider
 
 NAMES = (
-    *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "dex", "zitadel", "cognito"),
-    "pingfederate",
+    *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "hydra", "dex", "zitadel"),
+    *("cognito", "pingfederate"),
 )
 
 GRANT_TYPES = {"authorization_code", "client_credentials", "password", "refresh_token", providers.DEVICE_CODE}
