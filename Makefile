@@ -18,12 +18,12 @@ CONTENT := $(shell { ls LICENSE README.md; \
 RUNTIME := $(VENV)/runtime-$(CONTENT)
 DEVELOPMENT := $(VENV)/development-$(CONTENT)
 
-.PHONY: help demo test check bench clean python
+.PHONY: help demo test test-providers check bench clean python
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 22
 
 demo: python $(RUNTIME) ## see it work: a sign-in, a cached answer, a machine; leaves nothing behind
 	@$(BIN)/python -m integration.demo $(ARGS)
@@ -33,6 +33,11 @@ demo: python $(RUNTIME) ## see it work: a sign-in, a cached answer, a machine; l
 test: export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * min(os.cpu_count() or 1, 7) + 1)')
 test: $(DEVELOPMENT) ## run every test that this machine can run
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# First everything is fetched and built, which takes minutes once; then each provider has a worker of its own.
+test-providers: $(DEVELOPMENT) ## run the tests with Keycloak, Ory Hydra and Dex, for which Java, Maven and Go are needed
+	@$(BIN)/python -m integration.servers.providers.made
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist loadgroup integration/providers $(ARGS)
 
 check: $(DEVELOPMENT) ## lint, format and types
 	$(BIN)/ruff check .

@@ -5,8 +5,8 @@
 - A row fills in what is missing: the profile comes first, then the provider's metadata, then the row.
 - Nothing of a row is part of a session's name: a better row must not sign anybody out.
 
-A row that says nothing of something does as the standards do. What was read stands above each row. Only the generic one
-was tried with a real provider (npm's oidc-provider), the rest is as documented.
+A row that says nothing of something does as the standards do. What was read stands above each row. Tried with the real
+provider: generic (npm's oidc-provider), keycloak, hydra and dex (integration/providers); the rest is as documented.
 """
 
 from __future__ import annotations
@@ -219,7 +219,8 @@ _ROWS = (
     ),
     # https://www.keycloak.org/securing-apps/oidc-layers: audiences come from mappers, any port of 127.0.0.1 will do.
     # …/jwt-authorization-grant, …/token-exchange (of its own access tokens); the "Signed JWT - Federated" of a client
-    # since 26.4: https://www.keycloak.org/docs/latest/server_admin/#_identity_broker_kubernetes.
+    # since 26.4: https://www.keycloak.org/docs/latest/server_admin/#_identity_broker_kubernetes. Tried with 26.7.3: a
+    # wrong secret is an unauthorized_client, too.
     KnownProvider(
         name="keycloak",
         title="Keycloak",
@@ -242,6 +243,7 @@ _ROWS = (
             "password": "Direct access grants",
         },
         places={
+            ("confidential", "unauthorized_client"): f"{_KEYCLOAK_FLOWS}, or Credentials: the secret",
             ("", "unauthorized_client"): _KEYCLOAK_FLOWS,
             ("public", "invalid_client"): f"{_KEYCLOAK_FLOWS} > Client authentication off",
             ("", "invalid_scope"): "Clients > NAME > Client scopes",
@@ -332,18 +334,39 @@ _ROWS = (
         },
         no_refresh_token=None,
     ),
-    # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do. Its grant for codes
-    # has no answer for one that was declined or is unknown but invalid_request. …/docs/guides/token-exchange/: by an
-    # OIDC connector, which connector_id names.
+    # https://www.ory.sh/docs/hydra. Tried with 2.3.0: an assertion has to name the token endpoint, and audience wants
+    # each value to be listed in the client. Several are separated by spaces; a refresh gives all of them again.
+    KnownProvider(
+        name="hydra",
+        title="Ory Hydra",
+        flows=PEOPLE | {"client-credentials", "jwt-bearer"},
+        assertion_audience="token_endpoint",
+        other_audiences="none",
+        places={
+            ("", "unauthorized_client"): "the client's grant_types",
+            ("", "invalid_client"): "the client's token_endpoint_auth_method",
+            ("", "invalid_scope"): "the client's scope",
+            ("", "invalid_request"): "the client's audience and redirect_uris",
+        },
+        no_refresh_token="add refresh_token to the client's grant_types, and offline_access to its scope",
+    ),
+    # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do.
+    # …/docs/guides/token-exchange/: by an OIDC connector, which connector_id names.
+    # Tried with 2.45.1: a code that is unknown, and a refresh token that was used, are an invalid_request, a wrong
+    # password is an access_denied, a code that was declined stays pending, and it has no client credentials.
     KnownProvider(
         name="dex",
         title="Dex",
         other_audiences="none",
-        flows=_BASIC | {"token-exchange"},
+        flows=PEOPLE | {"password", "token-exchange"},
         subject_token_type=f"{TOKEN_TYPE}id_token",
         audience_parameter=None,
         audience_scope="audience:server:client_id:{audience}",
-        spellings={(DEVICE_CODE, "invalid_request"): "invalid_grant"},
+        spellings={
+            (DEVICE_CODE, "invalid_request"): "invalid_grant",
+            ("refresh_token", "invalid_request"): "invalid_grant",
+            ("password", "access_denied"): "invalid_grant",
+        },
         places={
             ("", "unsupported_grant_type"): "oauth2.grantTypes in its config.yaml",
             (

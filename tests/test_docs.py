@@ -26,6 +26,7 @@ from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
 from credential_helper.tools import kubectl, own_json, wire
 from credential_helper.tools.contract import Asked, Exchange
+from integration.servers.providers import made
 from tests.helpers.programs import CHECKOUT
 
 FILES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
@@ -57,7 +58,10 @@ FOREIGN_FLAGS = {
 }
 
 # Of the tests, not of the program.
-TEST_VARIABLES = {"CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS", "CREDENTIAL_HELPER_TEST_ARTEFACTS"}
+TEST_VARIABLES = {
+    *("CREDENTIAL_HELPER_REQUIRE_REAL", "CREDENTIAL_HELPER_GITS", "CREDENTIAL_HELPER_TEST_ARTEFACTS"),
+    "CREDENTIAL_HELPER_PROVIDERS",
+}
 
 
 def page(name: str) -> str:
@@ -578,10 +582,20 @@ def test_a_tool_s_page_has_its_command_and_its_key(row: tools.Tool) -> None:
 # --- the project
 
 
+def test_the_providers_that_are_run_are_named_with_their_versions() -> None:
+    """integration/providers: what was seen there is said of this version, and of no other."""
+    found = {made.KEYCLOAK: "keycloak", made.HYDRA: "hydra", made.DEX: "dex"}
+    for version, name in found.items():
+        title = providers.PROVIDERS[name].title
+        assert f"`{name}` with {title} {version}" in page("providers/index").replace("\n", " ")
+        assert f"Seen with {title} {version}, which the tests run:" in page(f"providers/{name}")
+        assert f"Tried with {version}: " in SOURCE
+
+
 def test_what_can_be_made_can_be_made() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z]+`", ALL))))
-    assert named == {"demo", "test", "check", "bench"}
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", "".join(blocks("sh")) + "".join(re.findall(r"`make [a-z-]+`", ALL))))
+    assert named == {"demo", "test", "test-providers", "check", "bench"}
     assert named <= targets
 
 

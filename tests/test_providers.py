@@ -16,8 +16,8 @@ from credential_helper.providers import PROVIDERS, TENANT, KnownProvider
 from credential_helper.session import place_of
 
 NAMES = (
-    *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "dex", "zitadel", "cognito"),
-    *("pingfederate", "google-sts"),
+    *("generic", "auth0", "okta", "entra", "keycloak", "google", "github", "gitlab", "hydra", "dex", "zitadel"),
+    *("cognito", "pingfederate", "google-sts"),
 )
 
 GRANT_TYPES = {

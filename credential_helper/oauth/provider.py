@@ -69,6 +69,7 @@ class Provider:
         self.subject = subject
         self.environ: Mapping[str, str] = environ or {}
         self.hidden = hidden
+        self.identified: tuple[str, Secret] | None = None  # a job's token, and what it is called; for the next request
         self.identity_sent = ""  # whom the workload identity token named that was sent last, for a hint
         self.other_account = False  # the last sign-in was somebody else's than the profile is for
         self._cache = Cache(profile, documents, clock=clock, note=note)

@@ -57,7 +57,10 @@ def read(provider: Provider) -> Secret:
     expired; what the platform's own endpoint comes to: TransportError, RateLimited, TokenResponseError.
     """
     settings = provider.profile.workload or Workload()
-    source, token = _found(provider, _working_job(provider, settings, Trace()))
+    found, provider.identified = provider.identified, None
+    if found is None or _has_expired(provider, _claims(*found)):
+        found = _found(provider, _working_job(provider, settings, Trace()))
+    source, token = found
     claims = _claims(source, token)
     provider.identity_sent = _shown(claims)
     _require_audience(provider, settings, claims)
@@ -68,16 +71,17 @@ def read(provider: Provider) -> Secret:
 def identify(provider: Provider, *, ask: bool = True) -> tuple[str, Proof]:
     """Return whom the job's token names, as ``subject_of``, whatever it is good for now; and what it was made of.
 
-    ``ask``: a request or a command may be needed; without, nobody is named then. Raises as ``read`` does where there is
-    no token.
+    It is what the next ``read`` returns, once: one platform is asked for one answer. ``ask``: a request or a command
+    may be needed; without, nobody is named then. Raises as ``read`` does where there is no token.
     """
     trace, settings = Trace(), provider.profile.workload or Workload()
     job = _working_job(provider, settings, trace) if ask else _resting_job(provider, settings)
     try:
-        _, token = _found(provider, job)
+        found = _found(provider, job)
     except _Enough:
         return "", trace.proof()
-    return subject_of(token), trace.proof()
+    provider.identified = found
+    return subject_of(found[1]), trace.proof()
 
 
 def _working_job(provider: Provider, settings: Workload, trace: Trace) -> Job:
@@ -213,7 +217,7 @@ def _require_audience(provider: Provider, settings: Workload, claims: dict[str, 
 
 def _require_unexpired(provider: Provider, source: str, claims: dict[str, object]) -> None:
     expires = numeric_date(claims.get("exp"))
-    if expires is None or expires > _now(provider):
+    if expires is None or not _has_expired(provider, claims):
         return
     if provider.transport.skew is None:  # our clock may be what is wrong
         with suppress(TransportError):
@@ -225,6 +229,11 @@ def _require_unexpired(provider: Provider, source: str, claims: dict[str, object
         error="expired_subject",
         hint="a job has to have a new one: ask the platform for a token that lives longer, or ask for it later",
     )
+
+
+def _has_expired(provider: Provider, claims: dict[str, object]) -> bool:
+    expires = numeric_date(claims.get("exp"))
+    return expires is not None and expires <= _now(provider)
 
 
 def _now(provider: Provider) -> float:
