@@ -12,6 +12,7 @@ from credential_helper.broker.announce import described
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
 from credential_helper.broker.outlook import Outlook, outlook
+from credential_helper.broker.whereabouts import place_now
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.choose import named
@@ -21,7 +22,7 @@ from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
 from credential_helper.proof import UNKNOWN, Proof, sources
-from credential_helper.session import grant_id
+from credential_helper.session import grant_id, place_of
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
@@ -182,6 +183,7 @@ class App:
             hidden=self.hidden,
             subject=self._subject,
             asks=asks,
+            signed_in=self._signed_in,
         )
 
     def _subject(self, name: str) -> Secret:
@@ -204,6 +206,20 @@ class App:
         chosen = named(configuration, name, asked, {}, self.environ)
         self.note(f"the token of profile {name} is to be exchanged")
         return self.obtain(chosen, asked).credential.token
+
+    def _signed_in(self, name: str) -> str:
+        """Return what tells the sign-in of a profile from its next one; where nobody is signed in, what nothing is."""
+        configuration = load(self.environ, note=self.note)
+        profile = named(configuration, name, Request(tool=PROGRAM, token="access"), {}, self.environ).profile
+        means = self.means(profile)
+        main = place_of(profile, means.proof(profile))
+        if profile.session_kind == "client":
+            return main.session
+        try:
+            grant = means.sessions.grants.standing(place_now(means.sessions, profile, main).grant)
+        except StoreError:
+            grant = None
+        return grant.sign_in if grant is not None else os.urandom(16).hex()
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         return self._read(source, profile)[0]

@@ -453,6 +453,7 @@ _ROWS = (
         issuer="https://sts.googleapis.com",
         discovery=False,
         endpoints={"token": "{issuer}/v1/token"},
+        other_audiences="none",
         flows=frozenset({"token-exchange"}),
         workload_audience="https:{audience}",
         no_clients=True,

@@ -40,6 +40,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     main: str | None = None  # of one that serves a single session: the id of the grant that does not serve it
     audience: str | None = None  # of the session that it was made for
     resource: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()  # all that the sign-in asked for, where it asked for several (RFC 8707 §2.1)
     identity: Identity | None = None
     refresh_token: Secret | None = None  # one that stands in the file in clear
     sealed: str | None = None  # one that stands there sealed (stores/sealing.py)

@@ -52,6 +52,12 @@ class Url(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.origin}/{path}" if path else self.origin
 
     @property
+    def shown(self) -> str:
+        """Return the address as people write it: without the scheme's default port."""
+        port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{self.host}{port}{'/' if self.path else ''}{self.path}"
+
+    @property
     def loopback(self) -> bool:
         """Say whether the host is this machine, by its name alone."""
         return is_loopback(self.host)

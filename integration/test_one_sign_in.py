@@ -260,7 +260,7 @@ def test_who_says_multi_resource_off_is_not_asked_for_another(desk: Desk, auth0:
 
 
 def test_invalid_target_costs_a_sign_in_of_its_own_and_no_other(desk: Desk, oidc: OidcProvider) -> None:
-    """A resource that no sign-in asked for. The real provider spends the refresh token before it refuses."""
+    """A resource that no sign-in asked for: the real provider would spend the refresh token before it refuses."""
     desk.lay(prod={"issuer": oidc.issuer, "client_id": CLI, "store": "file", "resource": KUBE})
     desk.sign_in_for(oidc, KUBE)
     desk.sign_in_for(oidc, GIT, told=one_token_per_sign_in(oidc, GIT))
@@ -273,9 +273,8 @@ def test_invalid_target_costs_a_sign_in_of_its_own_and_no_other(desk: Desk, oidc
 
 
 def test_invalid_target_that_spends_nothing_costs_a_sign_in_of_its_own(desk: Desk, oidc: OidcProvider) -> None:
-    """The same of a provider that looks at what is asked before it spends what was sent."""
-    desk.lay(prod={"issuer": oidc.issuer, "client_id": CLI, "store": "file", "resource": KUBE})
-    desk.sign_in_for(oidc, KUBE)
+    """A resource that the sign-in asked for, and a provider that refuses it before it spends what was sent."""
+    desk.begin(oidc)
     oidc.fail_next("refresh_token", status=400, body={"error": "invalid_target"})
     desk.sign_in_for(oidc, GIT, told=one_token_per_sign_in(oidc, GIT))
     oidc.reset_counts()

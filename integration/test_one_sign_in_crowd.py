@@ -190,7 +190,7 @@ class Lane:
 
     def wait_for_answer(self, running: Running, requests: int) -> None:
         """Wait until about the moment when the provider answers a token request."""
-        asked = []
+        asked: list[Recorded] = []
         while len(asked) <= requests and running.process.poll() is None:
             time.sleep(0.01)
             if [*self.desk.grants.glob("*.json.new")]:  # what the next save needs is opened just before the request

@@ -43,7 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
-    "commands": {"__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal"},
+    "commands": {
+        *("__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "urls"),
+    },
     "errors": set(),
     "flows": set(),
     "isolation": set(),

@@ -435,13 +435,15 @@ def test_the_table_of_providers_is_the_program_s() -> None:
 
 def test_every_row_of_readme_s_providers_is_a_row_of_the_table_and_a_link() -> None:
     rows = re.findall(
-        r"^\| \[(.*?)\]\(docs/providers/([\w-]+)\.md\) \| `([\w-]+)` \| (.*?) \|$",
+        r"^\| \[(.*?)\]\(docs/providers/([\w-]+)\.md\) \| `([\w-]+)` \| (.*?) \| (.*?) \| (?:.*?) \|$",
         section("Providers", README),
         re.MULTILINE,
     )
-    assert [name for _, _, name, _ in rows] == [name for name in providers.PROVIDERS if name != "generic"] + ["generic"]
-    for title, linked, name, flows in rows:
+    names = [name for name in providers.PROVIDERS if name != "generic"]
+    assert [name for _, _, name, *_ in rows] == [*names, "generic"]
+    for title, linked, name, flows, several in rows:
         assert linked == name
+        assert (several == "no") == (providers.PROVIDERS[name].other_audiences == "none"), name
         assert name == "generic" or title == providers.PROVIDERS[name].title
         [listed] = re.findall(rf"^\| `{name}` \| .*? \| (.*?) \|", page("providers/index"), re.MULTILINE)
         assert flows.partition(":")[0] == listed, name

@@ -144,7 +144,7 @@ def test_the_flows_are_those_that_are_documented() -> None:
     assert "device" not in PROVIDERS["cognito"].flows
     assert "password" not in PROVIDERS["zitadel"].flows
     assert {name for name, row in PROVIDERS.items() if "jwt-bearer" in row.flows} == {
-        *("generic", "keycloak", "zitadel", "pingfederate"),
+        *("generic", "keycloak", "hydra", "zitadel", "pingfederate"),
     }
     assert {name for name, row in PROVIDERS.items() if "token-exchange" in row.flows} == {
         *("generic", "auth0", "okta", "keycloak", "dex", "zitadel", "pingfederate", "google-sts"),

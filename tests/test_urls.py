@@ -288,3 +288,16 @@ def test_a_url_keeps_path_and_query_as_written() -> None:
     assert (url.authority, url.origin) == ("example.com:8443", "https://example.com:8443")
     assert (url.path, url.query) == ("Realm/A/", "p=1/2@x")
     assert urls.parse_url("https://example.com").authority == "example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://git.example.com:443", "https://git.example.com"),
+        ("https://git.example.com:8443/team", "https://git.example.com:8443/team"),
+        ("http://127.0.0.1:80/a/b", "http://127.0.0.1/a/b"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_an_address_is_shown_without_the_port_that_its_scheme_has(text: str, shown: str) -> None:
+    assert urls.parse_url(text).shown == shown

@@ -9,9 +9,9 @@ from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
-from credential_helper.broker.cached_session import before, place_now
-from credential_helper.broker.deriving import may_be_possible
 from credential_helper.broker.errand import Errand
+from credential_helper.broker.reach import may_be_possible
+from credential_helper.broker.whereabouts import before, place_now
 from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import Identity, Listed, Profile
 from credential_helper.profiles import targets

@@ -99,7 +99,7 @@ def _chosen(call: Call, row: Tool, exchange: Exchange, flags: Mapping[str, objec
     """Return the profile that serves; None: no profile lists what is asked for."""
     app, request, hosts = call.app, exchange.request, row.hosts
     if hosts is None or hosts.restricts:
-        chosen = choose(request, flags, app.environ, note=app.note)
+        chosen = choose(request, flags, app.environ, key=hosts.key if hosts is not None else None, note=app.note)
         if hosts is not None:
             serves(chosen, hosts.key, request.target)
         return chosen

@@ -11,6 +11,8 @@ from __future__ import annotations
 from credential_helper import places
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
+from credential_helper.broker.reach import may_be_possible
+from credential_helper.broker.whereabouts import before, place_now, take_over_format_1
 from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,
@@ -21,14 +23,11 @@ from credential_helper.errors import (
     TokenResponseError,
     TransportError,
 )
-from credential_helper.model import Credential, Profile, Secret
+from credential_helper.model import Credential, Secret
 from credential_helper.proof import Proof
-from credential_helper.session import Grant, Place, Session, place_of, same_person
-from credential_helper.stores import format_1, lock
+from credential_helper.session import Grant, Place, Session, place_of
 from credential_helper.stores.replacing import Reservation
-from credential_helper.stores.sessions import Sessions, Stored
-
-_OLDER_VERSION = 5.0  # seconds that one which runs beside this one is waited for
+from credential_helper.stores.sessions import Stored
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
 PASSING = (
@@ -58,6 +57,8 @@ class CachedSession:
         self.why_of_its_own = of_its_own
         self.format_1: str | None = None  # the id of a session of an earlier version that stands here
         self.main = place_of(errand.profile, means.proof(errand.profile))
+        if (unbound := means.unbound.get(errand.profile)) is not None:
+            self.lose_disk(unbound)
         self.place = self._place()
         self._read()
 
@@ -65,11 +66,21 @@ class CachedSession:
         if self.why_of_its_own is not None:
             return Place(self.main.session, self.main.session)
         if self._errand.mode == "sign-in":
-            return self.main
+            return self._place_of_a_sign_in()
         try:
             return place_now(self._means.sessions, self._errand.profile, self.main)
         except StoreError:  # told when the session is read
             return self.main
+
+    def _place_of_a_sign_in(self) -> Place:
+        """Return where a new sign-in belongs: not to a grant that serves another session and cannot serve this one."""
+        try:
+            grant = self._means.sessions.grants.standing(self.main.grant)
+        except StoreError:
+            return self.main
+        profile, own = self._errand.profile, Place(self.main.session, self.main.session)
+        serves = grant is None or may_be_possible(profile, grant, own.session, self._means.clock.now())
+        return self.main if serves else own
 
     @property
     def stands_alone(self) -> bool:
@@ -267,7 +278,9 @@ class CachedSession:
     ) -> Stored | None:
         if not self.disk:
             return None
-        store = self._errand.profile.store
+        store, grant = self._errand.profile.store, session.grant
+        if store == "none" and grant.has_refresh_token and grant.profile != self._errand.profile.name:
+            store = "auto" if grant.in_keyring else "file"  # the profile that has signed in keeps it
         try:
             stored = self._means.sessions.save(place, session, store=store, refresh_token=new, reservation=reservation)
         except StoreError as error:
@@ -278,60 +291,3 @@ class CachedSession:
             tell = self._means.note if self._errand.profile.unattended else self._means.person.warn
             tell("the sign-in that a newer version of this program has kept is replaced")
         return stored
-
-
-# --- where it is ------------------------------------------------------------------------------------------------------
-
-
-def place_now(sessions: Sessions, profile: Profile, main: Place) -> Place:
-    """Return where a profile's session stands: with the grant of all its audiences, or with one of its own.
-
-    What an earlier version has kept for it becomes one of its own where there is another grant already. Raises
-    StoreError.
-    """
-    own = Place(main.session, main.session)
-    if own == main or sessions.grants.standing(own.grant) is not None:
-        return own
-    if sessions.stamp(format_1.session_id(profile)) == places.ABSENT:
-        return main
-    grant = sessions.grants.standing(main.grant)
-    return own if grant is not None and grant.session != main.session else main
-
-
-def before(sessions: Sessions, profile: Profile) -> tuple[str | None, Stored | None]:
-    """Return id and content of what an earlier version has kept for a profile; None and None: nothing.
-
-    Profiles of the file and ad-hoc ones shared their sessions then; now they do not. Raises StoreError.
-    """
-    old = format_1.session_id(profile)
-    session = sessions.of_format_1(old)
-    if session is None or not format_1.is_of(session, profile):
-        return None, None
-    return old, Stored(session=session, stamp="")
-
-
-def take_over_format_1(means: Means, profile: Profile, place: Place, main: Place) -> None:
-    """Make a grant and a session of what an earlier version has kept, with the lock of each held.
-
-    What has a refresh token of its own keeps it: where there is a grant already, it becomes one that stands alone. What
-    another person left than the one who has signed in since goes. Raises StoreError and LockTimeout.
-    """
-    sessions, old = means.sessions, format_1.session_id(profile)
-    if sessions.stamp(old) == places.ABSENT:
-        return
-    name = sessions.lock_of_format_1(old)
-    with lock.alone(sessions.state, name, "the session", clock=means.clock, deadline=_OLDER_VERSION):
-        sessions.take_up_format_1(old)
-        found = sessions.of_format_1(old)
-        usable = found is not None and format_1.is_of(found, profile)
-        if found is None or not (usable or found.grant.kind == "client"):
-            return
-        there, grant = sessions.grants.standing(place.grant), sessions.grants.standing(main.grant)
-        same = grant is None or same_person(grant.identity, found.identity)
-        if there is None and same and usable:
-            alone = main.grant if place != main else None
-            sessions.save(place, format_1.taken_over(found, profile, place.session, alone))
-            means.note("the sign-in of an earlier version is taken over")
-        elif there is None or there.record != found.grant.record:
-            sessions.grants.forget_record(found.grant.record)
-        sessions.erase_format_1(old)

@@ -19,11 +19,12 @@ from credential_helper import providers
 from credential_helper.broker import new_session, renewal, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
+from credential_helper.broker.reach import was_asked_for
 from credential_helper.errors import AuthorizationError, CredentialHelperError
-from credential_helper.model import Profile, Secret, Tokens
+from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import client_authentication
 from credential_helper.oauth.claims import claims_of
-from credential_helper.oauth.grants import refresh_token, token_exchange
+from credential_helper.oauth.grants import refresh_token
 from credential_helper.session import Grant, Place, Session, with_grant
 from credential_helper.text import foreign
 
@@ -47,15 +48,6 @@ def is_needed(session: CachedSession) -> bool:
     return grant.session != session.place.session
 
 
-def may_be_possible(profile: Profile, grant: Grant, session_id: str, now: float) -> bool:
-    """Say whether a grant may serve a session, as far as that is known without asking."""
-    if grant.session == session_id:
-        return True
-    if profile.multi_resource == "off" or any(one == session_id and now < until for one, until in grant.underivable):
-        return False
-    return profile.multi_resource != "auto" or providers.of(profile).other_audiences != "none"
-
-
 def derive(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
     """Have the grant serve this session; None: it is dead, and only a new sign-in helps.
 
@@ -67,11 +59,13 @@ def derive(errand: Errand, session: CachedSession, means: Means, attempt: Attemp
     grant = stored.session.grant
     if errand.mode == "any" and any(one == session.place.session and now < until for one, until in grant.underivable):
         raise needs_its_own(errand, means)
+    if not was_asked_for(errand.profile, grant):
+        raise needs_its_own(errand, means)
     for way in _ways(errand, means):
         found = way(errand, session, means, attempt)
         if found is not None:
             return found
-        if attempt.refusal is not None:
+        if attempt.refusal is not None or attempt.spent_nothing:
             return None
     remembered = [*grant.underivable[-_MOST:], (session.place.session, now + REMEMBERED)]
     if session.stored is not None:
@@ -101,7 +95,7 @@ def _ways(errand: Errand, means: Means) -> list[_Way]:
         return [_by_exchange] if can_exchange else []
     if known != "refresh":
         return []
-    offered = token_exchange.GRANT_TYPE in (provider.metadata().grant_types_supported or ())
+    offered = providers.TOKEN_EXCHANGE in (provider.metadata().grant_types_supported or ())
     return [_by_refresh, _by_exchange] if can_exchange and offered else [_by_refresh]
 
 
@@ -181,10 +175,12 @@ def _renew_the_grants_own(errand: Errand, session: CachedSession, means: Means, 
 
 def _by_exchange(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
     """Exchange the access token of the grant's own session (RFC 8693 §2.1); None: that gives no such token."""
+    from credential_helper.oauth.grants import token_exchange  # few providers need it
+
     assert session.stored is not None
     provider, profile, now = means.provider(errand.profile), errand.profile, means.clock.now()
     place = Place(session.place.grant, session.stored.session.grant.session)
-    own = means.sessions.read(place)
+    own, before = means.sessions.read(place), session.stored
     subject = own.session.access if own is not None else None
     if subject is None or (subject.expires_at is not None and subject.expires_at <= now + _LEFT):
         renewed = _renew_the_grants_own(errand, session, means, attempt)
@@ -205,7 +201,7 @@ def _by_exchange(errand: Errand, session: CachedSession, means: Means, attempt: 
             raise
         means.note(error.sentence)
         return None
-    old = session.stored.session
+    old = (session.stored or before).session  # the disk may be lost by now
     problem = _problem(errand, means, old.grant, tokens)
     if problem:
         means.note(problem)

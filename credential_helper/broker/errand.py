@@ -11,7 +11,6 @@ from credential_helper import proof
 from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
-from credential_helper.oauth import workload
 from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
 from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
@@ -80,6 +79,7 @@ class Means:
         hidden: Collection[str] = (),
         subject: Callable[[str], Secret] | None = None,
         asks: bool = True,
+        signed_in: Callable[[str], str] | None = None,
     ) -> None:
         """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
@@ -88,6 +88,7 @@ class Means:
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         ``hidden`` are the variables that no command of ours sees. ``subject`` obtains the access token of a profile,
         by its name, for another one's to be exchanged. ``asks``: False where nothing may be asked and no command run.
+        ``signed_in`` tells a profile's sign-ins apart, by its name.
         """
         self.sessions = sessions
         self.person = person
@@ -102,9 +103,11 @@ class Means:
         self.hidden = hidden
         self.subject = subject
         self.asks = asks
+        self.signed_in = signed_in
         self._documents = DiskDocuments(sessions.state)
         self._providers: dict[Profile, Provider] = {}
         self._proofs: dict[Profile, str | None] = {}
+        self.unbound: dict[Profile, StoreError] = {}  # why a machine's session cannot be told from another's
         self.traces: dict[Profile, proof.Proof] = {}  # what the token of a job was made of, where it was read
 
     def proof(self, profile: Profile) -> str | None:
@@ -117,13 +120,17 @@ class Means:
             return None
         if profile not in self._proofs:
             parts = [self._part(profile, source) for source in proof.sources(profile)]
+            if profile.subject is not None and self.signed_in is not None:
+                parts.append(Secret(self.signed_in(profile.subject)))
             if profile.workload is not None:
+                from credential_helper.oauth import workload  # few clients have one
+
                 subject, self.traces[profile] = workload.identify(self.provider(profile), ask=self.asks)
                 parts.append(Secret(subject))
             try:
                 self._proofs[profile] = proof_key.digest(self.sessions.state, parts, clock=self.clock)
-            except StoreError:  # told when the session is read
-                self._proofs[profile] = None
+            except StoreError as error:
+                self._proofs[profile], self.unbound[profile] = None, error
         return self._proofs[profile]
 
     def _part(self, profile: Profile, source: Source) -> Secret:
@@ -200,6 +207,7 @@ class Attempt:
 
     def __init__(self) -> None:
         self.refusal: CredentialHelperError | None = None  # why the refresh token did not do
+        self.spent_nothing = False  # there is no refresh token that could be sent now
         self.kept: Stored | None = None  # what a sign-in brought
         self.unkept: str | None = None  # why the refresh token in it is not kept, where the disk is to blame
         self.browsed = False  # a browser was opened for it

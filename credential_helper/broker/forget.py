@@ -13,8 +13,8 @@ import msgspec
 
 from credential_helper import places
 from credential_helper.broker import freshness
-from credential_helper.broker.cached_session import before, place_now, take_over_format_1
 from credential_helper.broker.errand import Means
+from credential_helper.broker.whereabouts import before, place_now, take_over_format_1
 from credential_helper.errors import CredentialHelperError, LockTimeout, StoreError
 from credential_helper.model import Identity, Profile, Secret, SessionKind, Token
 from credential_helper.oauth.endpoints import revocation
@@ -54,6 +54,8 @@ def drop(profile: Profile, rejected: Secret | None, means: Means) -> bool:
     """
     sessions = means.sessions
     main = place_of(profile, means.proof(profile))
+    if profile in means.unbound:  # then nothing is kept
+        return False
     place = place_now(sessions, profile, main)
     if sessions.stamp(place.session) == places.ABSENT and before(sessions, profile)[0] is None:
         return False
@@ -101,15 +103,25 @@ def forget_other_people(main: str, identity: Identity | None, means: Means) -> N
             means.note(f"an earlier sign-in of somebody else stays: {error.sentence}")
 
 
+def forget_own(main: Place, means: Means) -> None:
+    """Erase the grant of a single session that is served by the grant of all from now on."""
+    sessions = means.sessions
+    try:
+        if sessions.grants.look(main.session) is None:
+            return
+        with _alone(sessions.grants.lock_name(main.session), means):
+            sessions.grants.erase(main.session)
+    except (StoreError, LockTimeout) as error:
+        means.note(f"an earlier sign-in stays: {error.sentence}")
+
+
 # --- a whole grant ----------------------------------------------------------------------------------------------------
 
 
 class SignedOut(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a grant at logout."""
 
-    grant_id: str
     profile: str
-    audience: str | None
     kind: SessionKind
     host: str
     identity: Identity | None
@@ -142,7 +154,7 @@ def forget(grant_id: str, profile_of: ProfileOf, means_for: MeansFor) -> SignedO
         if file.arrival is not None:
             ended.append(joined(file.arrival.grant, file.arrival.session))
         means.sessions.erase(grant_id)
-    return _revoke(grant_id, grant, ended, tokens, means.provider(profile), means.clock.now())
+    return _revoke(grant, ended, tokens, means.provider(profile), means.clock.now())
 
 
 def _last_use(grant_id: str, file: GrantFile, sessions: Sessions) -> list[Secret]:
@@ -170,7 +182,7 @@ def _kept_by_keyring(grant: Grant, error: StoreError) -> StoreError:
 
 
 def _revoke(
-    grant_id: str, grant: Grant, ended: Sequence[Session], tokens: Sequence[Secret], provider: Provider, now: float
+    grant: Grant, ended: Sequence[Session], tokens: Sequence[Secret], provider: Provider, now: float
 ) -> SignedOut:
     revoked: bool | None = None
     failure: CredentialHelperError | None = None
@@ -183,9 +195,7 @@ def _revoke(
     live = [one for one in live if one.expires_at is None or one.expires_at > now]
     ends = [one.expires_at for one in live]
     return SignedOut(
-        grant_id=grant_id,
         profile=grant.profile,
-        audience=grant.audience,
         kind=grant.kind,
         host=provider.host,
         identity=grant.identity,
@@ -223,4 +233,4 @@ def forget_format_1(identifier: str, profile_of: ProfileOf, means_for: MeansFor)
         sessions.erase_format_1(identifier)
         means.sessions.grants.forget_record(session.grant.record)
     tokens = [] if token is None else [token]
-    return _revoke(identifier, session.grant, [session], tokens, means.provider(profile), means.clock.now())
+    return _revoke(session.grant, [session], tokens, means.provider(profile), means.clock.now())

@@ -44,7 +44,7 @@ def keep(
         raise
     known = _is_known(errand, means, tokens)
     new = Session(
-        grant=_grant(errand, session),
+        grant=_grant(errand, session, means),
         audience=profile.audience,
         resource=profile.resource,
         access=access_token_of(tokens, renewable=profile.unattended or tokens.refresh_token is not None),
@@ -61,7 +61,7 @@ def keep(
     return stored
 
 
-def _grant(errand: Errand, session: CachedSession) -> Grant:
+def _grant(errand: Errand, session: CachedSession, means: Means) -> Grant:
     """Return the grant of a sign-in, without its refresh token: who signs in where, and what for."""
     profile = errand.profile
     return Grant(
@@ -81,6 +81,7 @@ def _grant(errand: Errand, session: CachedSession) -> Grant:
         main=session.main.grant if session.place != session.main else None,
         audience=profile.audience,
         resource=profile.resource,
+        resources=means.provider(profile).resources(),
     )
 
 

@@ -27,10 +27,14 @@ def obtain(errand: Errand, means: Means) -> Obtained:
     """Return a credential. Any error but UsageError and ProtocolError may come, with the profile's name in it."""
     with errors.of_profile(errand.profile.name):
         errand.refuse_the_impossible()
+        session = CachedSession(errand, means)
         try:
-            return _obtain(errand, CachedSession(errand, means), means)
+            return _obtain(errand, session, means)
         except deriving.NeedsItsOwn as need:
-            return _obtain(errand, CachedSession(errand, means, of_its_own=need.why), means)
+            try:
+                return _obtain(errand, CachedSession(errand, means, of_its_own=need.why), means)
+            except CredentialHelperError as error:
+                return session.better_than_none(error)
 
 
 def _obtain(errand: Errand, session: CachedSession, means: Means) -> Obtained:

@@ -13,6 +13,7 @@ from credential_helper import errors
 from credential_helper.broker import deriving, freshness, sign_in
 from credential_helper.broker.cached_session import PASSING, CachedSession
 from credential_helper.broker.errand import Errand, Means, bring_secrets
+from credential_helper.broker.reach import may_be_possible
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.session import Place, Session
@@ -71,8 +72,7 @@ def _require_a_way(errand: Errand, session: CachedSession, means: Means, stored:
     trouble: StoreError | None = None
     grant = stored.grant if stored is not None else None
     serves = grant is not None and (
-        not deriving.is_needed(session)
-        or deriving.may_be_possible(profile, grant, session.place.session, means.clock.now())
+        not deriving.is_needed(session) or may_be_possible(profile, grant, session.place.session, means.clock.now())
     )
     if stored is not None and serves and stored.refreshable and stored.grant.refused is None:
         try:

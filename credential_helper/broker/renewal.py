@@ -138,6 +138,7 @@ def spend(
             _prepare(errand, session, means, old)
     except StoreError as error:  # a locked keyring
         _not_now(session, old, error, attempt)
+        attempt.spent_nothing = True
         return None
     bring_secrets(errand.profile, provider)
     try:
@@ -145,8 +146,10 @@ def spend(
     except StoreError as error:  # a full disk: what cannot be saved is not spent
         session.lose_disk(error)
         _not_now(session, old, error, attempt)
+        attempt.spent_nothing = True
         return None
     if token is None:
+        attempt.spent_nothing = True
         reservation.discard()
         means.note("the keyring holds no refresh token any more")
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from credential_helper.broker import announce, deriving, new_session, verification
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
-from credential_helper.broker.forget import forget_other_people
+from credential_helper.broker.forget import forget_own
 from credential_helper.broker.give_back import give_back
 from credential_helper.broker.interaction import SignIn, someone_is_asked, window_for_nothing
 from credential_helper.broker.refusals import Refusals
@@ -69,8 +69,8 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
         interaction.close(finished=attempt.kept is not None, verified=stored is not None)
     found = session.answer(stored.session, stamp=stored.stamp or None)
     announce.new_person(errand, means, old, stored.session)
-    if session.place == session.main and session.disk and old is not None:
-        forget_other_people(session.main.grant, stored.session.identity, means)
+    if session.place == session.main and not session.stands_alone and session.disk:
+        forget_own(session.main, means)
     if interaction.asked or (errand.mode == "sign-in" and errand.profile.session_kind == "person"):
         took = means.clock.monotonic() - started
         announce.signed_in(errand, means, found, took=took, unkept=attempt.unkept)
@@ -80,7 +80,11 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
 def _takes_its_place(errand: Errand, session: CachedSession, attempt: Attempt) -> bool:
     """Say whether a sign-in may replace a grant that was made for another session: it is dead, or somebody insists."""
     grant = session.grant
-    dead = attempt.refusal is not None or (grant is not None and (grant.refused is not None or grant.revoke_only))
+    dead = (
+        attempt.refusal is not None
+        or attempt.spent_nothing
+        or (grant is not None and (grant.refused is not None or grant.revoke_only))
+    )
     return errand.mode == "sign-in" or dead
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means
+from credential_helper.broker.forget import forget_other_people
 from credential_helper.broker.give_back import give_back
 from credential_helper.errors import (
     AuthorizationError,
@@ -121,7 +122,10 @@ def settle(
         wipe(errand, session, means, kept, place)
         raise
     proven = msgspec.structs.replace(kept, unverified=False, id=msgspec.structs.replace(kept.id, unverified=False))
-    return session.save(with_grant(proven, identity=_with_older_claims(kept.identity, identity)), place=place)
+    stored = session.save(with_grant(proven, identity=_with_older_claims(kept.identity, identity)), place=place)
+    if kept.unverified and session.place.grant == session.main.grant and session.disk:
+        forget_other_people(session.main.grant, identity, means)
+    return stored
 
 
 _BROKEN = "have whoever runs the provider mend its ID tokens"

@@ -14,6 +14,7 @@ from credential_helper.profiles import targets
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
 from credential_helper.text import foreign
+from credential_helper.urls import parse_url
 
 
 def run(given: Given, app: App) -> int:
@@ -33,14 +34,15 @@ def _for_hosts(chosen: Chosen, app: App) -> list[int]:
     """Have the sign-in bring a token for each host that has an audience of its own, and say what each got."""
     codes = []
     for entry, profile in targets.others(chosen.profile):
-        request = Request(tool=PROGRAM, target=entry.url)
+        shown = parse_url(entry.url).shown
+        request = Request(tool=PROGRAM, target=shown)
         try:
             host = targets.with_all_resources(profile, chosen.profile)
             obtained = app.obtain(msgspec.structs.replace(chosen, profile=host), request)
         except CredentialHelperError as error:
-            error.sentence = f"{foreign(entry.url)} got none: {error.sentence}"
+            error.sentence = f"{foreign(shown)} got none: {error.sentence}"
             app.terminal.error(error)
             codes.append(error.exit_code)
         else:
-            app.terminal.say(f"{foreign(entry.url)}: got {what_came(obtained, app)}")
+            app.terminal.say(f"{foreign(shown)}: got {what_came(obtained, app)}")
     return codes

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from credential_helper.broker.cached_session import before, place_now
+from credential_helper.broker.whereabouts import before, place_now
 from credential_helper.model import Endpoints, Profile
 from credential_helper.profiles import targets
 from credential_helper.session import Grant, Place, Session, is_of, place_of, same_person

@@ -24,6 +24,7 @@ from credential_helper.profiles.ad_hoc import ad_hoc_only, ad_hoc_profile, narro
 from credential_helper.profiles.chosen import Chosen, as_written, with_request
 from credential_helper.profiles.configuration import Configuration, load
 from credential_helper.profiles.inputs import from_flags, from_variables
+from credential_helper.profiles.matching import entry_of
 from credential_helper.profiles.remarks import remarks_on
 from credential_helper.profiles.targets import only_what_is_named, with_all_resources
 from credential_helper.profiles.written import Origin, Written
@@ -36,10 +37,18 @@ _NAMING = {key: f"CREDENTIAL_HELPER_{key.upper()}" for key in ("profile", "issue
 _BY_POSITION = "by position"  # among the flags: the profile was named as an argument of its own
 
 
-def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, str], *, note: Note = silent) -> Chosen:
-    """Return the profile that serves a request whose tool names no host.
+def choose(
+    request: Request,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    key: str | None = None,
+    note: Note = silent,
+) -> Chosen:
+    """Return the profile that serves a request whose tool names no host, or one that only narrows a profile.
 
-    ``flags`` are those that were given, by setting name. Raises UsageError, ProtocolError, ConfigurationError.
+    ``flags`` are those that were given, by setting name; ``key`` is where the profile lists such hosts. Raises
+    UsageError, ProtocolError, ConfigurationError.
     """
     how, name, named_by = selected(request, flags, environ)
     if how == "issuer":
@@ -49,7 +58,9 @@ def choose(request: Request, flags: Mapping[str, object], environ: Mapping[str, 
         configuration.table(name, named_by)
     elif configuration.default_name() is None:
         _check_leftovers(configuration, flags, environ)
-    return named(configuration, name or configuration.default(), request, flags, environ)
+    name = name or configuration.default()
+    entry = None if key is None else entry_of(configuration.profile(name), key, request.target)
+    return named(configuration, name, request, flags, environ, entry)
 
 
 def selected(

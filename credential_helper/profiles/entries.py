@@ -39,8 +39,6 @@ def _server(written: Written) -> str:
 
 def parser_of(hosts: Hosts) -> Callable[[Written], tuple[Listed, ...]]:
     """Return what parses the list of one tool, as its row says."""
-    if hosts.restricts:
-        return lambda written: tuple(Listed(url=listed_url(item)) for item in items_of(written, "a list of URLs"))
     parsers = _parsers(hosts)
     what = f"a list of {'URLs' if hosts.entry == 'url' else f'{hosts.entry}s'} or tables"
 

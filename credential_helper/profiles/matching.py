@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from credential_helper.errors import AuthorizationError, of_profile
+from credential_helper.model import Listed, Profile
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.text import foreign
 from credential_helper.urls import Url, parse_url, segments
@@ -32,6 +33,11 @@ def _serves(name: str, listed: Sequence[str], key: str, server: str | None) -> N
                 f"the profile does not list the cluster {foreign(server)}",
                 hint=f"it serves {', '.join(map(foreign, listed))} (its {key} says so)",
             )
+
+
+def entry_of(profile: Profile, key: str, server: str | None) -> Listed | None:
+    """Return what a profile's list says of a server; None: nothing."""
+    return next((entry for entry in profile.lists(key) if server is not None and _is_one_of([entry.url], server)), None)
 
 
 def _is_one_of(listed: Sequence[str], server: str) -> bool:

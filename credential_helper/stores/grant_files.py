@@ -17,6 +17,7 @@ from credential_helper.stores.encoding import decode, newer, version_of
 
 VERSION = 2
 
+_ID = r"[0-9a-f]{64}"
 _KEY = r"grant/[0-9a-f]{32}"  # what a key is called in the keyring
 RECORD = r"(?:session/)?[0-9a-f]{32}"  # and a refresh token of format 1; the first ones had no namespace of their own
 
@@ -94,6 +95,9 @@ def grant_in(content: bytes, identifier: str) -> GrantFile | None:
     """
     file = _decoded(content, GrantFile)
     if file is None or file.id != identifier:
+        return None
+    ids = [*(grant.session for grant in file.grants), *([file.arrival.session_id] if file.arrival is not None else [])]
+    if not all(re.fullmatch(_ID, one) for one in ids):  # they name files
         return None
     records = [grant.record for grant in file.grants if grant.record is not None]
     ours = file.key is None or re.fullmatch(_KEY, file.key[0])

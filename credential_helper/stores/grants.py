@@ -48,7 +48,7 @@ class Grants:
         self.state = state
         self._keyring = keyring
         self._note = note
-        self._keys: dict[str, Secret] = {}  # by the grant's id, as this process has had them from the keyring
+        self._keys: dict[tuple[str, str], Secret] = {}  # by record, as this process has had them from the keyring
         self._records: dict[str, tuple[str, str]] = {}  # what such a key is called, where no file may be written yet
 
     # --- reading, without a lock ---
@@ -106,16 +106,16 @@ class Grants:
         if grant.sealed is None:
             return grant.refresh_token
         file = self.read(grant_id)
-        key = self._key(grant_id, file.key) if file is not None and file.key is not None else None
+        key = self._key(file.key) if file is not None and file.key is not None else None
         return None if key is None else sealing.unseal(grant.sealed, key, grant_id)
 
-    def _key(self, grant_id: str, record: tuple[str, str]) -> Secret | None:
-        if grant_id not in self._keys:
+    def _key(self, record: tuple[str, str]) -> Secret | None:
+        if record not in self._keys:
             key = self._keyring.read(*record)
             if key is None or not sealing.usable(key):
                 return None
-            self._keys[grant_id] = key
-        return self._keys[grant_id]
+            self._keys[record] = key
+        return self._keys[record]
 
     # --- writing, under the grant's lock ---
 
@@ -135,7 +135,7 @@ class Grants:
         try:
             if not self._keyring.usable("keyring" if store == "keyring" else "auto"):
                 return "no keyring is usable"
-            if file.key is not None and self._key(grant_id, file.key) is not None:
+            if file.key is not None and self._key(file.key) is not None:
                 return None
         except StoreError as error:
             return error.sentence
@@ -149,20 +149,21 @@ class Grants:
             self._keyring.write(*record, key)
         except StoreError as error:
             return error.sentence
-        self._keys[grant_id] = key
+        self._keys[record] = key
         return None
 
     def new_file(self, grant_id: str) -> GrantFile:
         """Return what a grant's file holds before anybody has signed in."""
         return GrantFile(id=grant_id, key=self._records.get(grant_id))
 
-    def holding(self, grant_id: str, grant: Grant, refresh_token: Secret, store: Store) -> Grant:
-        """Return a grant with a new refresh token: sealed where its key is at hand, else in clear if it may be."""
+    def holding(self, file: GrantFile, grant: Grant, refresh_token: Secret, store: Store) -> Grant:
+        """Return a grant with a new refresh token: sealed if the key is at hand, else in clear if it may be."""
         grant = msgspec.structs.replace(grant, refresh_token=None, sealed=None, record=None)
         if store == "none":
             return grant
-        if store != "file" and grant_id in self._keys:
-            sealed = sealing.seal(refresh_token, self._keys[grant_id], grant_id)
+        key = self._keys.get(file.key) if file.key is not None and store != "file" else None
+        if key is not None:
+            sealed = sealing.seal(refresh_token, key, file.id)
             return msgspec.structs.replace(grant, sealed=sealed)
         return grant if store == "keyring" else msgspec.structs.replace(grant, refresh_token=refresh_token)
 

@@ -133,7 +133,7 @@ class Sessions:
         file = self.grants.before(place.grant) or self.grants.new_file(place.grant)
         grant = session.grant
         if refresh_token is not None:
-            grant = self.grants.holding(place.grant, grant, refresh_token, store)
+            grant = self.grants.holding(file, grant, refresh_token, store)
             session = msgspec.structs.replace(session, grant=grant)
         with reservation or self.grants.reserve(place.grant) as ready:
             if session.unverified:
@@ -146,8 +146,8 @@ class Sessions:
                 stamp = self._write(place, session)
             else:
                 stamp = self._write(place, session)
+                self._drop_others(place.grant, grant)  # before it stands: what was kept of them for replay goes, too
                 self.grants.write(msgspec.structs.replace(file, grant=grant, arrival=None), ready)
-                self._drop_others(place.grant, grant)
         self.state.empty("replies")
         old = file.grant.record if file.grant is not None else None
         if old != grant.record and not session.unverified:

@@ -760,7 +760,7 @@ def test_one_sign_in_brings_each_server_its_own_token(house: House, provider: Ho
 
 def test_a_server_may_have_a_resource_of_its_own(house: House, provider: HostileProvider) -> None:
     house.write(CONFIG.replace('audience = "harbor"', 'resource = ["https://harbor.example.com"]'))
-    house.sign_in()
+    house.sign_in(resources=("https://harbor.example.com",))
     harbors = signing_key("ES256", "k1").sign(provider.claims("cli", aud="https://harbor.example.com"))
     provider.script("/token", answer({"access_token": harbors, "token_type": "Bearer", "expires_in": 3600}))
     assert house.get("harbor.example.com").json["Secret"] == harbors

@@ -417,7 +417,7 @@ def test_what_a_listed_host_asks_for_makes_a_session_of_its_own(world: World) ->
     [(f'audience = "{GIT}"', "audience"), (f'resource = "{GIT}"', "resource"), (f'resource = ["{GIT}"]', "resource")],
 )
 def test_the_sign_in_of_the_profile_brings_it_and_keeps_its_own_token(world: World, entry: str, name: str) -> None:
-    world.sign_in()
+    world.sign_in(resources=(GIT,))
     world.configure(git=f'[{{ url = "https://{HOST}", {entry} }}, "http://127.0.0.1:8080"]')
     access = signing_key("ES256", "k1").sign(world.provider.claims("client", aud=GIT))
     world.provider.script("/token", answer({"access_token": access, "token_type": "Bearer", "expires_in": 3600}))

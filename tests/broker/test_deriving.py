@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from credential_helper.broker.errand import Mode
-from credential_helper.errors import AuthorizationError, InteractionRequired, TransportError
+from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
 from credential_helper.model import Source
 from integration.servers.hostile_provider import Behaviour, HostileProvider, answer, oauth_error, reset
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
@@ -146,6 +146,20 @@ def test_resources_are_asked_for_at_once_and_served_one_by_one(world: Audiences)
     world.brings(API)
     world.token()
     assert resources(world, TOKEN, 1) == [API]
+
+
+def test_a_resource_that_no_sign_in_asked_for_is_not_asked_for(world: Audiences) -> None:
+    """npm's oidc-provider spends the refresh token before it says invalid_target, and sends no other one then."""
+    world.profile = msgspec.structs.replace(world.profile, audience=None, resource=(API,))
+    world.then(answer({**world.tokens(), "access_token": world.jwt(API)}))
+    world.provider.script(DEVICE, answer(CODE))
+    world.obtain()
+    world.forget_requests()
+    world.profile = msgspec.structs.replace(world.profile, resource=(GIT,))
+    own = world.brings(GIT)
+    assert world.token(target=GIT) == own
+    assert world.sent("grant_type") == ["urn:ietf:params:oauth:grant-type:device_code"]
+    assert world.person.told == [f"{world.host} gives one token per sign-in; this one is for {GIT}"]
 
 
 def test_another_scope_of_the_same_audience_is_narrowed(world: Audiences) -> None:
@@ -334,6 +348,25 @@ def test_without_a_refresh_token_each_audience_signs_in(world: Audiences) -> Non
     before = world.token_for(API)
     expect_one_of_its_own(world)
     assert world.token_for(API) == before
+
+
+def test_a_key_that_cannot_be_had_now_is_no_answer_of_the_provider_s(world: Audiences) -> None:
+    world.sign_in_for(API)
+    world.person.there = False
+    records = dict(world.keyring.records)
+    for kept in ({}, dict.fromkeys(records, "another key")):
+        world.keyring.records = dict(kept)
+        with pytest.raises(InteractionRequired):
+            world.token_for(GIT)
+        world.clock.advance(60)
+    world.keyring.works = False
+    with pytest.raises(StoreError):
+        world.token_for(GIT)
+    assert world.requests() == []
+    world.clock.advance(60)
+    world.keyring.works, world.keyring.records = True, records
+    token = world.brings(GIT)
+    assert world.token_for(GIT) == token
 
 
 # --- by token exchange ---

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from credential_helper.broker.errand import Errand
-from credential_helper.broker.forget import drop, forget_format_1
+from credential_helper.broker.forget import drop, forget, forget_format_1
 from credential_helper.broker.outlook import outlook
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Identity, Profile, Secret, Source
@@ -508,8 +508,9 @@ def test_a_logout_with_a_locked_keyring_is_told_and_can_be_done_later(world: Wor
     world.provider.script("/revoke", answer({}))
     with pytest.raises(StoreError, match="locked"):
         forget_format_1(identifier, lambda _grant: world.profile, lambda _profile: world.means)
+    assert names(world, "sessions") == [], "the tokens are gone"
     world.keyring.works = True
-    ended = forget_format_1(identifier, lambda _grant: world.profile, lambda _profile: world.means)
+    ended = forget(identifier, lambda _grant: world.profile, lambda _profile: world.means)
     assert ended is not None
     assert ended.revoked
     assert world.keyring.records == {}

@@ -132,8 +132,8 @@ def test_one_sign_in_brings_a_token_for_each_host_and_says_so(world: World) -> N
     assert code == 0
     assert [line.partition(" until ")[0] for line in said] == [
         "signed in to prod as ada@example.com",
-        "https://git.example.com:443: got an access token for prod",
-        "https://harbor.example.com:443: got an access token for prod",
+        "https://git.example.com: got an access token for prod",
+        "https://harbor.example.com: got an access token for prod",
     ]
     main = place_of(world.profile()).grant
     assert world.kept() == {A: main, GIT: main, HARBOR: main}
@@ -169,8 +169,8 @@ def test_what_a_host_does_not_get_is_told_and_the_others_get_theirs(world: World
     code, said = world.login("prod")
     assert code == 77
     assert said[0].startswith("signed in to prod as ada@example.com until ")
-    assert sum(line.startswith("credential-helper: prod: https://git.example.com:443 got none: ") for line in said) == 1
-    assert said[-1].startswith("https://harbor.example.com:443: got an access token for prod until ")
+    assert sum(line.startswith("credential-helper: prod: https://git.example.com got none: ") for line in said) == 1
+    assert said[-1].startswith("https://harbor.example.com: got an access token for prod until ")
     assert set(world.kept()) == {A, HARBOR}
 
 
@@ -178,8 +178,8 @@ def test_a_provider_that_is_down_is_asked_once(world: World) -> None:
     world.instead[REFRESH, GIT] = html(502)
     code, said = world.login("prod")
     assert code == 69
-    assert said[1].startswith("credential-helper: prod: https://git.example.com:443 got none: 127.0.0.1:")
-    assert said[-1].startswith("credential-helper: prod: https://harbor.example.com:443 got none: 127.0.0.1:")
+    assert said[1].startswith("credential-helper: prod: https://git.example.com got none: 127.0.0.1:")
+    assert said[-1].startswith("credential-helper: prod: https://harbor.example.com got none: 127.0.0.1:")
     assert f"that was 0 s ago, and credential-helper login prod --resource {HARBOR} asks again" in said[-1]
     assert set(world.kept()) == {A}
 
@@ -195,7 +195,7 @@ def test_the_exit_code_is_that_of_the_first_that_failed(world: World) -> None:
     world.instead[MACHINE, HARBOR] = oauth_error("invalid_target")
     code, said = world.login("prod", "ci")
     assert code == 69
-    assert sum(line.startswith("credential-helper: ci: https://ci.example.com:443 got none: ") for line in said) == 1
+    assert sum(line.startswith("credential-helper: ci: https://ci.example.com got none: ") for line in said) == 1
     del world.instead[REFRESH, GIT]
     assert world.login("prod", "ci")[0] == 77
 
@@ -207,8 +207,8 @@ def test_a_machine_gets_one_for_each_host_too(world: World) -> None:
     assert code == 0
     assert [line.partition(" until ")[0] for line in said] == [
         "got an access token for prod",
-        "https://git.example.com:443: got an access token for prod",
-        "https://harbor.example.com:443: got an access token for prod",
+        "https://git.example.com: got an access token for prod",
+        "https://harbor.example.com: got an access token for prod",
     ]
     assert world.asked("client_credentials") == 3
     assert len(set(world.kept().values())) == 3
@@ -223,7 +223,7 @@ def test_where_one_sign_in_does_not_do_the_person_is_asked_again_and_told_why(wo
     assert code == 0
     told = "\n".join(said)
     assert "gives one token per sign-in; this one is for https://git.example.com" in told
-    assert "https://git.example.com:443: got an access token for prod until " in told
+    assert "https://git.example.com: got an access token for prod until " in told
     assert len(world.provider.to("/device")) == 2
     place = place_of(targets.at(world.profile(), world.profile().lists("git")[1]))
     main = place_of(world.profile()).grant

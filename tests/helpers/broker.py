@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from credential_helper.broker.cached_session import place_now
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
+from credential_helper.broker.whereabouts import place_now
 from credential_helper.model import Credential, Profile, Prompt, Request, Secret
 from credential_helper.session import Grant, Place, Session, place_of
 from credential_helper.stores.private_files import State

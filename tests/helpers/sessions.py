@@ -69,6 +69,7 @@ def _grant(profile: Profile, place: Place, *, alone: bool) -> Grant:
         main=place_of(profile).grant if alone else None,
         audience=profile.audience,
         resource=profile.resource,
+        resources=(*profile.resource, *profile.other_resources),
     )
 
 

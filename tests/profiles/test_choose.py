@@ -893,6 +893,48 @@ def test_who_lists_a_host_can_be_asked_whoever_may_serve(environ: Environ) -> No
 # --- who gets a token: kubernetes
 
 
+CLUSTERS = """
+audience = "https://kubernetes.example.com"
+kubernetes = [
+  "https://a.example.com",
+  { url = "https://b.example.com:6443", resource = "https://b.example.com", scope = "read" },
+  { url = "https://c.example.com", audience = "c" },
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "audience", "resource"),
+    [
+        ("https://a.example.com", "https://kubernetes.example.com", ()),
+        ("https://b.example.com:6443/", None, ("https://b.example.com",)),
+        ("https://c.example.com:443", "c", ()),
+        ("https://nobody.example.com", "https://kubernetes.example.com", ()),
+        (None, "https://kubernetes.example.com", ()),
+    ],
+)
+def test_a_listed_cluster_has_the_token_that_its_profile_says(
+    environ: Environ, server: str | None, audience: str | None, resource: tuple[str, ...]
+) -> None:
+    write(environ, ONE + CLUSTERS)
+    profile = choose(request_by("kubectl", target=server), {}, environ, key="kubernetes").profile
+    assert (profile.audience, profile.resource) == (audience, resource)
+    assert profile.scope == (("read",) if resource else None)
+    assert set(profile.resource) | set(profile.other_resources) == {"https://b.example.com"}
+
+
+def test_what_the_cluster_s_extension_or_a_flag_says_is_more_specific(environ: Environ) -> None:
+    write(environ, ONE + CLUSTERS)
+    asked = request_by("kubectl", target="https://c.example.com", resource=("urn:other",))
+    profile = choose(asked, {}, environ, key="kubernetes").profile
+    assert (profile.audience, profile.resource) == (None, ("urn:other",))
+    flagged = choose(
+        request_by("kubectl", target="https://c.example.com"), {"audience": "d"}, environ, key="kubernetes"
+    )
+    assert flagged.profile.audience == "d"
+    assert hint_flags(flagged.profile) == ["prod", "--audience", "d"]
+
+
 def test_without_a_list_every_cluster_is_served(environ: Environ) -> None:
     write(environ, ONE)
     serves(choose(KUBECTL, {}, environ), "kubernetes", None)

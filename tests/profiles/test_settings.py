@@ -485,7 +485,10 @@ def test_a_secret_has_exactly_one_source(table: object, sentence: str) -> None:
         ({"parameters": {"max_age": 1}}, "parameters.max_age: found a number, expected a string"),
         ({"parameters": {"scope": "x"}}, "parameters.scope: this program sets scope itself"),
         ({"git": "https://x"}, "git: found a string, expected a list of URLs or tables"),
-        ({"kubernetes": [1]}, "kubernetes[0]: found a number, expected a string"),
+        (
+            {"kubernetes": [1]},
+            "kubernetes[0]: found a number, expected a string or a table with url, audience, resource, scope",
+        ),
         ({"clientid": "x"}, "clientid: unknown key; did you mean client_id?"),
         ({"client-secret": "x"}, "client-secret: unknown key; did you mean client_secret?"),
     ],

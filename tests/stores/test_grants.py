@@ -23,6 +23,11 @@ LABEL = "prod ada@example.com"
 TOKEN = Secret("the-refresh-token")
 
 
+def file_of(grants: Grants, grant_id: str) -> GrantFile:
+    """Return a grant's file as whoever saves it has it."""
+    return grants.before(grant_id) or grants.new_file(grant_id)
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> State:
     return State(str(tmp_path / "state"))
@@ -56,7 +61,7 @@ def keep(grants: Grants, grant: Grant, *, identifier: str = ID) -> None:
 def signed_in(grants: Grants, *, store: Store = "auto", token: Secret = TOKEN, identifier: str = ID) -> Grant:
     """Keep what a sign-in brings, as it does: the key first."""
     grants.prepare(identifier, store, LABEL)
-    grant = grants.holding(identifier, a_grant(), token, store)
+    grant = grants.holding(file_of(grants, identifier), a_grant(), token, store)
     keep(grants, grant, identifier=identifier)
     return grant
 
@@ -128,13 +133,13 @@ def test_a_grant_without_a_refresh_token_asks_no_keyring(grants: Grants, keyring
 def test_holding_a_new_one_leaves_no_trace_of_the_old_one(grants: Grants, keyring: MemoryKeyring) -> None:
     record = ("session/" + "f" * 32, LABEL)
     for old in (a_grant(refresh_token=Secret("old")), a_grant(sealed="b2xk"), a_grant(record=record)):
-        in_clear = grants.holding(ID, old, TOKEN, "file")
+        in_clear = grants.holding(file_of(grants, ID), old, TOKEN, "file")
         assert (in_clear.refresh_token, in_clear.sealed, in_clear.record) == (TOKEN, None, None)
-        assert not grants.holding(ID, old, TOKEN, "none").has_refresh_token
+        assert not grants.holding(file_of(grants, ID), old, TOKEN, "none").has_refresh_token
     grants.prepare(ID, "auto", LABEL)
-    sealed = grants.holding(ID, a_grant(refresh_token=Secret("old"), record=record), TOKEN, "auto")
+    sealed = grants.holding(file_of(grants, ID), a_grant(refresh_token=Secret("old"), record=record), TOKEN, "auto")
     assert (sealed.refresh_token, sealed.record) == (None, None)
-    assert grants.holding(ID, sealed, TOKEN, "file").sealed is None
+    assert grants.holding(file_of(grants, ID), sealed, TOKEN, "file").sealed is None
     assert keyring.calls == ["write"]  # holding is of this process alone
 
 
@@ -159,7 +164,7 @@ def test_a_rotation_reads_the_keyring_once_and_never_writes_it(
     renewing = another_process(state, keyring)
     for token in ("one", "two", "three"):
         assert renewing.refresh_token(ID, grant) is not None
-        grant = renewing.holding(ID, grant, Secret(token), "auto")
+        grant = renewing.holding(file_of(renewing, ID), grant, Secret(token), "auto")
         keep(renewing, grant)
     assert keyring.calls == ["read"]
     assert keyring.records == records
@@ -173,7 +178,7 @@ def test_a_keyring_that_gets_locked_meanwhile_does_not_lose_a_rotated_token(
     renewing = another_process(state, keyring)
     assert renewing.refresh_token(ID, grant) == TOKEN
     keyring.works = False
-    keep(renewing, renewing.holding(ID, grant, Secret("rotated"), "keyring"))
+    keep(renewing, renewing.holding(file_of(renewing, ID), grant, Secret("rotated"), "keyring"))
     assert b"rotated" not in on_disk(state)
     keyring.works = True
     assert found(another_process(state, keyring)) == Secret("rotated")
@@ -235,8 +240,8 @@ def test_the_file_names_a_key_before_the_keyring_has_it(state: State, tmp_path: 
 def test_a_key_that_could_not_be_kept_keeps_its_name_for_the_next_try(grants: Grants, keyring: MemoryKeyring) -> None:
     keyring.asks = True
     assert grants.prepare(ID, "auto", LABEL) == "the keyring wants to ask a person first"
-    assert grants.holding(ID, a_grant(), TOKEN, "auto").refresh_token == TOKEN
-    assert not grants.holding(ID, a_grant(), TOKEN, "keyring").has_refresh_token
+    assert grants.holding(file_of(grants, ID), a_grant(), TOKEN, "auto").refresh_token == TOKEN
+    assert not grants.holding(file_of(grants, ID), a_grant(), TOKEN, "keyring").has_refresh_token
     first = grants.read(ID)
     assert first is not None
     keyring.asks = False
@@ -346,7 +351,11 @@ def test_a_key_is_made_beside_a_grant_of_a_newer_version_and_named_by_what_takes
     (record,) = keyring.records
     assert grants.new_file(ID) == GrantFile(id=ID, key=record)
     assert grants.new_file("b" * 64) == GrantFile(id="b" * 64)
-    grants.write(msgspec.structs.replace(grants.new_file(ID), grant=grants.holding(ID, a_grant(), TOKEN, "keyring")))
+    grants.write(
+        msgspec.structs.replace(
+            grants.new_file(ID), grant=grants.holding(file_of(grants, ID), a_grant(), TOKEN, "keyring")
+        )
+    )
     assert found(another_process(state, keyring)) == TOKEN
 
 
