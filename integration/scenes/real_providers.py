@@ -65,18 +65,20 @@ class Person:
         """Return the claims of the token that ``token prod`` prints, without a word to a person."""
         return claims_of(self.run("token", "prod"))
 
-    def session(self) -> dict[str, Any]:
-        """Return what is kept of the sign-in."""
-        (file,) = Path(self._home["XDG_STATE_HOME"], "credential-helper", "sessions").glob("*.json")
-        found: dict[str, Any] = json.loads(file.read_bytes())["session"]
+    def refresh_token(self) -> str:
+        """Return the refresh token of the only sign-in."""
+        found: str = self._grant()[1]["grant"]["refresh_token"]
         return found
 
     def put_back(self, refresh_token: str) -> None:
         """Keep another refresh token than the one that is kept, as a restored backup does."""
-        (file,) = Path(self._home["XDG_STATE_HOME"], "credential-helper", "sessions").glob("*.json")
-        document = json.loads(file.read_bytes())
-        document["session"]["refresh_token"] = refresh_token
+        file, document = self._grant()
+        document["grant"]["refresh_token"] = refresh_token
         file.write_text(json.dumps(document))
+
+    def _grant(self) -> tuple[Path, dict[str, Any]]:
+        (file,) = Path(self._home["XDG_STATE_HOME"], "credential-helper", "grants").glob("*.json")
+        return file, json.loads(file.read_bytes())
 
 
 def claims_of(done: Result, warning: str = "") -> dict[str, Any]:
