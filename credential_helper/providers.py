@@ -220,7 +220,7 @@ _ROWS = (
     # https://www.keycloak.org/securing-apps/oidc-layers: audiences come from mappers, any port of 127.0.0.1 will do.
     # …/jwt-authorization-grant, …/token-exchange (of its own access tokens); the "Signed JWT - Federated" of a client
     # since 26.4: https://www.keycloak.org/docs/latest/server_admin/#_identity_broker_kubernetes. Tried with 26.7.3: a
-    # wrong secret is an unauthorized_client, too.
+    # wrong secret is an unauthorized_client, too; an audience that is no client is an invalid_client of an exchange.
     KnownProvider(
         name="keycloak",
         title="Keycloak",
@@ -234,6 +234,7 @@ _ROWS = (
         other_audiences="exchange",
         federated=True,
         audience_parameter=None,
+        spellings={(TOKEN_EXCHANGE, "invalid_client"): "invalid_target"},
         switches={
             TOKEN_EXCHANGE: "Standard Token Exchange",
             JWT_BEARER: "JWT Authorization Grant",
@@ -247,6 +248,7 @@ _ROWS = (
             ("", "unauthorized_client"): _KEYCLOAK_FLOWS,
             ("public", "invalid_client"): f"{_KEYCLOAK_FLOWS} > Client authentication off",
             ("", "invalid_scope"): "Clients > NAME > Client scopes",
+            (TOKEN_EXCHANGE, "invalid_target"): "audience is the Client ID of a client, as is client_id",
         },
         no_refresh_token="give the client the scope offline_access, and the person the role of that name",
     ),

@@ -410,6 +410,14 @@ def test_a_refused_exchange_is_about_this_audience(world: Audiences) -> None:
     expect_one_of_its_own(world)
 
 
+def test_an_audience_that_keycloak_does_not_know_is_no_wrong_secret(world: Audiences) -> None:
+    """It says invalid_client of it, which elsewhere is about the client: that one has just signed in."""
+    confidential(world, "keycloak")
+    world.sign_in_for(API)
+    world.then(oauth_error("invalid_client"))
+    expect_one_of_its_own(world)
+
+
 # --- signing in anew ---
 
 
