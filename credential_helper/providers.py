@@ -355,11 +355,11 @@ _ROWS = (
     # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do.
     # …/docs/guides/token-exchange/: by an OIDC connector, which connector_id names.
     # Tried with 2.45.1: a code that is unknown, and a refresh token that was used, are an invalid_request, a wrong
-    # password is an access_denied, a code that was declined stays pending, and it has no client credentials.
+    # password is an access_denied, a code that was declined stays pending, and it has no client credentials. A refresh
+    # may be for an audience that the sign-in's scope named, and each sign-in ends the refresh token of the one before.
     KnownProvider(
         name="dex",
         title="Dex",
-        other_audiences="none",
         flows=PEOPLE | {"password", "token-exchange"},
         subject_token_type=f"{TOKEN_TYPE}id_token",
         audience_parameter=None,

@@ -157,6 +157,12 @@ def test_a_platform_s_token_proves_who_a_client_is_where_that_is_documented() ->
     assert PROVIDERS["entra"].workload_audience == "api://AzureADTokenExchange"
 
 
+def test_who_gives_one_token_per_sign_in() -> None:
+    none = {name for name, row in PROVIDERS.items() if row.other_audiences == "none"}
+    assert none == {"okta", "google", "github", "gitlab", "hydra", "cognito"}
+    assert {name for name, row in PROVIDERS.items() if row.other_audiences == "exchange"} == {"keycloak", "zitadel"}
+
+
 def test_entra_documents_one_algorithm_for_assertions() -> None:
     """https://learn.microsoft.com/entra/identity-platform/certificate-credentials."""
     assert {row.name: row.assertion_algorithm for row in PROVIDERS.values() if row.assertion_algorithm} == {

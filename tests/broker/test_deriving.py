@@ -188,6 +188,19 @@ def test_an_audience_in_a_scope_is_known_by_the_scope(world: Audiences) -> None:
     assert "api://two/.default" in str(world.sent("scope")[0])
 
 
+def test_dex_is_asked_by_scope(world: Audiences) -> None:
+    """It says invalid_request of one that the sign-in did not ask for, and of a refresh token that is dead."""
+    world.profile = msgspec.structs.replace(world.profile, provider="dex")
+    world.sign_in_for(API)
+    token = world.brings(["client", GIT])
+    assert world.token_for(GIT) == token
+    assert f"audience:server:client_id:{GIT}" in str(world.sent("scope")[0]).split()
+    world.forget_requests()
+    world.then(oauth_error("invalid_request"))
+    world.brings(["client", API])
+    expect_one_of_its_own(world, DOCKER)
+
+
 def test_the_id_token_comes_with_any_refresh(world: Audiences) -> None:
     world.sign_in_for(GIT)
     world.brings(GIT)
