@@ -74,7 +74,8 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     # What it takes of a platform's token is in ``flows``, but for the client's own proof (RFC 7523 §2.2):
     federated: bool = False  # its clients may prove by such a token who they are
-    workload_audience: str | None = None  # whom such a token is for, with {audience}; None: the issuer
+    # Whom such a token is for, with {audience}, or {issuer} without a final slash; None: the issuer.
+    workload_audience: str | None = None
     subject_token_type: str | None = TOKEN_TYPE_JWT  # of RFC 8693 §3; None: one of the provider's own, see the profile
     requested_token_type: str = f"{TOKEN_TYPE}access_token"  # of RFC 8693 §3: what is asked for in exchange
     no_clients: bool = False  # it knows none, and is sent no client_id
@@ -336,12 +337,14 @@ _ROWS = (
         },
         no_refresh_token=None,
     ),
-    # https://www.ory.sh/docs/hydra. Tried with 2.3.0: an assertion has to name the token endpoint, and audience wants
-    # each value to be listed in the client. Several are separated by spaces; a refresh gives all of them again.
+    # https://www.ory.sh/docs/hydra. Tried with 2.3.0: an assertion has to name the token endpoint, a job's token, too,
+    # and audience wants each value to be listed in the client. Several are separated by spaces; a refresh gives all of
+    # them again.
     KnownProvider(
         name="hydra",
         title="Ory Hydra",
         flows=PEOPLE | {"client-credentials", "jwt-bearer"},
+        workload_audience="{issuer}/oauth2/token",
         assertion_audience="token_endpoint",
         other_audiences="none",
         places={

@@ -126,7 +126,7 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     assert {context for context, _ in (*row.places, *row.spellings)} <= contexts
     assert all("{" not in words for words in row.places.values())
     if row.workload_audience is not None:
-        assert row.workload_audience.format(audience="//iam.example")
+        assert row.workload_audience.format(audience="//iam.example", issuer="https://sso.example.com")
 
 
 def test_who_compares_the_port_is_asked_with_one() -> None:
