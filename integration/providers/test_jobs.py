@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from integration.clients.programs import Runner
-from integration.scenes.real_providers import assertion, claims_of
+from integration.scenes.real_providers import assertion, by_browser, claims_of
 from integration.scenes.sign_ins import write_profiles
-from integration.servers.hostile_provider import SigningKey
+from integration.servers.hostile_provider import HostileProvider, SigningKey, answer
+from integration.servers.providers import dex as of_dex
 from integration.servers.providers import hydra as of_hydra
+from integration.servers.providers.dex import UPSTREAM, Dex
 from integration.servers.providers.hydra import Hydra
 from integration.servers.providers.keycloak import CI, FEDERATED, GRANTED, SUBJECT, Keycloak
 from integration.servers.providers.real import SECRET, RealProvider
@@ -157,3 +160,38 @@ def test_hydra_refuses_another_job(job: Job, trusting: Hydra) -> None:
 def test_hydra_takes_no_token_that_names_the_issuer(job: Job, trusting: Hydra) -> None:
     said = refused(job.asks(trusting, of_hydra.FEDERATED, trusting.issuer, **HYDRA))
     assert f"aud {trusting.issuer}" in said
+
+
+def test_a_job_of_github_asks_for_a_token_that_hydra_takes(
+    run: Runner, home: dict[str, str], trusting: Hydra, ci_key: SigningKey
+) -> None:
+    endpoint = trusting.metadata()["token_endpoint"]
+    with HostileProvider() as actions:
+        actions.script("/token", answer({"value": assertion(ci_key, CI, endpoint, SUBJECT)}))
+        home |= {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{actions.url}/token",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "the-request-token",
+            "CLIENT_SECRET": SECRET,
+        }
+        write_profiles(home, prod=trusting.settings(of_hydra.FEDERATED, workload="github", **HYDRA))
+        assert claims_of(run("token", "prod"))["sub"] == SUBJECT
+        (asked,) = actions.to("/token")
+    assert parse_qs(asked.query)["audience"] == [endpoint]
+
+
+# --- Dex --------------------------------------------------------------------------------------------------------------
+
+
+@EITHER_WAY
+def test_dex_exchanges_the_token_of_a_connector_s_provider(
+    run: Runner, home: dict[str, str], dex: Dex, start: Callable[[RealProvider], RealProvider], hand: Hand
+) -> None:
+    """Another Dex is the platform; what comes is for this client and the audience."""
+    below = start(Dex(upstream=dex))
+    home["CLIENT_SECRET"] = SECRET
+    workload = hand(by_browser(dex)["id_token"])
+    more = {"client_secret": CLIENT_SECRET, "parameters": {"connector_id": UPSTREAM}, "scope": "openid"}
+    settings = {"flow": "token-exchange", "workload": workload, "audience": of_dex.KUBERNETES, **more}
+    write_profiles(home, prod=below.settings(of_dex.CONFIDENTIAL, **settings))
+    found = claims_of(run("token", "prod"))
+    assert (found["iss"], set(found["aud"])) == (below.issuer, {of_dex.CONFIDENTIAL, of_dex.KUBERNETES})
