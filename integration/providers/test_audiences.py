@@ -149,6 +149,16 @@ def test_a_public_client_cannot_exchange(meet: Met) -> None:
     assert for_audience(person, KUBERNETES) == own
 
 
+@by("provider", ["keycloak"], indirect=True)
+@pytest.mark.xfail(strict=True, reason="what a sign-in of its own brings is not judged by its audience")
+def test_a_token_for_something_else_is_given_to_nobody(meet: Met) -> None:
+    """Keycloak reads no audience, and the mappers of this client do not add this one: git would get kubectl's token."""
+    person = meet(client_id=PEOPLE)
+    person.with_a_browser()
+    done, _ = person.with_a_browser("token", "prod", "--audience", REGISTRY)
+    assert done.code == 77 or audience(done.text.strip()) == {REGISTRY}, done
+
+
 # --- Dex: by refresh, what the sign-in asked for ----------------------------------------------------------------------
 
 
