@@ -74,7 +74,8 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     # What it takes of a platform's token is in ``flows``, but for the client's own proof (RFC 7523 §2.2):
     federated: bool = False  # its clients may prove by such a token who they are
-    workload_audience: str | None = None  # whom such a token is for, with {audience}; None: the issuer
+    # Whom such a token is for, with {audience}, or {issuer} without a final slash; None: the issuer.
+    workload_audience: str | None = None
     subject_token_type: str | None = TOKEN_TYPE_JWT  # of RFC 8693 §3; None: one of the provider's own, see the profile
     requested_token_type: str = f"{TOKEN_TYPE}access_token"  # of RFC 8693 §3: what is asked for in exchange
     no_clients: bool = False  # it knows none, and is sent no client_id
@@ -220,7 +221,7 @@ _ROWS = (
     # https://www.keycloak.org/securing-apps/oidc-layers: audiences come from mappers, any port of 127.0.0.1 will do.
     # …/jwt-authorization-grant, …/token-exchange (of its own access tokens); the "Signed JWT - Federated" of a client
     # since 26.4: https://www.keycloak.org/docs/latest/server_admin/#_identity_broker_kubernetes. Tried with 26.7.3: a
-    # wrong secret is an unauthorized_client, too.
+    # wrong secret is an unauthorized_client, too; an audience that is no client is an invalid_client of an exchange.
     KnownProvider(
         name="keycloak",
         title="Keycloak",
@@ -234,6 +235,7 @@ _ROWS = (
         other_audiences="exchange",
         federated=True,
         audience_parameter=None,
+        spellings={(TOKEN_EXCHANGE, "invalid_client"): "invalid_target"},
         switches={
             TOKEN_EXCHANGE: "Standard Token Exchange",
             JWT_BEARER: "JWT Authorization Grant",
@@ -247,6 +249,8 @@ _ROWS = (
             ("", "unauthorized_client"): _KEYCLOAK_FLOWS,
             ("public", "invalid_client"): f"{_KEYCLOAK_FLOWS} > Client authentication off",
             ("", "invalid_scope"): "Clients > NAME > Client scopes",
+            (TOKEN_EXCHANGE, "invalid_target"): "audience is the Client ID of a client, as is client_id",
+            (JWT_BEARER, "invalid_grant"): "Identity providers > NAME, and Users > NAME > Identity provider links: sub",
         },
         no_refresh_token="give the client the scope offline_access, and the person the role of that name",
     ),
@@ -334,12 +338,14 @@ _ROWS = (
         },
         no_refresh_token=None,
     ),
-    # https://www.ory.sh/docs/hydra. Tried with 2.3.0: an assertion has to name the token endpoint, and audience wants
-    # each value to be listed in the client. Several are separated by spaces; a refresh gives all of them again.
+    # https://www.ory.sh/docs/hydra. Tried with 2.3.0: an assertion has to name the token endpoint, a job's token, too,
+    # and audience wants each value to be listed in the client. Several are separated by spaces; a refresh gives all of
+    # them again.
     KnownProvider(
         name="hydra",
         title="Ory Hydra",
         flows=PEOPLE | {"client-credentials", "jwt-bearer"},
+        workload_audience="{issuer}/oauth2/token",
         assertion_audience="token_endpoint",
         other_audiences="none",
         places={
@@ -347,17 +353,18 @@ _ROWS = (
             ("", "invalid_client"): "the client's token_endpoint_auth_method",
             ("", "invalid_scope"): "the client's scope",
             ("", "invalid_request"): "the client's audience and redirect_uris",
+            (JWT_BEARER, "invalid_grant"): "/admin/trust/grants/jwt-bearer/issuers; aud is the token endpoint",
         },
         no_refresh_token="add refresh_token to the client's grant_types, and offline_access to its scope",
     ),
     # https://dexidp.io/docs/: of a public client without redirectURIs any port of loopback will do.
     # …/docs/guides/token-exchange/: by an OIDC connector, which connector_id names.
     # Tried with 2.45.1: a code that is unknown, and a refresh token that was used, are an invalid_request, a wrong
-    # password is an access_denied, a code that was declined stays pending, and it has no client credentials.
+    # password is an access_denied, a code that was declined stays pending, and it has no client credentials. A refresh
+    # may be for an audience that the sign-in's scope named, and each sign-in ends the refresh token of the one before.
     KnownProvider(
         name="dex",
         title="Dex",
-        other_audiences="none",
         flows=PEOPLE | {"password", "token-exchange"},
         subject_token_type=f"{TOKEN_TYPE}id_token",
         audience_parameter=None,

@@ -126,7 +126,7 @@ def test_a_row_fits_the_rest(row: KnownProvider) -> None:
     assert {context for context, _ in (*row.places, *row.spellings)} <= contexts
     assert all("{" not in words for words in row.places.values())
     if row.workload_audience is not None:
-        assert row.workload_audience.format(audience="//iam.example")
+        assert row.workload_audience.format(audience="//iam.example", issuer="https://sso.example.com")
 
 
 def test_who_compares_the_port_is_asked_with_one() -> None:
@@ -155,6 +155,12 @@ def test_the_flows_are_those_that_are_documented() -> None:
 def test_a_platform_s_token_proves_who_a_client_is_where_that_is_documented() -> None:
     assert {name for name, row in PROVIDERS.items() if row.federated} == {"generic", "entra", "keycloak"}
     assert PROVIDERS["entra"].workload_audience == "api://AzureADTokenExchange"
+
+
+def test_who_gives_one_token_per_sign_in() -> None:
+    none = {name for name, row in PROVIDERS.items() if row.other_audiences == "none"}
+    assert none == {"okta", "google", "github", "gitlab", "hydra", "cognito"}
+    assert {name for name, row in PROVIDERS.items() if row.other_audiences == "exchange"} == {"keycloak", "zitadel"}
 
 
 def test_entra_documents_one_algorithm_for_assertions() -> None:

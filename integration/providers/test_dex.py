@@ -60,6 +60,13 @@ def test_what_a_refresh_token_that_was_used_means(dex: Dex) -> None:
     good(renewed(dex, new))
 
 
+def test_what_a_second_sign_in_ends(dex: Dex) -> None:
+    """The refresh token of the first: Dex keeps one for each person and client."""
+    first, second = (by_browser(dex)["refresh_token"] for _ in range(2))
+    assert error(renewed(dex, first)) == (400, "invalid_request")
+    good(renewed(dex, second))
+
+
 def test_what_codes_end_in(dex: Dex) -> None:
     """Nothing tells whoever waits that a person did not agree, nor that there is no such client."""
     fields = {"grant_type": DEVICE_CODE_GRANT, "client_id": PEOPLE}

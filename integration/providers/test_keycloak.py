@@ -7,6 +7,7 @@ from integration.scenes.real_providers import (
     ASSERTION,
     EXCHANGE,
     ID_TOKEN,
+    JWT,
     JWT_BEARER,
     REFRESH,
     assertion,
@@ -142,6 +143,14 @@ def test_what_token_exchange_is_refused(keycloak: Keycloak) -> None:
     password = {"grant_type": "password", "client_id": PASSWORDS, "username": PERSON, "password": PASSWORD}
     other = good(keycloak.token(**password))["access_token"]
     assert error(keycloak.token(basic(EXCHANGER), **fields, subject_token=other)) == (403, "access_denied")
+
+
+def test_a_foreign_token_is_not_exchanged(keycloak: Keycloak, ci_key: SigningKey) -> None:
+    """Whatever its type is said to be: the standard token exchange takes Keycloak's own tokens."""
+    foreign = assertion(ci_key, CI, keycloak.issuer, SUBJECT)
+    for kind in (ACCESS_TOKEN, ID_TOKEN, JWT):
+        fields = {"grant_type": EXCHANGE, "subject_token": foreign, "subject_token_type": kind}
+        assert keycloak.token(basic(EXCHANGER), **fields)[0] == 400
 
 
 def test_what_a_foreign_assertion_proves_of_a_client(keycloak: Keycloak, ci_key: SigningKey) -> None:

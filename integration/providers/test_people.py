@@ -95,9 +95,9 @@ def test_a_refresh_token_that_was_used_means_a_new_sign_in(meet: Met) -> None:
     """As after a restored backup. Dex says invalid_request, the others invalid_grant."""
     person = meet(flow="authorization-code")
     person.with_a_browser()
-    old = person.session()["refresh_token"]
+    old = person.refresh_token()
     assert person.run("refresh", "prod").code == 0
-    assert person.session()["refresh_token"] != old
+    assert person.refresh_token() != old
     person.put_back(old)
     done = person.run("refresh", "prod")
     assert done.code == 77, done
@@ -109,7 +109,7 @@ def test_a_refresh_token_that_was_used_means_a_new_sign_in(meet: Met) -> None:
 def test_logout_ends_the_sign_in_at_the_provider(meet: Met, provider: RealProvider) -> None:
     person = meet(flow="authorization-code")
     person.with_a_browser()
-    token = person.session()["refresh_token"]
+    token = person.refresh_token()
     done = person.run("logout", "prod")
     assert done.code == 0, done
     assert provider.token(grant_type="refresh_token", client_id="people", refresh_token=token)[0] == 400

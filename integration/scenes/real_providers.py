@@ -30,6 +30,7 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
+JWT = "urn:ietf:params:oauth:token-type:jwt"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -55,9 +56,9 @@ class Person:
         running = self.run.start("login", "prod", terminal=True)
         return running, running.wait_for(ADDRESS, where="terminal")[1]
 
-    def with_a_browser(self) -> tuple[Result, str]:
-        """Sign in with a browser; return also what its last page says."""
-        running = self.run.start("login", "prod", terminal=True)
+    def with_a_browser(self, *argv: str) -> tuple[Result, str]:
+        """Sign in with a browser, by ``login prod`` or another command; return also what the last page says."""
+        running = self.run.start(*(argv or ("login", "prod")), terminal=True)
         page = self.provider.sign_in(self._tabs.wait(len(self._tabs.opened) + 1).url)
         return running.finish(), page
 
@@ -65,18 +66,33 @@ class Person:
         """Return the claims of the token that ``token prod`` prints, without a word to a person."""
         return claims_of(self.run("token", "prod"))
 
-    def session(self) -> dict[str, Any]:
-        """Return what is kept of the sign-in."""
-        (file,) = Path(self._home["XDG_STATE_HOME"], "credential-helper", "sessions").glob("*.json")
-        found: dict[str, Any] = json.loads(file.read_bytes())["session"]
+    def refresh_token(self) -> str:
+        """Return the refresh token of the only sign-in."""
+        found: str = self._grant()[1]["grant"]["refresh_token"]
         return found
+
+    def expire(self) -> None:
+        """Let the tokens of all sessions have expired an hour ago."""
+        for file in self._state().glob("sessions/*.json"):
+            document = json.loads(file.read_bytes())
+            for kind in ("access", "id"):
+                if document["session"].get(kind):
+                    times = {"received_at": time.time() - 7200, "expires_at": time.time() - 3600}
+                    document["session"][kind] |= times
+            file.write_text(json.dumps(document))
 
     def put_back(self, refresh_token: str) -> None:
         """Keep another refresh token than the one that is kept, as a restored backup does."""
-        (file,) = Path(self._home["XDG_STATE_HOME"], "credential-helper", "sessions").glob("*.json")
-        document = json.loads(file.read_bytes())
-        document["session"]["refresh_token"] = refresh_token
+        file, document = self._grant()
+        document["grant"]["refresh_token"] = refresh_token
         file.write_text(json.dumps(document))
+
+    def _grant(self) -> tuple[Path, dict[str, Any]]:
+        (file,) = self._state().glob("grants/*.json")
+        return file, json.loads(file.read_bytes())
+
+    def _state(self) -> Path:
+        return Path(self._home["XDG_STATE_HOME"], "credential-helper")
 
 
 def claims_of(done: Result, warning: str = "") -> dict[str, Any]:

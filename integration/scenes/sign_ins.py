@@ -34,7 +34,9 @@ def write_profiles(home: Mapping[str, str], **profiles: Mapping[str, object]) ->
 def _toml(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
-    return json.dumps(value)  # strings, numbers and lists of strings are written alike
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)  # strings and numbers are written alike
 
 
 def person(face: Face, **more: Value) -> dict[str, Value]:

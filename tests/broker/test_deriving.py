@@ -188,6 +188,19 @@ def test_an_audience_in_a_scope_is_known_by_the_scope(world: Audiences) -> None:
     assert "api://two/.default" in str(world.sent("scope")[0])
 
 
+def test_dex_is_asked_by_scope(world: Audiences) -> None:
+    """It says invalid_request of one that the sign-in did not ask for, and of a refresh token that is dead."""
+    world.profile = msgspec.structs.replace(world.profile, provider="dex")
+    world.sign_in_for(API)
+    token = world.brings(["client", GIT])
+    assert world.token_for(GIT) == token
+    assert f"audience:server:client_id:{GIT}" in str(world.sent("scope")[0]).split()
+    world.forget_requests()
+    world.then(oauth_error("invalid_request"))
+    world.brings(["client", API])
+    expect_one_of_its_own(world, DOCKER)
+
+
 def test_the_id_token_comes_with_any_refresh(world: Audiences) -> None:
     world.sign_in_for(GIT)
     world.brings(GIT)
@@ -407,6 +420,14 @@ def test_a_refused_exchange_is_about_this_audience(world: Audiences) -> None:
     confidential(world, "keycloak")
     world.sign_in_for(API)
     world.then(oauth_error("access_denied", 403))
+    expect_one_of_its_own(world)
+
+
+def test_an_audience_that_keycloak_does_not_know_is_no_wrong_secret(world: Audiences) -> None:
+    """It says invalid_client of it, which elsewhere is about the client: that one has just signed in."""
+    confidential(world, "keycloak")
+    world.sign_in_for(API)
+    world.then(oauth_error("invalid_client"))
     expect_one_of_its_own(world)
 
 

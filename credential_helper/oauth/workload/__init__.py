@@ -141,7 +141,7 @@ def audience_for(provider: Provider) -> str:
     if settings is not None and settings.audience is not None:
         return settings.audience
     if wanted is not None:
-        return wanted.format(audience=provider.profile.audience or "")
+        return wanted.format(audience=provider.profile.audience or "", issuer=provider.profile.issuer.rstrip("/"))
     return provider.profile.issuer
 
 
@@ -205,7 +205,8 @@ def _require_audience(provider: Provider, settings: Workload, claims: dict[str, 
         return
     profile = provider.profile
     by_host = providers.of(msgspec.structs.replace(profile, provider=None)) is provider.known
-    wanted = audience_for(provider) if by_host else profile.issuer
+    below_issuer = (provider.known.workload_audience or "").startswith("{issuer}/")  # and so good nowhere else
+    wanted = audience_for(provider) if by_host or below_issuer else profile.issuer
     said = claims.get("aud")
     audiences = said if isinstance(said, list) else [said]
     if [str(one).rstrip("/") for one in audiences] != [wanted.rstrip("/")]:

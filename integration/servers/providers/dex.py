@@ -12,6 +12,7 @@ from integration.servers.providers.real import EMAIL, PASSWORD, PERSON, SECRET, 
 PEOPLE = "people"  # public without redirectURIs: code flow on any port of loopback, device flow
 CONFIDENTIAL = "exchanger"  # confidential with SECRET: password, token exchange
 KUBERNETES = "kubernetes"  # whose tokens PEOPLE may ask for
+OTHER = "other"  # whose tokens PEOPLE may ask for, too
 REGISTRY = "registry"  # whose tokens PEOPLE may not ask for
 CONNECTOR = "local"  # the id of the password database
 UPSTREAM = "upstream"  # the id of the connector to another Dex, where there is one
@@ -55,6 +56,7 @@ class Dex(RealProvider):
                 {"id": PEOPLE, "name": PEOPLE, "public": True},
                 {"id": CONFIDENTIAL, "name": CONFIDENTIAL, "secret": SECRET},
                 {"id": KUBERNETES, "name": KUBERNETES, "secret": SECRET, "trustedPeers": [PEOPLE, CONFIDENTIAL]},
+                {"id": OTHER, "name": OTHER, "secret": SECRET, "trustedPeers": [PEOPLE]},
                 {"id": REGISTRY, "name": REGISTRY, "secret": SECRET},
             ],
         }

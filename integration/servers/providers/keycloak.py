@@ -25,7 +25,8 @@ KEYED = "machine-with-a-key"  # confidential: client credentials by private_key_
 FEDERATED = "federated"  # confidential: client credentials by an assertion of CI for its subject SUBJECT
 GRANTED = "granted"  # confidential with SECRET: an assertion of CI for a token of the person who is SUBJECT there
 EXCHANGER = "exchanger"  # confidential with SECRET: the standard token exchange
-KUBERNETES, REGISTRY = "kubernetes", "registry"  # audiences: the first of PEOPLE and MACHINE, both of EXCHANGER
+DESK = "desk"  # confidential with SECRET: code flow, and the standard token exchange of its own tokens
+KUBERNETES, REGISTRY = "kubernetes", "registry"  # audiences: both of EXCHANGER and DESK; the first of PEOPLE, MACHINE
 CI, SUBJECT = "https://ci.example.com", "repo:main"  # an identity provider of the realm, by the key that a test gives
 
 REALM = Path(__file__).with_name("keycloak_realm.json")

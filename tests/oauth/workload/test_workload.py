@@ -102,6 +102,16 @@ def test_a_provider_s_own_audience_counts_for_its_own_hosts_only(hostile: Hostil
         workload.read(with_token(hostile, clock, token, for_issuer_only=True, provider="entra"))
 
 
+def test_an_address_of_the_issuer_is_the_issuer(hostile: HostileProvider, clock: FakeClock) -> None:
+    """Ory Hydra's own word for it: whoever wrote the issuer gains nothing by naming the provider, too."""
+    endpoint = f"{hostile.issuer}/oauth2/token"
+    assert workload.read(with_token(hostile, clock, job_token(aud=endpoint), for_issuer_only=True, provider="hydra"))
+    for aud in ("https://other.example/oauth2/token", hostile.issuer, [endpoint, "https://other.example"]):
+        with pytest.raises(ConfigurationError) as caught:
+            workload.read(with_token(hostile, clock, job_token(aud=aud), for_issuer_only=True, provider="hydra"))
+        assert caught.value.sentence.startswith(f"--workload: the job's token is not for {endpoint} alone")
+
+
 def test_whom_a_token_is_for(hostile: HostileProvider, clock: FakeClock) -> None:
     def audience(**settings: Any) -> str:
         return workload.audience_for(with_token(hostile, clock, "", **settings))
@@ -109,6 +119,8 @@ def test_whom_a_token_is_for(hostile: HostileProvider, clock: FakeClock) -> None
     assert audience() == hostile.issuer
     assert audience(provider="entra") == "api://AzureADTokenExchange"
     assert audience(provider="google-sts", audience="//iam.example/p") == "https://iam.example/p"
+    assert audience(provider="hydra") == f"{hostile.issuer}/oauth2/token"
+    assert audience(provider="hydra", issuer="https://hydra.example.com/") == "https://hydra.example.com/oauth2/token"
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
