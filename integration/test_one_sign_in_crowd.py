@@ -203,7 +203,7 @@ class Lane:
 
     def settle(self) -> None:
         """Wait until the provider has done what a dead process asked of it."""
-        time.sleep(0.05)
+        time.sleep(0.3)  # what it sent may still be on its way
         while any(one.status == 0 for one in self.face.requests() if one.client_id == self.client_id):
             time.sleep(0.02)
 

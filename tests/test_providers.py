@@ -159,7 +159,7 @@ def test_a_platform_s_token_proves_who_a_client_is_where_that_is_documented() ->
 
 def test_who_gives_one_token_per_sign_in() -> None:
     none = {name for name, row in PROVIDERS.items() if row.other_audiences == "none"}
-    assert none == {"okta", "google", "github", "gitlab", "hydra", "cognito"}
+    assert none == {"okta", "google", "github", "gitlab", "hydra", "cognito", "google-sts"}
     assert {name for name, row in PROVIDERS.items() if row.other_audiences == "exchange"} == {"keycloak", "zitadel"}
 
 

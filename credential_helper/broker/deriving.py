@@ -59,9 +59,10 @@ def derive(errand: Errand, session: CachedSession, means: Means, attempt: Attemp
     grant = stored.session.grant
     if errand.mode == "any" and any(one == session.place.session and now < until for one, until in grant.underivable):
         raise needs_its_own(errand, means)
-    if not was_asked_for(errand.profile, grant):
+    ways = _ways(errand, means) if was_asked_for(errand.profile, grant) else []
+    if not ways:
         raise needs_its_own(errand, means)
-    for way in _ways(errand, means):
+    for way in ways:
         found = way(errand, session, means, attempt)
         if found is not None:
             return found

@@ -128,7 +128,8 @@ class Means:
                 subject, self.traces[profile] = workload.identify(self.provider(profile), ask=self.asks)
                 parts.append(Secret(subject))
             try:
-                self._proofs[profile] = proof_key.digest(self.sessions.state, parts, clock=self.clock)
+                digest = proof_key.digest(self.sessions.state, parts, clock=self.clock, make=self.asks)
+                self._proofs[profile] = digest
             except StoreError as error:
                 self._proofs[profile], self.unbound[profile] = None, error
         return self._proofs[profile]

@@ -17,12 +17,18 @@ _FILE = "proof/key"
 _SIZE = 32  # bytes
 
 
-def digest(state: State, parts: Sequence[Secret], *, clock: Clock) -> str:
-    """Return HMAC-SHA256 (RFC 2104, hex) of all parts, in order. StoreError: the key can be neither had nor made."""
+def digest(state: State, parts: Sequence[Secret], *, clock: Clock, make: bool = True) -> str | None:
+    """Return HMAC-SHA256 (RFC 2104, hex) of all parts, in order; None: there is no key, and none is to be made.
+
+    StoreError: the key can be neither had nor made.
+    """
     import hashlib
     import hmac
 
-    made = hmac.new(_read(state) or _make(state, clock), digestmod=hashlib.sha256)
+    key = _read(state) or (_make(state, clock) if make else None)
+    if key is None:
+        return None
+    made = hmac.new(key, digestmod=hashlib.sha256)
     for part in parts:
         content = part.reveal().encode(errors="surrogatepass")
         made.update(len(content).to_bytes(8, "big") + content)

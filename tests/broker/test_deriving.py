@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from credential_helper.broker.errand import Mode
+from credential_helper.broker.errand import Errand, Mode
+from credential_helper.broker.forget import forget
+from credential_helper.broker.obtain import obtain
 from credential_helper.errors import AuthorizationError, InteractionRequired, StoreError, TransportError
 from credential_helper.model import Source
 from integration.servers.hostile_provider import Behaviour, HostileProvider, answer, oauth_error, reset
 from tests.helpers.broker import CODE, DEVICE, TOKEN, World
 from tests.helpers.clock import FakeClock
+from tests.helpers.requests import request_by
 
 API, GIT, DOCKER = "https://api.example.com", "https://git.example.com", "https://registry.example.com"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -491,3 +495,125 @@ def test_a_sign_in_that_cannot_be_checked_now_is_checked_first_whatever_for(worl
     assert world.token_for(GIT, token="auto") == token
     assert world.sessions.arrived(world.place.grant) is None
     assert len(world.person.prompts) == 1
+
+
+# --- what an attack found ---------------------------------------------------------------------------------------------
+
+
+def one_per_sign_in(world: Audiences) -> str:
+    """Have two grants stand: one for API, and one of its own for GIT; return the token of the latter."""
+    world.profile = msgspec.structs.replace(world.profile, multi_resource="off")
+    world.sign_in_for(API)
+    return expect_one_of_its_own(world)
+
+
+def is_bob(world: Audiences) -> str:
+    return world.id_token(sub="bob", preferred_username="bob@example.com")
+
+
+def test_the_command_of_the_hint_mends_a_dead_sign_in_of_its_own_and_no_other(world: Audiences) -> None:
+    one_per_sign_in(world)
+    world.clock.advance(3600)
+    world.person.there = False
+    world.then(oauth_error("invalid_grant"))
+    with pytest.raises(AuthorizationError):
+        world.token_for(GIT)
+    world.person.there = True
+    world.provider.script(DEVICE, answer(CODE))
+    git = world.brings(GIT)
+    assert world.token_for(GIT, "sign-in") == git
+    world.person.there = False
+    world.clock.advance(60)
+    assert world.token_for(GIT) == git
+    api = world.brings(API)
+    assert world.token_for(API) == api
+
+
+def test_a_sign_in_for_all_takes_the_place_of_one_of_its_own(world: Audiences) -> None:
+    one_per_sign_in(world)
+    world.profile = msgspec.structs.replace(world.profile, multi_resource="auto")
+    world.provider.script(DEVICE, answer(CODE))
+    git = world.brings(GIT)
+    assert world.token_for(GIT, "sign-in") == git
+    assert len(world.sessions.grants.ids("json")) == 1
+    assert world.token_for(GIT) == git
+
+
+def test_another_person_who_is_verified_later_ends_the_others_single_sign_ins(world: Audiences) -> None:
+    one_per_sign_in(world)
+    shutil.rmtree(world.state / "metadata")
+    world.provider.script(DEVICE, answer(CODE))
+    world.brings(API, id_token=is_bob(world))
+    world.provider.script("/jwks", *(reset() for _ in range(6)))
+    with pytest.raises(TransportError):
+        world.at(API).token("sign-in", token="id")
+    world.provider.serve_keys(world.key)
+    world.clock.advance(60)
+    world.at(API).obtain()
+    world.person.there = False
+    with pytest.raises(InteractionRequired):
+        world.token_for(GIT)
+
+
+def test_so_does_one_who_signs_in_where_nobody_was(world: Audiences) -> None:
+    one_per_sign_in(world)
+    world.provider.script("/revoke", answer({}))
+    forget(world.at(API).place.grant, lambda _: world.profile, lambda _: world.means)
+    world.provider.script(DEVICE, answer(CODE))
+    world.brings(API, id_token=is_bob(world))
+    world.token_for(API, "sign-in")
+    world.person.there = False
+    with pytest.raises(InteractionRequired):
+        world.token_for(GIT)
+
+
+def test_a_process_that_still_has_the_key_of_an_earlier_sign_in_does_not_use_it(world: Audiences) -> None:
+    world.sign_in_for(API)
+    means = world.means
+
+    def by_the_old_process(audience: str) -> str:
+        profile = msgspec.structs.replace(world.profile, audience=audience)
+        return obtain(Errand(profile=profile, request=request_by("kubectl")), means).credential.token.reveal()
+
+    world.brings(GIT)
+    by_the_old_process(GIT)
+    world.provider.script("/revoke", answer({}))
+    forget(world.at(API).place.grant, lambda _: world.profile, lambda _: world.means)
+    world.sign_in_for(API)
+    world.person.there = False
+    token = world.brings(DOCKER)
+    assert by_the_old_process(DOCKER) == token
+    world.clock.advance(3600)
+    token = world.brings(DOCKER)
+    assert world.token_for(DOCKER) == token, "it was sealed under the key that the keyring has"
+
+
+def test_a_disk_that_is_lost_between_renewal_and_exchange_costs_no_answer(world: Audiences) -> None:
+    confidential(world, "keycloak")
+    world.sign_in_for(API)
+    world.clock.advance(3600)
+    (world.state / "sessions" / f"{world.at(API).place.session}.json.new").mkdir()
+    world.brings(API)
+    git = world.brings(GIT, refresh=False, id_token=False)
+    assert world.token_for(GIT) == git
+
+
+def test_what_is_still_valid_is_answered_where_the_provider_has_changed_its_mind(world: Audiences) -> None:
+    world.sign_in_for(API)
+    token = world.brings(GIT)
+    world.token_for(GIT)
+    world.clock.advance(3600 - 30)
+    world.person.there = False
+    world.then(oauth_error("access_denied"))
+    assert world.token_for(GIT) == token
+
+
+def test_store_none_drops_nothing_that_another_profile_keeps(world: Audiences) -> None:
+    world.sign_in_for(API)
+    world.clock.advance(3600)
+    world.brings(GIT)
+    world.token_for(GIT, store="none", name="other")
+    world.clock.advance(3600)
+    world.person.there = False
+    token = world.brings(API)
+    assert world.token_for(API, store="auto", name="prod") == token

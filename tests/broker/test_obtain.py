@@ -261,6 +261,19 @@ def test_another_jobs_right_secret_gets_its_own_token(world: World) -> None:
     assert b"the-client-secret" not in files
 
 
+def test_where_the_proof_cannot_be_kept_no_job_gets_anothers_token(world: World) -> None:
+    machine(world)
+    world.state.mkdir(mode=0o700)
+    (world.state / "proof").mkdir(mode=0o700)
+    (world.state / "proof").chmod(0o770)
+    world.provider.script(TOKEN, *(answer(world.tokens(id_token=False, refresh=False)) for _ in range(2)))
+    first = world.token()
+    world.client_secret = "another job's"
+    assert world.token() != first
+    assert all("nothing is remembered" in warning for warning in world.person.warnings)
+    assert len(world.person.warnings) == 2
+
+
 def test_the_same_secret_names_another_session_in_another_state_directory(world: World, tmp_path: Path) -> None:
     machine(world)
     here = world.place

@@ -41,7 +41,7 @@ def test_the_key_is_private_and_of_a_damaged_one_another_is_made(state: State) -
 
 
 def test_of_several_that_come_first_one_makes_the_key(tmp_path: Path) -> None:
-    found: set[str] = set()
+    found: set[str | None] = set()
     start = threading.Barrier(8)
 
     def run() -> None:
