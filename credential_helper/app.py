@@ -53,6 +53,7 @@ class App:
         self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, tuple[Secret, Proof]] = {}
+        self._told_apart: tuple[str, ...] = ()  # profiles whose sign-ins are being told apart: one may name the next
         self._errands: tuple[tuple[Chosen, Request], ...] = ()  # under way: one may need the token of another profile
         self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
@@ -201,18 +202,27 @@ class App:
         asked = Request(tool=PROGRAM, token="access")
         if self._errands:  # whoever has to be asked is asked for the same tool
             asked = Request(tool=self._errands[-1][1].tool, manners=self._errands[-1][1].manners, token="access")
-        configuration = load(self.environ, note=self.note)
-        configuration.table(name, "subject")
-        chosen = named(configuration, name, asked, {}, self.environ)
+        chosen = self._whose_token(name, asked)
         self.note(f"the token of profile {name} is to be exchanged")
         return self.obtain(chosen, asked).credential.token
 
+    def _whose_token(self, name: str, asked: Request) -> Chosen:
+        """Choose the profile that ``subject`` names. Raises ConfigurationError where there is none."""
+        configuration = load(self.environ, note=self.note)
+        configuration.table(name, "subject")
+        return named(configuration, name, asked, {}, self.environ)
+
     def _signed_in(self, name: str) -> str:
         """Return what tells the sign-in of a profile from its next one; where nobody is signed in, what nothing is."""
-        configuration = load(self.environ, note=self.note)
-        profile = named(configuration, name, Request(tool=PROGRAM, token="access"), {}, self.environ).profile
+        profile = self._whose_token(name, Request(tool=PROGRAM, token="access")).profile
         means = self.means(profile)
-        main = place_of(profile, means.proof(profile))
+        if name in self._told_apart:  # a circle, which is refused once a token is asked for
+            return name
+        self._told_apart = (*self._told_apart, name)
+        try:
+            main = place_of(profile, means.proof(profile))
+        finally:
+            self._told_apart = self._told_apart[:-1]
         if profile.session_kind == "client":
             return main.session
         try:
