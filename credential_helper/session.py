@@ -100,6 +100,31 @@ def with_grant(session: Session, **changes: Any) -> Session:
     return msgspec.structs.replace(session, grant=msgspec.structs.replace(session.grant, **changes))
 
 
+def grant_made(
+    profile: Profile, *, sign_in: str, session: str, main: str | None = None, resources: tuple[str, ...] = ()
+) -> Grant:
+    """Return the grant of a profile's sign-in, without its refresh token: it knows its server, and what it is for."""
+    return Grant(
+        sign_in=sign_in,
+        session=session,
+        profile=profile.name,
+        ad_hoc=profile.ad_hoc,
+        issuer=profile.issuer,
+        client_id=profile.client_id,
+        kind=profile.session_kind,
+        account=profile.account,
+        realm=profile.realm,
+        parameters=profile.parameters,
+        endpoints=profile.endpoints,
+        provider=profile.provider,
+        ca_file=profile.ca_file,
+        audience=profile.audience,
+        resource=profile.resource,
+        main=main,
+        resources=resources,
+    )
+
+
 def is_of(grant: Grant, profile: Profile) -> bool:
     """Say whether a grant is a sign-in to where a profile signs in, by its client and account; whatever for."""
     mine = (profile.issuer.rstrip("/"), profile.client_id, profile.session_kind, profile.account, profile.realm)
@@ -122,6 +147,16 @@ class Place(NamedTuple):
 
     grant: str
     session: str
+
+    @property
+    def own(self) -> Place:
+        """Return the place of the session with a grant of its own."""
+        return Place(self.session, self.session)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Say whether the grant serves no other session."""
+        return self == self.own
 
 
 def place_of(profile: Profile, proof: str | None = None) -> Place:

@@ -11,6 +11,7 @@ from credential_helper.session import (
     Place,
     Session,
     grant_id,
+    grant_made,
     is_of,
     place_of,
     same_person,
@@ -281,17 +282,4 @@ def _changed(other: dict[str, object]) -> Profile:
 
 
 def _granted(profile: Profile) -> Grant:
-    return Grant(
-        sign_in="0" * 32,
-        session="b" * 64,
-        profile=profile.name,
-        ad_hoc=profile.ad_hoc,
-        issuer=profile.issuer,
-        client_id=profile.client_id,
-        kind=profile.session_kind,
-        account=profile.account,
-        realm=profile.realm,
-        parameters=profile.parameters,
-        endpoints=profile.endpoints,
-        ca_file=profile.ca_file,
-    )
+    return grant_made(profile, sign_in="0" * 32, session="b" * 64)

@@ -64,7 +64,7 @@ class CachedSession:
 
     def _place(self) -> Place:
         if self.why_of_its_own is not None:
-            return Place(self.main.session, self.main.session)
+            return self.main.own
         if self._errand.mode == "sign-in":
             return self._place_of_a_sign_in()
         try:
@@ -78,14 +78,9 @@ class CachedSession:
             grant = self._means.sessions.grants.standing(self.main.grant)
         except StoreError:
             return self.main
-        profile, own = self._errand.profile, Place(self.main.session, self.main.session)
-        serves = grant is None or may_be_possible(profile, grant, own.session, self._means.clock.now())
-        return self.main if serves else own
-
-    @property
-    def stands_alone(self) -> bool:
-        """Say whether its grant serves no other session."""
-        return self.place.grant == self.place.session
+        profile, now = self._errand.profile, self._means.clock.now()
+        serves = grant is None or may_be_possible(profile, grant, self.main.session, now)
+        return self.main if serves else self.main.own
 
     # --- what is there ---
 

@@ -43,7 +43,7 @@ class NeedsItsOwn(Exception):
 def is_needed(session: CachedSession) -> bool:
     """Say whether the grant was made for another session than this one."""
     grant = session.grant
-    if grant is None or session.format_1 is not None or session.stands_alone:
+    if grant is None or session.format_1 is not None or session.place.stands_alone:
         return False
     return grant.session != session.place.session
 

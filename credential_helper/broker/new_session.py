@@ -14,7 +14,7 @@ from credential_helper.model import Credential, Secret, Token, Tokens
 from credential_helper.oauth.claims import claims_of as unverified
 from credential_helper.oauth.claims import numeric_date
 from credential_helper.oauth.provider import Provider
-from credential_helper.session import Grant, Session
+from credential_helper.session import Grant, Session, grant_made
 from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Stored
 from credential_helper.text import foreign
@@ -64,23 +64,11 @@ def keep(
 def _grant(errand: Errand, session: CachedSession, means: Means) -> Grant:
     """Return the grant of a sign-in, without its refresh token: who signs in where, and what for."""
     profile = errand.profile
-    return Grant(
+    return grant_made(
+        profile,
         sign_in=os.urandom(16).hex(),
         session=session.place.session,
-        profile=profile.name,
-        ad_hoc=profile.ad_hoc,
-        issuer=profile.issuer,
-        client_id=profile.client_id,
-        kind=profile.session_kind,
-        account=profile.account,
-        realm=profile.realm,
-        parameters=profile.parameters,
-        endpoints=profile.endpoints,
-        provider=profile.provider,
-        ca_file=profile.ca_file,
         main=session.main.grant if session.place != session.main else None,
-        audience=profile.audience,
-        resource=profile.resource,
         resources=means.provider(profile).resources(),
     )
 

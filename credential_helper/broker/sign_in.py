@@ -69,7 +69,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
         interaction.close(finished=attempt.kept is not None, verified=stored is not None)
     found = session.answer(stored.session, stamp=stored.stamp or None)
     announce.new_person(errand, means, old, stored.session)
-    if session.place == session.main and not session.stands_alone and session.disk:
+    if session.place == session.main and not session.place.stands_alone and session.disk:
         forget_own(session.main, means)
     if interaction.asked or (errand.mode == "sign-in" and errand.profile.session_kind == "person"):
         took = means.clock.monotonic() - started

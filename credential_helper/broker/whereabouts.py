@@ -18,7 +18,7 @@ def place_now(sessions: Sessions, profile: Profile, main: Place) -> Place:
     What an earlier version has kept for it becomes one of its own where there is another grant already. Raises
     StoreError.
     """
-    own = Place(main.session, main.session)
+    own = main.own
     if own == main or sessions.grants.standing(own.grant) is not None:
         return own
     if sessions.stamp(format_1.session_id(profile)) == places.ABSENT:

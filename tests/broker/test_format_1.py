@@ -14,7 +14,7 @@ from credential_helper.broker.forget import drop, forget, forget_format_1
 from credential_helper.broker.outlook import outlook
 from credential_helper.errors import AuthorizationError, CredentialHelperError, InteractionRequired, StoreError
 from credential_helper.model import Identity, Profile, Secret, Source
-from credential_helper.session import Place, place_of
+from credential_helper.session import place_of
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from integration.servers.hostile_provider import Exchange, HostileProvider, answer, html, oauth_error
@@ -335,7 +335,7 @@ def test_two_audiences_keep_their_refresh_tokens(world: World, kind: Kind, first
     assert world.requests() == []
     assert len(names(world, "grants")) == len(names(world, "sessions")) == 2
     main = place_of(world.profile)
-    assert world.place == Place(main.session, main.session)
+    assert world.place == main.own
     assert world.grant.main == main.grant
     world.clock.advance(3600)
     for number in order:

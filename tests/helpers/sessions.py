@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from credential_helper.model import Identity, Profile, Secret, Token
-from credential_helper.session import Grant, Place, Session, place_of
+from credential_helper.session import Grant, Place, Session, grant_made, place_of
 from credential_helper.stores.grants import Store
 from credential_helper.stores.sessions import Sessions
 
@@ -36,7 +36,7 @@ def keep(
     """
     place = place_of(profile, proof)
     if alone:
-        place = Place(place.session, place.session)
+        place = place.own
     file = sessions.grants.read(place.grant)
     grant = file.grant if file is not None and file.grant is not None else _grant(profile, place, alone=alone)
     of_grant = {key: changes.pop(key) for key in list(changes) if key in Grant.__struct_fields__}
@@ -52,23 +52,11 @@ def keep(
 
 
 def _grant(profile: Profile, place: Place, *, alone: bool) -> Grant:
-    return Grant(
+    return grant_made(
+        profile,
         sign_in=place.session[:32],
         session=place.session,
-        profile=profile.name,
-        ad_hoc=profile.ad_hoc,
-        issuer=profile.issuer,
-        client_id=profile.client_id,
-        kind=profile.session_kind,
-        account=profile.account,
-        realm=profile.realm,
-        parameters=profile.parameters,
-        endpoints=profile.endpoints,
-        provider=profile.provider,
-        ca_file=profile.ca_file,
         main=place_of(profile).grant if alone else None,
-        audience=profile.audience,
-        resource=profile.resource,
         resources=(*profile.resource, *profile.other_resources),
     )
 
