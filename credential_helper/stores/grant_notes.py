@@ -16,6 +16,7 @@ from credential_helper.stores.encoding import decode, encode
 from credential_helper.stores.private_files import State
 
 GRANTS = "grants"
+BESIDE = ("failure", "prompt", "told", "window")  # endings
 
 _MOST = 19  # refusals of sessions that are kept beside the newest one
 

@@ -17,7 +17,7 @@ from credential_helper.session import Grant
 from credential_helper.stores import sealing
 from credential_helper.stores.encoding import encode
 from credential_helper.stores.grant_files import GrantFile, grant_in, require_known
-from credential_helper.stores.grant_notes import GRANTS, file_name
+from credential_helper.stores.grant_notes import BESIDE, GRANTS, file_name
 from credential_helper.stores.private_files import State
 from credential_helper.stores.replacing import Reservation
 from credential_helper.text import Note
@@ -192,9 +192,7 @@ class Grants:
     def erase(self, grant_id: str) -> None:
         """Remove a grant and all that stands beside it, but not its lock: others may wait for that one."""
         file = self.before(grant_id)
-        for ending in ("json", "failure", "prompt", "told", "window"):
-            for name in (ending, f"{ending}.new"):
-                self.state.remove(file_name(grant_id, name))
+        self.state.remove_all(f"{GRANTS}/{grant_id}", ("json", *BESIDE))
         if file is not None:
             self.forget_record(file.key)
             self.forget_record(file.grant.record if file.grant is not None else None)

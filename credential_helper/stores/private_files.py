@@ -16,7 +16,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from credential_helper import places
 from credential_helper.errors import StoreError
@@ -206,6 +206,12 @@ class State:
             pass
         except OSError as error:
             raise StoreError(f"{self.locate(name)} cannot be removed: {why(error)}") from None
+
+    def remove_all(self, stem: str, endings: Sequence[str]) -> None:
+        """Remove the files of a stem that have these endings, and those that were to take their place."""
+        for ending in endings:
+            self.remove(f"{stem}.{ending}")
+            self.remove(f"{stem}.{ending}.new")
 
     def names(self, folder: str) -> list[str]:
         """List the files of a folder, sorted."""

@@ -27,7 +27,7 @@ from credential_helper.stores.grant_files import (
     require_known,
     session_in,
 )
-from credential_helper.stores.grant_notes import GrantNotes
+from credential_helper.stores.grant_notes import BESIDE, GrantNotes
 from credential_helper.stores.grants import Grants, Keyring, Store
 from credential_helper.stores.private_files import State
 from credential_helper.stores.replacing import Reservation
@@ -172,8 +172,7 @@ class Sessions:
 
     def erase_session(self, session_id: str) -> None:
         """Remove one session; its grant stays."""
-        for ending in ("json", "json.new"):
-            self.state.remove(_name(session_id, ending))
+        self.state.remove_all(f"{_FOLDER}/{session_id}", ("json",))
         self.state.empty("replies")
 
     def erase(self, grant_id: str) -> None:
@@ -209,9 +208,7 @@ class Sessions:
 
     def erase_format_1(self, identifier: str) -> None:
         """Remove the files of a session of format 1, but not its lock: an older version of this program may wait."""
-        for ending in ("json", "failure", "prompt", "told", "window"):
-            for name in (ending, f"{ending}.new"):
-                self.state.remove(_name(identifier, name))
+        self.state.remove_all(f"{_FOLDER}/{identifier}", ("json", *BESIDE))
         self.state.empty("replies")
 
     def lock_of_format_1(self, identifier: str) -> str:
