@@ -215,9 +215,9 @@ class App:
     def _signed_in(self, name: str) -> str:
         """Return what tells the sign-in of a profile from its next one; where nobody is signed in, what nothing is."""
         profile = self._whose_token(name, Request(tool=PROGRAM, token="access")).profile
-        means = self.means(profile)
         if name in self._told_apart:  # a circle, which is refused once a token is asked for
             return name
+        means = self.means(profile)
         self._told_apart = (*self._told_apart, name)
         try:
             main = place_of(profile, means.proof(profile))

@@ -49,7 +49,7 @@ def sign_ins(sessions: Sessions) -> Iterator[SignIn]:
     """Yield every sign-in that is known of. Raises StoreError."""
     for identifier in sessions.grants.ids("json"):
         file = sessions.grants.look(identifier)
-        if file is not None and (grant := file.grant or (file.arrival and file.arrival.grant)):
+        if file is not None and (grant := file.latest):
             yield SignIn(identifier, grant)
     for identifier in sessions.ids_of_format_1():
         session = sessions.of_format_1(identifier)
