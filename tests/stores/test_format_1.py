@@ -31,16 +31,6 @@ KINDS: list[Kind] = ["in_the_file", "in_the_keyring", "in_the_keyring_later"]
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
-@pytest.fixture
-def keyring() -> MemoryKeyring:
-    return MemoryKeyring()
-
-
-@pytest.fixture
 def sessions(state: State, keyring: MemoryKeyring) -> Sessions:
     return Sessions(state, keyring, note=lambda _line: None)
 

@@ -16,11 +16,6 @@ ONE, TWO = "1" * 64, "2" * 64
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
-@pytest.fixture
 def notes(state: State) -> GrantNotes:
     return GrantNotes(state)
 

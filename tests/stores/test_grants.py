@@ -29,16 +29,6 @@ def file_of(grants: Grants, grant_id: str) -> GrantFile:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
-@pytest.fixture
-def keyring() -> MemoryKeyring:
-    return MemoryKeyring()
-
-
-@pytest.fixture
 def notes() -> list[str]:
     return []
 

@@ -26,11 +26,6 @@ with lock.held(State(sys.argv[1]), "sessions/a.lock", clock=SystemClock(), waiti
 """
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
 def hold(state: State) -> subprocess.Popen[bytes]:
     process = subprocess.Popen([sys.executable, "-c", HOLDER, str(state.path)], stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -14,11 +14,6 @@ from credential_helper.system.clock import SystemClock
 ONE, TWO = Secret("one"), Secret("two")
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
 def test_a_digest_is_the_same_in_one_state_directory_and_in_no_other(state: State, tmp_path: Path) -> None:
     found = digest(state, [ONE], clock=SystemClock())
     assert digest(State(state.path), [ONE], clock=SystemClock()) == found

@@ -28,16 +28,6 @@ NEXT = a_grant(sign_in="1" * 32)  # of the next sign-in
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(str(tmp_path / "state"))
-
-
-@pytest.fixture
-def keyring() -> MemoryKeyring:
-    return MemoryKeyring()
-
-
-@pytest.fixture
 def notes() -> list[str]:
     return []
 
