@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from integration.scenes.audiences import ALL, Desk, asked_for, audience, prod, refreshes
 from integration.scenes.homes import NOBODY, PERSON, Approver
-from integration.servers.oidc import CLI, Face, Issued, OidcProvider, Recorded
+from integration.scenes.lanes import Lane, total
+from integration.servers.oidc import CLI, Face, OidcProvider, Recorded
 from tests.helpers.programs import Running
 
 MANY = 20
@@ -96,30 +96,17 @@ LANES = 5  # homes in which things go wrong at the same time
 KILLS = 20  # a lane, that find their process alive
 HELD_BACK = 0.1  # seconds between a token request and its answer
 CLOSE = (-0.005, 0.025)  # seconds around the answer, for the kills that aim at it
-EXCUSE = 1.0  # seconds between answer and kill, beyond which nothing can have been on its way to the disk
 
 
-class Killed(msgspec.Struct):
-    """What became of the runs of one lane."""
-
-    runs: int = 0
-    landed: int = 0  # kills that found the process alive: all others count for nothing
-    asked: int = 0  # of these, after the provider had answered
-    lost: int = 0  # of these, before the answer had reached the disk
-    latest: int = 0  # milliseconds from an answer to the kill that lost it, at most
-
-
-class Lane:
+class DeskLane(Lane):
     """One desk, one client of the provider, and a random generator of its own."""
 
+    pause = 0.3
+    excuse = 1.0
+
     def __init__(self, desk: Desk, face: Face, number: int) -> None:
+        super().__init__(face, f"lane-{number}", f"{SEED} {number}")
         self.desk = desk
-        self.face = face
-        self.client_id = f"lane-{number}"
-        self.random = random.Random(f"{SEED} {number}")
-        self.killed = Killed()
-        self.life = 0.0  # seconds that a process lives when nobody kills it
-        face.add_client(self.client_id, application_type="native")
         desk.lay(prod=prod(face, client_id=self.client_id))
 
     def sign_in(self) -> None:
@@ -127,18 +114,6 @@ class Lane:
         codes = self.codes()
         done = self.desk.ask(ALL[0], env=PERSON)
         assert (done.code, self.codes()) == (0, codes + 1), done
-
-    def issued(self) -> list[Issued]:
-        return [answer for answer in self.face.issued() if answer.client_id == self.client_id and answer.refresh_token]
-
-    def live(self) -> set[str]:
-        return {one.refresh_token for one in self.face.refresh_tokens() if one.client_id == self.client_id}
-
-    def codes(self) -> int:
-        return sum(1 for one in self.face.requests("device_authorization") if one.client_id == self.client_id)
-
-    def refused(self) -> int:
-        return sum(1 for one in refreshes(self.face) if one.client_id == self.client_id and one.error is not None)
 
     def work(self) -> None:
         """Kill and look, again and again; in the end every token can still be had."""
@@ -172,7 +147,7 @@ class Lane:
     def kill(self, purpose: str) -> float:
         """Start the program and kill it at a random moment; return when, in seconds since the epoch."""
         self.killed.runs += 1
-        before, requests = len(self.issued()), len(self.token_requests())
+        before, requests = len(self.issued()), len(self.requests("token"))
         running = self.desk.run.start(*self.desk.words(purpose), env=NOBODY)
         if self.random.random() < 0.7:
             self.wait_for_answer(running, requests)
@@ -194,18 +169,9 @@ class Lane:
         while len(asked) <= requests and running.process.poll() is None:
             time.sleep(0.01)
             if [*self.desk.grants.glob("*.json.new")]:  # what the next save needs is opened just before the request
-                asked = self.token_requests()
+                asked = self.requests("token")
         if asked:
             time.sleep(max(0.0, asked[-1].at + HELD_BACK + self.random.uniform(*CLOSE) - time.time()))
-
-    def token_requests(self) -> list[Recorded]:
-        return [one for one in self.face.requests("token") if one.client_id == self.client_id]
-
-    def settle(self) -> None:
-        """Wait until the provider has done what a dead process asked of it."""
-        time.sleep(0.3)  # what it sent may still be on its way
-        while any(one.status == 0 for one in self.face.requests() if one.client_id == self.client_id):
-            time.sleep(0.02)
 
     def look(self, at: float, before: int) -> bool:
         """Judge what a process killed ``at`` left behind; return whether its answer was lost on the way to the disk."""
@@ -216,11 +182,7 @@ class Lane:
         if {token, self.desk.unfinished_token()} & self.live():
             return False
         answers = self.issued()[before:]
-        assert len(answers) == 1, (SEED, self.client_id, f"no token on disk is good, after {len(answers)} answers")
-        assert answers[0].refresh_token in self.live()
-        assert at - answers[0].at < EXCUSE, "the answer had all the time it needed to reach the disk"
-        self.killed.lost += 1
-        self.killed.latest = max(self.killed.latest, round(1000 * (at - answers[0].at)))
+        self.excuse_loss(at, answers)
         return True
 
     def goes_on(self, purpose: str) -> None:
@@ -250,17 +212,11 @@ def test_a_hundred_kills_lose_no_sign_in_that_anybody_could_have_kept(
     """
     print(f"seed {SEED}")
     record_property("kill -9: seed", SEED)
-    lanes = [Lane(make(), oidc, number) for number in range(LANES)]
+    lanes = [DeskLane(make(), oidc, number) for number in range(LANES)]
     oidc.fail_next("token", times=None, delay=HELD_BACK)
     with Approver(oidc), ThreadPoolExecutor(LANES) as pool:
         for future in [pool.submit(lane.work) for lane in lanes]:
             future.result()
-    total: dict[str, int] = {}
-    for name in Killed.__struct_fields__:
-        values = [getattr(lane.killed, name) for lane in lanes]
-        total[name] = max(values) if name == "latest" else sum(values)
-    for name, number in total.items():
-        record_property(f"kill -9: {name}", number)
-    print(f"kill -9, seed {SEED}: {total}")
-    assert total["landed"] == LANES * KILLS
-    assert total["asked"] > 0, "no kill came after the answer"
+    sums = total(lanes, record_property)
+    assert sums.landed == LANES * KILLS
+    assert sums.asked > 0, "no kill came after the answer"
