@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from credential_helper.broker import new_session
 from credential_helper.broker.errand import Errand, Means, Obtained
+from credential_helper.oauth.claims import audiences
 from credential_helper.session import Session
 from credential_helper.text import foreign, span
 
@@ -52,6 +53,5 @@ def _of_itself(claims: dict[str, object]) -> str:
     """Say what a JWT names as its issuer and audience."""
     if not claims:
         return "opaque (not a JWT)"
-    audience = claims.get("aud")
-    audiences = [str(one) for one in audience] if isinstance(audience, list) else [str(audience or "nobody")]
-    return f"a JWT of {foreign(str(claims.get('iss') or 'nobody'))} for {foreign(', '.join(audiences))}"
+    whom = ", ".join(map(str, audiences(claims))) or "nobody"
+    return f"a JWT of {foreign(str(claims.get('iss') or 'nobody'))} for {foreign(whom)}"

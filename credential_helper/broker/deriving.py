@@ -23,7 +23,7 @@ from credential_helper.broker.reach import was_asked_for
 from credential_helper.errors import AuthorizationError, CredentialHelperError
 from credential_helper.model import Secret, Tokens
 from credential_helper.oauth import client_authentication
-from credential_helper.oauth.claims import claims_of
+from credential_helper.oauth.claims import audiences, claims_of
 from credential_helper.oauth.grants import refresh_token
 from credential_helper.session import Grant, Place, Session, with_grant
 from credential_helper.text import foreign
@@ -267,9 +267,8 @@ def _mistaken(errand: Errand, means: Means, grant: Grant, tokens: Tokens) -> str
         same = grant.audience is None and not grant.resource
         return None if same else f"{provider.host} was asked for nothing, and its token may be for anything"
     claims = claims_of(tokens.access_token.reveal()) or {}
-    audience = claims.get("aud")
-    audiences = {str(one) for one in audience} if isinstance(audience, list) else {str(audience)} if audience else set()
-    if wanted <= audiences:
+    whom = {str(one) for one in audiences(claims)}
+    if wanted <= whom:
         return None
     # Entra ID names an application by its id in the token, and by its URI in the scope.
     named = provider.known.audience_scope is not None and profile.audience is not None
@@ -277,4 +276,4 @@ def _mistaken(errand: Errand, means: Means, grant: Grant, tokens: Tokens) -> str
         return None
     if not claims:
         return f"{provider.host} sent an opaque token, which does not say what it is for"
-    return f"{provider.host} sent a token for {foreign(', '.join(sorted(audiences))) or 'nobody'}"
+    return f"{provider.host} sent a token for {foreign(', '.join(sorted(whom))) or 'nobody'}"

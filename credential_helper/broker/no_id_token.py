@@ -13,7 +13,7 @@ from credential_helper.broker.errand import Errand, Means
 from credential_helper.errors import AuthorizationError, InteractionRequired
 from credential_helper.model import Token
 from credential_helper.oauth import id_token
-from credential_helper.oauth.claims import numeric_date
+from credential_helper.oauth.claims import audiences, numeric_date
 from credential_helper.session import Session
 from credential_helper.stores.sessions import Stored
 
@@ -42,8 +42,7 @@ def stand_in(errand: Errand, session: CachedSession, means: Means, stored: Store
     if errand.request.token is not None or access is None or old is None or stored.session.identity is None:
         return None
     claims, before = verification.unverified(access), verification.unverified(old)
-    audience = claims.get("aud")
-    ours = errand.profile.client_id in (audience if isinstance(audience, list) else [audience])
+    ours = errand.profile.client_id in audiences(claims)
     if not ours or not before.keys() - _OF_THE_SIGN_IN <= claims.keys():
         return None
     provider = means.provider(errand.profile)

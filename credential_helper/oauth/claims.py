@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import math
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -30,6 +31,12 @@ def json_object(segment: str) -> dict[str, object] | None:
     except (binascii.Error, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def audiences(claims: Mapping[str, object]) -> list[object]:
+    """Return whom a JWT is for (RFC 7519 §4.1.3: one or several), as it says it; a claim need not be a name."""
+    said = claims.get("aud")
+    return said if isinstance(said, list) else [] if said is None else [said]
 
 
 def numeric_date(value: object) -> float | None:

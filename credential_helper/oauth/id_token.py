@@ -31,7 +31,7 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Identity, Secret
 from credential_helper.oauth import algorithms
-from credential_helper.oauth.claims import BASE64URL, claims_of, json_object, numeric_date
+from credential_helper.oauth.claims import BASE64URL, audiences, claims_of, json_object, numeric_date
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
@@ -296,8 +296,8 @@ def _of_another(provider: Provider, claims: Mapping[str, object], nonce: str | N
     Several audiences need no azp (as of errata set 2: azp is for extensions, and checked where it is there).
     """
     client_id = provider.profile.client_id
-    aud, azp = claims.get("aud"), claims.get("azp")
-    named = [name for name in (aud if isinstance(aud, list) else [aud]) if isinstance(name, str)]
+    azp = claims.get("azp")
+    named = [name for name in audiences(claims) if isinstance(name, str)]
     if named and client_id not in named:
         return _Failed("is for another client (aud)", _OTHERS)
     if isinstance(azp, str) and azp not in ("", client_id):

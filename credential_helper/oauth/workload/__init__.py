@@ -20,7 +20,7 @@ import msgspec
 from credential_helper import providers
 from credential_helper.errors import AuthorizationError, ConfigurationError, TransportError
 from credential_helper.model import Secret
-from credential_helper.oauth.claims import claims_of, numeric_date
+from credential_helper.oauth.claims import audiences, claims_of, numeric_date
 from credential_helper.oauth.workload import commands, github, projected, variables
 from credential_helper.oauth.workload.job import Job, Trace
 from credential_helper.proof import Proof
@@ -194,10 +194,9 @@ def _claims(source: str, token: Secret) -> dict[str, object]:
 
 
 def _shown(claims: dict[str, object]) -> str:
-    said = claims.get("aud")
-    audiences = [one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)]
+    whom = [one for one in audiences(claims) if isinstance(one, str)]
     parts = [f"{name} {foreign(str(claims.get(name, 'none')), 120)}" for name in ("iss", "sub")]
-    return f"the token that was sent says {', '.join(parts)}, aud {foreign(' '.join(audiences) or 'none', 120)}"
+    return f"the token that was sent says {', '.join(parts)}, aud {foreign(' '.join(whom) or 'none', 120)}"
 
 
 def _require_audience(provider: Provider, settings: Workload, claims: dict[str, object]) -> None:
@@ -207,9 +206,7 @@ def _require_audience(provider: Provider, settings: Workload, claims: dict[str, 
     by_host = providers.of(msgspec.structs.replace(profile, provider=None)) is provider.known
     below_issuer = (provider.known.workload_audience or "").startswith("{issuer}/")  # and so good nowhere else
     wanted = audience_for(provider) if by_host or below_issuer else profile.issuer
-    said = claims.get("aud")
-    audiences = said if isinstance(said, list) else [said]
-    if [str(one).rstrip("/") for one in audiences] != [wanted.rstrip("/")]:
+    if [str(one).rstrip("/") for one in audiences(claims)] != [wanted.rstrip("/")]:
         raise ConfigurationError(
             f"{settings.origin}: the job's token is not for {foreign(wanted, 120)} alone, and could be used elsewhere",
             hint="have the platform make it for that audience, or write workload into a profile of the config file",
