@@ -26,7 +26,7 @@ def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attem
     ago = window_for_nothing(means, session) if may_ask and not unattended and errand.mode == "any" else None
     may_ask = may_ask and ago is None
     if not may_ask and not (session.disk and errand.mode == "any" and someone_is_asked(means, session.place.grant)):
-        raise nobody_to_ask(errand, means, session.stored, ago)
+        raise nobody_to_ask(errand, means, session.stored, ago, of_its_own=session.why_of_its_own)
     # Not the provider's word, so the prompt alone would puzzle.
     if not unattended and isinstance(attempt.refusal, InteractionRequired):
         means.person.warn(
@@ -101,8 +101,18 @@ def _prepare(errand: Errand, session: CachedSession, means: Means) -> None:
         means.note(f"the refresh token will stand in a private file: {why}")
 
 
-def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: float | None = None) -> InteractionRequired:
-    """Return the error of a sign-in that needs a person; ``ago`` is since when a window was opened for nothing."""
+def nobody_to_ask(
+    errand: Errand,
+    means: Means,
+    stored: Stored | None,
+    ago: float | None = None,
+    *,
+    of_its_own: str | None = None,
+) -> InteractionRequired:
+    """Return the error of a sign-in that needs a person; ``ago`` is since when a window was opened for nothing.
+
+    ``of_its_own``: why the sign-in that is there does not serve.
+    """
     host = means.provider(errand.profile).host
     if errand.mode == "sign-in":
         reason = means.person.why_not
@@ -119,7 +129,8 @@ def nobody_to_ask(errand: Errand, means: Means, stored: Stored | None, ago: floa
         why = "there is nothing to renew"
     if ago is not None:
         why = f"a browser was opened for it {span(ago)} ago, and is not opened again by itself"
-    return InteractionRequired(f"nobody is signed in to {host}: {why}", hint=errand.login)
+    nobody = f"{of_its_own}, and nobody is signed in for it" if of_its_own else f"nobody is signed in to {host}"
+    return InteractionRequired(f"{nobody}: {why}", hint=errand.login)
 
 
 def _lifted(means: Means) -> str:
