@@ -116,8 +116,8 @@ def test_login_gets_all_that_is_listed(meet: Met) -> None:
     person = meet(client_id=DESK, **ENTRIES)
     done, _ = person.with_a_browser()
     assert prompts(done.terminal) == 1, done
-    got = re.findall(r"^https://(\S+):443: got an access token for prod until ", done.terminal, re.MULTILINE)
-    assert got == [GIT_HOST]
+    got = re.findall(r"^https://(\S+): got an access token for prod until ", done.terminal, re.MULTILINE)
+    assert got == [GIT_HOST], done
 
 
 @by("provider", ["keycloak"], indirect=True)
