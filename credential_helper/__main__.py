@@ -75,9 +75,14 @@ def _answer() -> int:
     if not replies.standard_descriptors():
         _say("stdout is closed: there is nowhere to write the answer to")
         return 74
-    answered, heard = replies.replay(sys.argv, _environment())
-    if answered:
-        return 0
+    rest = replies.replay(sys.argv, _environment())
+    if isinstance(rest, int):
+        return rest
+    if rest.reply is not None and rest.reply.due is not None:
+        from credential_helper.replies import ahead
+
+        if not ahead.begin(rest.reply.due):
+            return rest.reply.code
     import _signal  # type: ignore[import-not-found]  # signal itself loads enum, 3 ms
     import gc
 
@@ -92,7 +97,7 @@ def _answer() -> int:
     environ = isolation.clean(os.environ)
     from credential_helper import cli
 
-    return cli.run(sys.argv, environ, heard=heard)
+    return cli.run(sys.argv, environ, heard=rest.heard)
 
 
 if __name__ == "__main__":

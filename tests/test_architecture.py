@@ -430,7 +430,7 @@ def test_wall_time_comes_from_the_clock() -> None:
     and their tests set files' times instead.
     """
     callers = {module.name for module in MODULES.values() for name, _ in module.calls() if name == "time.time"}
-    assert callers == {"system/clock", "replies/keep", "replies"}
+    assert callers == {"system/clock", "replies/ahead", "replies/keep", "replies"}
 
 
 def test_a_secret_is_unwrapped_in_these_modules_only() -> None:

@@ -22,7 +22,7 @@ from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Listed, Profile, Secret
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.stores.passwords import Passwords
+from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
 from credential_helper.tools import TOOLS, Tool, docker
 
@@ -77,7 +77,7 @@ def _get(call: Call) -> int:
     found = _profile_of(call.app, server)
     if found is None:
         call.app.tell_troubles(TOOLS["docker"], {})
-        return _get_stored(call, server)
+        return _get_stored(call, data, server)
     chosen, entry = found
 
     def render(credential: Credential, _now: float) -> bytes:
@@ -91,24 +91,27 @@ def _get(call: Call) -> int:
         raise
 
 
-def _get_stored(call: Call, server: str) -> int:
+def _get_stored(call: Call, data: bytes, server: str) -> int:
     """Answer a stored password. What goes wrong is told, and docker goes on without: the server is not ours."""
+    files: list[tuple[str, str]] | None = []  # that "not found" stands on; None: it is not to be repeated
+    found = None
     try:
-        found = _stored(call.app, server)
+        passwords = docker_passwords(call.app)
+        if passwords is not None:
+            keys = _stored_keys(passwords, server)
+            found = next((one for key in keys if (one := passwords.get(DOCKER, {"server": key})) is not None), None)
+            held = any(passwords.holds(DOCKER, {"server": key}) for key in keys)
+            files = None if held else [(INDEX, passwords.seen)]
     except CredentialHelperError as error:
         return _declined(call, error, *docker.decline(None))
     if found is None:
-        return _said(*docker.decline(None))
+        answer, code = docker.decline(None)
+        write(answer)
+        if files is not None and b"@" not in data:  # who pastes a URL may paste a password in it
+            plain.keep_silence(call, TOOLS["docker"], data, {}, answer=answer, code=code, files=files)
+        return code
     secret = call.app.shown(Secret(found.get("password", "")))
     return _said(docker.render(server, found.get("username", ""), secret), 0)
-
-
-def _stored(app: App, server: str) -> dict[str, str] | None:
-    passwords = docker_passwords(app)
-    if passwords is None:
-        return None
-    found = (passwords.get(DOCKER, {"server": key}) for key in _stored_keys(passwords, server))
-    return next((one for one in found if one is not None), None)
 
 
 def _store(call: Call) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from credential_helper import errors
+from credential_helper import errors, replies
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
@@ -28,7 +28,7 @@ from credential_helper.errors import ConfigurationError, CredentialHelperError, 
 from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
-from credential_helper.stores.passwords import expired
+from credential_helper.stores.passwords import INDEX, expired
 from credential_helper.system import children
 from credential_helper.tools import TOOLS, Tool, git, wire
 
@@ -43,9 +43,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     obtained: Obtained | None = None
     chosen: Chosen | None = None
     until: float = 0.0  # seconds since the epoch
+    stands_on: tuple[tuple[str, str], ...] | None = None  # of a silence that may be repeated: files, with their stamps
 
 
 SILENCE = Reply()
+SILENCE_AGAIN = Reply(stands_on=())  # whatever secrets git brings next time
 
 
 def answer(call: Call, row: Tool, given: Given) -> int:
@@ -60,7 +62,7 @@ def answer(call: Call, row: Tool, given: Given) -> int:
             hint="git config --global --replace-all credential.https://HOST.helper helper",
         )
     if operation == "capability":
-        write(git.CAPABILITIES)
+        write(TOOLS["git"].fixed[operation])
         return 0
     if operation not in OPERATIONS:
         call.app.note("an operation that is not known is ignored, as git asks")
@@ -80,6 +82,9 @@ def answer_lines(call: Call, given: Given, operation: str = "get") -> int:
         write(stdout)
         return code
     write(reply.stdout)
+    if reply.stands_on is not None:
+        tool_input = replies.without_secrets(data) if operation == "store" else data
+        plain.keep_silence(call, TOOLS["git"], tool_input, given, files=reply.stands_on)
     _keep(call, data, reply)
     return reply.code
 
@@ -154,11 +159,12 @@ def _keep(call: Call, data: bytes, reply: Reply) -> None:
 def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
     attributes = git.to_keep(message)
-    if attributes is None or expired(attributes, app.clock.now()) or _choose(app, given, message):
+    if attributes is None or expired(attributes, app.clock.now()):
         return SILENCE
-    passwords = git_passwords(app, given, message)
-    if passwords is not None:
-        passwords.store(GIT, attributes)
+    passwords = None if _choose(app, given, message) else git_passwords(app, given, message)
+    if passwords is None:
+        return SILENCE_AGAIN
+    passwords.store(GIT, attributes)
     return SILENCE
 
 
@@ -196,10 +202,15 @@ def _get_stored(app: App, given: Mapping[str, object], message: git.Message) -> 
     """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
     try:
         passwords = git_passwords(app, given, message)
-        attributes = passwords.get(GIT, git.pattern(message)) if passwords is not None else None
-        if attributes is not None and app.watched:
+        if passwords is None:
+            return SILENCE_AGAIN
+        attributes = passwords.get(GIT, git.pattern(message))
+        if attributes is None:
+            kept = passwords.holds(GIT, git.pattern(message))
+            return SILENCE if kept else Reply(stands_on=((INDEX, passwords.seen),))
+        if app.watched:
             attributes = {**attributes, **{key: "***" for key in git.SECRETS if key in attributes}}
-        return Reply(stdout=git.stored(attributes, message)) if attributes is not None else SILENCE
+        return Reply(stdout=git.stored(attributes, message))
     except CredentialHelperError as error:
         app.terminal.error(error)
         return Reply(code=error.exit_code)

@@ -7,7 +7,7 @@ what the tool itself is told then is its own affair (``tools.contract.decline``)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 import msgspec
@@ -16,14 +16,14 @@ from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
 from credential_helper.broker.errand import Obtained
-from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
+from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError, UsageError
 from credential_helper.model import Credential, Profile, Request
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.matching import serves
 from credential_helper.profiles.settings import Given
 from credential_helper.proof import UNKNOWN, Proof
-from credential_helper.replies.keep import keep, may_be_written
+from credential_helper.replies.keep import NEVER, keep, may_be_written
 from credential_helper.tools import ENVIRONMENT, EXEC_INFO, NOTHING, Tool, contract
 from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.urls import parse_url
@@ -89,6 +89,7 @@ def serve(call: Call, row: Tool, tool: contract.Tool, asked: Asked, flags: Mappi
         call.app.tell_troubles(row, flags, always=problem is not None)
         if problem is not None:
             raise problem
+        keep_silence(call, row, asked.data, flags)
         return 0
     return deliver(
         call, asked.data, chosen, exchange.request, lambda credential, now: tool.render(exchange, credential, now)
@@ -131,6 +132,46 @@ def fresh_until(obtained: Obtained) -> float:
     """Say until when an answer may be repeated (seconds since the epoch)."""
     until = obtained.credential.fresh_until
     return float("inf") if until is None else until - SOON
+
+
+def keep_silence(
+    call: Call,
+    row: Tool,
+    tool_input: bytes | None,
+    given: Given | Mapping[str, object],
+    *,
+    answer: bytes = b"",
+    code: int = 0,
+    files: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Keep what is said where nothing is served: it stands on the config files alone, and on ``files`` (name, stamp).
+
+    Not where something is wrong with them, which is told again.
+    """
+    app = call.app
+    owners = app.owners(given)
+    key = replies.request_of(call.argv, app.environ, tool_input) if tool_input is not None else None
+    configuration = owners.configuration
+    hidden = app.hidden if configuration is None else configuration.hidden
+    if key is None or app.verbose or owners.troubles(row) or not may_be_written(app.environ, hidden):
+        return
+    if configuration is not None and not configuration.found:  # who has not begun has no state directory either
+        return
+    try:
+        app.state.prepare("replies")
+        origin = app.state.origin()
+    except StoreError as error:
+        app.note(f"nothing is kept: {error.sentence}")
+        return
+    keep(
+        key,
+        answer,
+        code=code,
+        until=NEVER,
+        state_files=[*files, *origin],
+        config_stamps=[file.stamp for file in configuration.files] if configuration is not None else None,
+        environ=app.environ,
+    )
 
 
 def keep_answer(

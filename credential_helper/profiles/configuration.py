@@ -67,6 +67,11 @@ class Configuration:
         self._claims: dict[str, tuple[Claim, ...]] = {}  # by tool, as far as they were asked for
         self._judged: dict[str, Profile] = {}  # profiles that were asked for as they stand
 
+    @property
+    def found(self) -> bool:
+        """Say whether there is a config file at all."""
+        return any(file.stamp != places.ABSENT for file in self.files)
+
     def add(self, place: FileKind, path: str) -> None:
         """Read one more file; its profiles replace those of the same name as a whole.
 

@@ -1,11 +1,12 @@
 """The hot path: ready-made answers, kept and replayed.
 
 Imports time, light, places and the table of tools only: each other module costs more than the whole answer. A reply
-holds a head of one value per line, then the whole request, then the finished bytes of stdout. It is replayed while its
-time has not passed and every file that the answer was made from is, by its stamp, the file that was read; so validity
-needs no bookkeeping. Secrecy does: whoever writes or erases a session empties the folder. A machine's reply is replayed
-only to who has the same proof: each file and each variable with a secret in it is as it was when it was read. If
-anything is unusual the slow path answers. Answers are kept by ``keep``, which is not loaded here.
+holds a head of one value per line, then the whole request, then the finished bytes of stdout, which may be none:
+silence is an answer. It is replayed while its time has not passed and every file that it was made from is, by its
+stamp, the file that was read; so validity needs no bookkeeping. Secrecy does: whoever writes or erases a session
+removes the replies that stand on it. A machine's reply is replayed only to who has the same proof: each file and each
+variable with a secret in it is as it was when it was read. If anything is unusual the slow path answers. Answers are
+kept by ``keep``, and renewed by ``ahead`` before their time has passed; neither is loaded here.
 """
 
 import sys
@@ -18,16 +19,41 @@ TYPE_CHECKING = False  # typing takes longer than all that is here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-FORMAT = "credential-helper reply 2"
+FORMAT = "credential-helper reply 3"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
-_BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
-_CONFIDENTIAL = (b"\npassword=", b"\ncredential=", b"\noauth_refresh_token=", b"\nstate[]=credential_helper:")
+BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
+SECRET_LINES = (b"password=", b"credential=", b"oauth_refresh_token=", b"state[]=credential_helper:")
+_WITH_SECRETS = (*SECRET_LINES, b"password_expiry_utc=")  # what changes with them
+_CONFIDENTIAL = tuple(b"\n" + line for line in (*SECRET_LINES, b"url="))  # a URL may have a password in it
 PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
 _NOWHERE = "nul" if WINDOWS else "/dev/null"
 CONFIG = "config"  # stands in the head for a config file, whose path is not written there
 PROOF_FILE = "file"  # a file with a secret in it: the path in hex, the stamp
 PROOF_VARIABLES = "variables"  # the salt and the digest in hex, the variables' names in hex; see ``digest``
+_VERBOSE = "CREDENTIAL_HELPER_VERBOSE"  # whoever sets it wants to read what is done
+_SESSION = "sessions/"
+MARKERS = "flights"  # the folder of what processes leave for one another, see ``flights`` and ``ahead``
+MARKED = 60.0  # seconds that nobody else renews ahead after somebody has begun to
+
+
+class Rest:
+    """What is left for the slow path: what was ``heard`` on stdin (None: it was not touched), and the ``request``.
+
+    That is None where no reply can be had. ``reply``: it has been given, and may be due.
+    """
+
+    def __init__(
+        self, heard: "bytes | None" = None, request: "bytes | None" = None, reply: "Reply | None" = None
+    ) -> None:
+        self.heard, self.request, self.reply = heard, request, reply
+
+
+class Reply:
+    """What is replayed. ``due``: the path of the marker of who renews it ahead; None: it is not to be renewed yet."""
+
+    def __init__(self, answer: bytes, code: int, due: "str | None") -> None:
+        self.answer, self.code, self.due = answer, code, due
 
 
 def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: bytes) -> bytes | None:
@@ -51,6 +77,22 @@ def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: 
     return encode(text) + b"\0\0" + tool_input
 
 
+def without_secrets(lines: bytes) -> bytes | None:
+    """Return git's lines up to the first empty one, without those that hold a secret; None: git writes no such lines.
+
+    What is answered to them does not depend on a secret, or it is not kept.
+    """
+    if len(lines) > LARGEST or b"\0" in lines or b"\r" in lines:
+        return None
+    kept = []
+    for line in lines.split(b"\n"):
+        if not line:
+            break
+        if not line.startswith(_WITH_SECRETS):
+            kept.append(line)
+    return b"\n".join(kept)
+
+
 def name_of(request: bytes) -> str:
     """Name a reply by the request's length and a cheap checksum; the whole request is compared afterwards."""
     return f"{len(request)}-{int.from_bytes(request, 'little') % _PRIME:x}"
@@ -66,8 +108,8 @@ def stamp_now(path: str) -> str | None:
         return None
 
 
-def find(request: bytes, environ: "Mapping[str, str]") -> bytes | None:
-    """Return the answer that was given to an identical request, if every reason for it still holds."""
+def find(request: bytes, environ: "Mapping[str, str]") -> Reply | None:
+    """Return the reply to an identical request, if every reason for it still holds."""
     state = places.state_directory(environ)
     if state is None:
         return None
@@ -75,22 +117,23 @@ def find(request: bytes, environ: "Mapping[str, str]") -> bytes | None:
         folder = join(state, "replies")
         if not (private_folder(state) and private_folder(folder)):
             return None
-        descriptor = system.open(join(folder, name_of(request)), system.O_RDONLY | places.OPEN_FLAGS)
-    except OSError:
+        content = read_reply(join(folder, name_of(request)))
+        return None if content is None else _judge(content, request, state, environ)
+    except (OSError, ValueError):  # ValueError: a head that nobody of this version wrote
         return None
+
+
+def read_reply(path: str) -> bytes | None:
+    """Return the content of a file in ``replies/``, None where it is none of ours. OSError: it cannot be read."""
+    descriptor = system.open(path, system.O_RDONLY | places.OPEN_FLAGS)
     try:
         status = system.fstat(descriptor)
         if not places.private(status) or status.st_size > 4 * 1024 * 1024:
             return None
-        content = system.read(descriptor, status.st_size + 1)
-    except OSError:
-        return None
+        content: bytes = system.read(descriptor, status.st_size + 1)
     finally:
         system.close(descriptor)
-    try:
-        return _judge(content, request, state, environ) if len(content) == status.st_size else None
-    except ValueError:
-        return None  # a head that nobody of this version wrote
+    return content if len(content) == status.st_size else None
 
 
 def private_folder(path: str) -> bool:
@@ -99,23 +142,24 @@ def private_folder(path: str) -> bool:
     return places.private(status) and (status.st_mode & 0o170000) == 0o040000
 
 
-def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, str]") -> bytes | None:
-    """Return the answer in a reply's content if the head allows it. ValueError: the head is none."""
+def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, str]") -> Reply | None:
+    """Return the reply in a file's content if the head allows it. ValueError: the head is none."""
     head, separator, body = content.partition(b"\n\n")
     lines = head.split(b"\n")
-    if not separator or len(lines) < 6:
+    if not separator or len(lines) < HEAD:
         return None
     if lines[0] != FORMAT.encode() or lines[1] != __version__.encode():
         return None
-    made, until = float(lines[2]), float(lines[3])
-    length, answer_length = int(lines[4]), int(lines[5])
-    if not made - _BACKWARDS <= time.time() < until:
+    made, until, renew = number(lines[2]), number(lines[3]), number(lines[4])
+    code, length, answer_length = whole(lines[5]), whole(lines[6]), whole(lines[7])
+    now = time.time()
+    if not made - BACKWARDS <= now < until or code > 255:
         return None
     if len(body) != length + answer_length or body[:length] != request:
         return None
     # What it was made from: the files of the state directory that the head names, and the config files as they are
     # worked out now, which the head does not name.
-    named = [line.decode().split(" ", 1) for line in lines[6:]]
+    named = [line.decode().split(" ", 1) for line in lines[HEAD:]]
     known = [path for _, path in places.config_files(environ)]
     if [name for name, _ in named if name == CONFIG] != [CONFIG] * len(known):
         return None
@@ -136,12 +180,49 @@ def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, st
             path = decode(bytes.fromhex(path))
         if stamp_now(path) != stamp:
             return None
-    return body[length:]
+    marker = marker_of(named[0][0]) if named and renew <= now else None
+    due = join(state, marker) if marker is not None and not is_marked(join(state, marker), now) else None
+    return Reply(body[length:], code, due)
+
+
+HEAD = 8  # lines: format, version, made, until, renewed ahead from, exit code, length of the request, of the answer
+
+
+def number(text: bytes) -> float:
+    """Read a time as it is written: digits with a point between them, or ``inf``. ValueError: it is none."""
+    before, point, after = text.partition(b".")
+    if text == b"inf":
+        return float("inf")
+    if len(text) > 24 or not point or not before.isdigit() or not after.isdigit():
+        raise ValueError
+    return float(text)
+
+
+def whole(text: bytes) -> int:
+    """Read a whole number. ValueError: it is none."""
+    if len(text) > 12 or not text.isdigit():
+        raise ValueError
+    return int(text)
+
+
+def marker_of(name: str) -> str | None:
+    """Return where who renews a session ahead leaves a mark; ``name`` is the session's file, None: it is none."""
+    if name[: len(_SESSION)] != _SESSION or name[-5:] != ".json":
+        return None
+    return f"{MARKERS}/{name[len(_SESSION) : -5]}.ahead"
+
+
+def is_marked(path: str, now: float) -> bool:
+    """Say whether somebody began to renew ahead a moment ago."""
+    try:
+        return -MARKED < now - system.lstat(path).st_mtime < MARKED
+    except OSError:
+        return False
 
 
 def _is_inside(name: str) -> bool:
-    """Say whether a head names a file in one of our folders, and not one elsewhere."""
-    return name.count("/") == 1 and name[0] not in "./"
+    """Say whether a head names a file in our folder, or in one of its folders, and not one elsewhere."""
+    return name.count("/") <= 1 and name not in (PROOF_FILE, PROOF_VARIABLES) and name[0] not in "./"
 
 
 def _proven(value: str, environ: "Mapping[str, str]") -> bool:
@@ -233,23 +314,32 @@ def has_ended(heard: "bytes | bytearray", before: int = 0) -> bool:
     return found and heard.lstrip()[:1] not in (b"{", b"[", b'"')  # JSON may have empty lines in it
 
 
-def replay(argv: "Sequence[str]", environ: "Mapping[str, str]") -> tuple[bool, bytes | None]:
-    """Answer from a kept reply if there is one: (answered, what was read from stdin; None: it was not touched).
+def replay(argv: "Sequence[str]", environ: "Mapping[str, str]") -> "int | Rest":
+    """Answer from a kept reply if there is one, and return the exit code; or what is left to do.
 
     OSError: the answer was begun and cannot be finished.
     """
-    kind = None if places.WINDOWS else tools.input_of(base_name(argv[0]), list(argv[1:]), environ)
+    if WINDOWS:
+        return Rest()
+    program, words = base_name(argv[0]), list(argv[1:])
+    fixed = tools.fixed_answer(program, words)
+    if fixed is not None and _VERBOSE not in environ:
+        write_out(fixed)
+        return 0
+    kind = tools.input_of(program, words, environ)
     if kind is None:
-        return False, None
+        return Rest()
     heard = None
-    tool_input = b""
+    tool_input: bytes | None = b""
     if kind == tools.ENVIRONMENT:
         tool_input = encode(environ.get(tools.EXEC_INFO, ""))
-    elif kind in (tools.STDIN, tools.LINES):
-        tool_input = heard = read_input(lines=kind == tools.LINES)
-    request = request_of(argv, environ, tool_input)
-    answer = find(request, environ) if request is not None else None
-    if answer is None:
-        return False, heard
-    write_out(answer)
-    return True, heard
+    elif kind != tools.NOTHING:
+        tool_input = heard = read_input(lines=kind != tools.STDIN)
+    if kind == tools.SECRETLESS and heard is not None:
+        tool_input = without_secrets(heard)
+    request = request_of(argv, environ, tool_input) if tool_input is not None else None
+    reply = find(request, environ) if request is not None else None
+    if reply is None:
+        return Rest(heard, request)
+    write_out(reply.answer)
+    return reply.code if reply.due is None else Rest(heard, request, reply)

@@ -1,7 +1,7 @@
 """Keep a finished answer for the next identical request: the slow half of ``replies``, which replays it.
 
-Only a profile's token from a verified session on disk is kept, and what ``list`` says; never another host's stored
-password. A secret is never written: not by its variable, and of its value nothing but a salted digest.
+Only a profile's token from a verified session on disk is kept, what ``list`` says, and silence; never another host's
+stored password. A secret is never written: not by its variable, and of its value nothing but a salted digest.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from credential_helper import __version__, places, replies
 
 _SALT = 16  # bytes, random for each reply
+NEVER = float("inf")
+_LAST = 1e12  # what comes later never does
 MOST = 256  # replies that are kept; a script may ask a thousand different things, and no end of the time may be known
 
 
@@ -36,13 +38,16 @@ def keep(
     environ: Mapping[str, str],
     proof_files: Sequence[tuple[str, str]] = (),
     proof_variables: Sequence[tuple[str, str | None]] = (),
+    renew: float = NEVER,
+    code: int = 0,
 ) -> None:
-    """Keep an answer for the next identical request, or don't: this is never an error.
+    """Keep an answer and its exit code for the next identical request, or don't: this is never an error.
 
-    ``until`` is the end of its life in seconds since the epoch. ``state_files`` are the files of the state directory
-    that it was made from (name, stamp). The stamps were taken by fstat of the very descriptors that were read (or
-    written); ``config_stamps`` is None where no config file was read. They are compared once more afterwards: whoever
-    changed one in between emptied the folder before this reply was in it.
+    ``until`` is the end of its life in seconds since the epoch; from ``renew`` on, whoever replays it renews it ahead.
+    ``state_files`` are the files of the state directory that it was made from (name, stamp), a session's first. The
+    stamps were taken by fstat of the very descriptors that were read (or written); ``config_stamps`` is None where no
+    config file was read. They are compared once more afterwards: whoever changed one in between removed what stands on
+    it before this reply was there.
 
     What a machine proves itself with binds its reply: ``proof_files`` are the files of its secrets (absolute path,
     stamp), ``proof_variables`` its variables and their values as they were read (None: not set).
@@ -56,17 +61,10 @@ def keep(
     proof = _proof(proof_files, proof_variables)
     if len(stamps) != len(files) or "" in stamps or until <= now or proof is None:
         return
-    head = [
-        replies.FORMAT,
-        __version__,
-        repr(now),
-        repr(until),
-        str(len(request)),
-        str(len(answer)),
-        *(f"{name} {stamp}" for name, stamp in state_files),
-        *(f"{replies.CONFIG} {stamp}" for stamp in stamps),
-        *proof,
-    ]
+    sizes = (str(code), str(len(request)), str(len(answer)))
+    head = [replies.FORMAT, __version__, *map(_time, (now, until, renew)), *sizes]
+    head += [f"{name} {stamp}" for name, stamp in state_files]
+    head += [*(f"{replies.CONFIG} {stamp}" for stamp in stamps), *proof]
     content = "\n".join(head).encode() + b"\n\n" + request + answer
     folder = os.path.join(state, "replies")
     path = os.path.join(folder, replies.name_of(request))
@@ -86,6 +84,11 @@ def keep(
             os.unlink(path)
     except OSError:
         return
+
+
+def _time(seconds: float) -> str:
+    """Write a time as ``replies.number`` reads it."""
+    return "inf" if seconds > _LAST else repr(float(seconds))
 
 
 def _proof(files: Sequence[tuple[str, str]], variables: Sequence[tuple[str, str | None]]) -> list[str] | None:
@@ -133,7 +136,7 @@ def _remove_past(folder: str, now: float, most: int) -> None:
                 stale = made < now - 60
             else:
                 with open(path, "rb") as file:
-                    stale = float(file.read(256).split(b"\n")[3]) <= now
+                    stale = replies.number(file.read(256).split(b"\n")[3]) <= now
         except (OSError, ValueError, IndexError):
             stale = True
         if stale:

@@ -127,6 +127,10 @@ class Passwords:
         """Return every record's attributes without its secrets, oldest first; the keyring is not asked."""
         return [dict(record.attributes) for record in self._look().records if record.tool == kind.tool]
 
+    def holds(self, kind: Kind, pattern: Mapping[str, str]) -> bool:
+        """Say whether a record matches, whatever has become of its secret."""
+        return any(record.matches(kind, pattern) for record in self._look().records)
+
     def records(self) -> list[tuple[str, str] | None]:
         """Return the keyring's record of each password, None for one that is in the index itself."""
         return [record.record for record in self._look().records]

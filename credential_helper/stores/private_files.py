@@ -25,6 +25,7 @@ from credential_helper.stores.replacing import Reservation, replace, why
 from credential_helper.text import Note, silent
 
 _HEADROOM = 16 * 1024  # bytes that a session may grow by from one save to the next
+_LONGEST_HEAD = 64 * 1024  # bytes
 _HINT = places.ELSEWHERE
 
 
@@ -229,10 +230,43 @@ class State:
 
     def empty(self, folder: str) -> None:
         """Remove every file of a folder; what cannot be removed, or is gone by now, is passed over."""
+        self._remove_from(folder, lambda _path: True)
+
+    def forget_replies(self, name: str) -> None:
+        """Remove the kept answers that stand on a file, as their heads say; what cannot be read is removed, too."""
+        line = f"\n{name} ".encode()
+        self._remove_from("replies", lambda path: _names(path, line))
+
+    def _remove_from(self, folder: str, goes: Callable[[str], bool]) -> None:
         try:
-            names = self.names(folder)
+            paths = [os.path.join(self.locate(folder), name) for name in self.names(folder)]
         except StoreError:
             return
-        for name in names:
+        for path in paths:
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.locate(folder), name))
+                if goes(path):
+                    os.unlink(path)
+
+    def origin(self) -> list[tuple[str, str]]:
+        """Return name and stamp of what shows that nobody has brought this folder; [] where a brought one is not used.
+
+        StoreError: nothing does.
+        """
+        if self._provenance is None:
+            return []
+        self._judge_folder(self._root(), make=True)
+        name = self._provenance.origin()
+        return [(name, self.stamp(name))]
+
+
+def _names(path: str, line: bytes) -> bool:
+    """Say whether the head of a file, which ends at the first empty line, has a line that begins so, or none at all."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | places.OPEN_FLAGS)
+    except OSError:
+        return True
+    try:
+        head, end, _ = os.read(descriptor, _LONGEST_HEAD).partition(b"\n\n")
+    finally:
+        os.close(descriptor)
+    return not end or line in head

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 from credential_helper import places
 from credential_helper.errors import StoreError
@@ -52,12 +53,23 @@ class Provenance:
         right = [hmac.compare_digest(_digest(key, name, body), given) for key in self._keys()]
         return body if any(right) else None
 
+    def origin(self) -> str:
+        """Return the name of a file that cannot have been brought here as it is now. StoreError: none can be made."""
+        name = next(self._origins(), None)
+        if name is None:
+            self._kept = self._make()
+            name = next(self._origins())
+        return name
+
     def _keys(self) -> list[bytes]:
+        return [key for name in self._origins() if (key := self._key(name)) is not None]
+
+    def _origins(self) -> Iterator[str]:
         try:
             names = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))
         except OSError:
-            return []
-        return [key for name in names[:_MOST] if (key := self._key(name)) is not None]
+            return
+        yield from (name for name in names[:_MOST] if self._key(name) is not None)
 
     def _key(self, name: str) -> bytes | None:
         import hashlib

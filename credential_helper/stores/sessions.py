@@ -3,7 +3,7 @@
 Readers take no lock; whoever writes holds the grant's. A refresh token that has rotated is saved before the session
 that came with it. What a sign-in brought stands beside the old grant until it is verified; then the session is saved
 before the grant. So a process that is killed in between costs a renewal at most. Whoever writes or erases a session
-empties ``replies/``.
+removes the kept answers that stand on it.
 """
 
 from __future__ import annotations
@@ -148,7 +148,10 @@ class Sessions:
                 stamp = self._write(place, session)
                 self._drop_others(place.grant, grant)  # before it stands: what was kept of them for replay goes, too
                 self.grants.write(msgspec.structs.replace(file, grant=grant, arrival=None), ready)
-        self.state.empty("replies")
+        if session.unverified:  # of whoever signed in before, too
+            self.state.empty("replies")
+        else:
+            self.state.forget_replies(_name(place.session))
         old = file.grant.record if file.grant is not None else None
         if old != grant.record and not session.unverified:
             self.grants.forget_record(old)
@@ -173,7 +176,7 @@ class Sessions:
     def erase_session(self, session_id: str) -> None:
         """Remove one session; its grant stays."""
         self.state.remove_all(f"{_FOLDER}/{session_id}", ("json",))
-        self.state.empty("replies")
+        self.state.forget_replies(_name(session_id))
 
     def erase(self, grant_id: str) -> None:
         """Remove a grant, its sessions and all that stands beside it, but not its lock: others may wait for that one.

@@ -9,6 +9,7 @@ take 9 µs to make.
 # Where a request stands whose answer may be kept and replayed.
 STDIN = "stdin"
 LINES = "lines"  # stdin up to the first empty line, as git's protocol has it; a JSON object goes to its end
+SECRETLESS = "secretless"  # such lines without those that hold a secret: what is answered does not depend on these
 ENVIRONMENT = "environment"  # KUBERNETES_EXEC_INFO
 EITHER = "either"  # in the environment where it stands there, else lines on stdin
 NOTHING = "nothing"  # the command line is all there is
@@ -54,6 +55,7 @@ class Tool:
         *,
         names: tuple[str, ...] = (),
         replayed: "dict[str, str] | None" = None,
+        fixed: "dict[str, bytes] | None" = None,
         hosts: "Hosts | None" = None,
         answer: str = "plain",
         arguments: "tuple[tuple[str, dict[str, object]], ...]" = (),
@@ -62,12 +64,14 @@ class Tool:
         """``names`` are what argv[0] may be; ``answer`` is the module in ``answers/``.
 
         ``replayed`` says for each operation, the last word, where its input stands; "" is a command without operations.
+        ``fixed`` are operations whose answer is always the same, where nothing else is said.
         ``arguments`` are argparse's. ``whole``: all words are the tool's own, argparse sees none of them.
         """
         self.name = name
         self.summary = summary
         self.names = names
         self.replayed = replayed or {}
+        self.fixed = fixed or {}
         self.hosts = hosts
         self.answer = answer
         self.arguments = arguments
@@ -100,7 +104,8 @@ _ROWS = (
         "git",
         "answer git (a credential helper)",
         names=("git-credential-helper",),
-        replayed={"get": LINES},
+        replayed={"get": LINES, "store": SECRETLESS},
+        fixed={"capability": b"version 0\ncapability authtype\ncapability state\n"},
         hosts=Hosts("URL", "serve git for this URL", username="oauth2", schemes=("auto", "basic", "bearer")),
         answer="git",
         arguments=(
@@ -143,7 +148,7 @@ _ROWS = (
         replayed={"": EITHER},
         answer="get",
     ),
-    Tool("store", "answer git's store, with git's lines on stdin", answer="git"),
+    Tool("store", "answer git's store, with git's lines on stdin", replayed={"": SECRETLESS}, answer="git"),
     Tool("erase", "answer git's erase, with git's lines on stdin", answer="git"),
     Tool(
         "token",
@@ -174,6 +179,12 @@ def called(program: str, words: "list[str]") -> "tuple[Tool | None, list[str]]":
     if words and words[0] in TOOLS:
         return TOOLS[words[0]], words[1:]
     return None, words
+
+
+def fixed_answer(program: str, words: "list[str]") -> "bytes | None":
+    """Return the answer to an operation that is always answered the same; None: it is none, or more is said."""
+    row, rest = called(program, words)
+    return row.fixed.get(rest[0]) if row is not None and len(rest) == 1 else None
 
 
 def input_of(program: str, words: "list[str]", environ: object) -> "str | None":

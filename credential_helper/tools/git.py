@@ -39,8 +39,6 @@ LIMIT = 16 << 20  # bytes of a request; git itself has no limit, and servers wri
 STATE = "credential_helper:"  # begins a state[] of ours; 16 hex digits follow
 SENDS_AUTHTYPE_WITH_ALL = (2, 54)  # the first git whose large pushes carry what ``authtype`` says
 
-CAPABILITIES = b"version 0\ncapability authtype\ncapability state\n"
-
 _KEY = ("protocol", "host", "path", "username")  # what a stored password is found by
 SECRETS = ("password", "credential")
 _WITH_IT = ("password_expiry_utc", "oauth_refresh_token")  # what git only carries from helper to helper

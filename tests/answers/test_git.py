@@ -199,7 +199,8 @@ class World:
         data = "".join(f"{line}\n" for line in ("protocol=https", f"host={HOST}", *lines)).encode()
         words = ("/usr/bin/git-credential-helper", *argv, "get")
         request = replies.request_of(words, self.environ, data)
-        return None if request is None else replies.find(request, self.environ)
+        found = None if request is None else replies.find(request, self.environ)
+        return None if found is None else found.answer
 
 
 @pytest.fixture

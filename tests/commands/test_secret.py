@@ -290,7 +290,9 @@ def test_the_hot_path_leaves_its_stdin_alone(words: list[str]) -> None:
     try:
         os.dup2(reader, 0)
         os.write(writer, SECRET.encode())
-        assert replies.replay(["credential-helper", *words], {}) == (False, None)
+        missed = replies.replay(["credential-helper", *words], {})
+        assert isinstance(missed, replies.Rest)
+        assert (missed.heard, missed.request) == (None, None)
         assert os.read(0, 100) == SECRET.encode()
     finally:
         os.dup2(saved, 0)

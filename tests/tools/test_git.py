@@ -19,7 +19,7 @@ from credential_helper.errors import (
     TokenResponseError,
 )
 from credential_helper.model import Identity, Secret
-from credential_helper.tools import git, wire
+from credential_helper.tools import TOOLS, git, wire
 from tests.helpers.credentials import NOW, credential
 from tests.helpers.requests import request_by
 from tests.tools.contract import ListedToolContract
@@ -443,7 +443,7 @@ def test_what_is_off_or_our_own_defect_does_not_stop_git() -> None:
 
 
 def test_the_capabilities_are_told_as_git_tells_its_own() -> None:
-    assert git.CAPABILITIES == b"version 0\ncapability authtype\ncapability state\n"
+    assert TOOLS["git"].fixed["capability"] == b"version 0\ncapability authtype\ncapability state\n"
 
 
 # --- other hosts' passwords -------------------------------------------------------------------------------------------

@@ -23,14 +23,16 @@ WORDS = (
 
 
 def kind_before_the_table(argv: list[str], environ: dict[str, str]) -> str | None:
-    """What the hot path decided by hand, before there was a table; git's lines were read to stdin's end then."""
+    """What the hot path decided by hand, before there was a table; ``store`` came later."""
     words = argv[1:]
     program = os.path.basename(argv[0])
     if program == "git-credential-helper" or (program == "credential-helper" and words[:1] == ["git"]):
-        return "lines" if words[-1:] == ["get"] else None
+        return {"get": "lines", "store": "secretless"}.get(words[-1] if words else "")
     if program == "docker-credential-helper" or words[:1] == ["docker"]:
         return {"get": "stdin", "list": "nothing"}.get(words[-1] if words else "")
     command = words[0] if words else ""
+    if command == "store":
+        return "secretless"
     if command == "token":
         return "nothing"
     if command == "kubectl" or (command in ("get", "") and "KUBERNETES_EXEC_INFO" in environ):
@@ -64,7 +66,7 @@ def test_each_name_and_each_key_is_one_tool_s() -> None:
 
 
 def test_what_is_replayed_stands_in_a_place_that_the_hot_path_knows() -> None:
-    known = {tools.STDIN, tools.LINES, tools.ENVIRONMENT, tools.EITHER, tools.NOTHING}
+    known = {tools.STDIN, tools.LINES, tools.SECRETLESS, tools.ENVIRONMENT, tools.EITHER, tools.NOTHING}
     assert all(set(row.replayed.values()) <= known for row in TOOLS.values())
 
 
