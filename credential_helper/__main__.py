@@ -15,8 +15,8 @@ def main() -> None:
     code = 130
     try:
         code = _answer()
-    except KeyboardInterrupt:
-        pass
+    except KeyboardInterrupt as stop:
+        code = 130 if type(stop) is KeyboardInterrupt else 129  # nobody waits for the answer any more
     except OSError as error:  # an answer was begun and cannot be finished: nothing may follow it on stdout
         code = 74
         if error.filename is not None:  # an import
@@ -83,6 +83,15 @@ def _answer() -> int:
 
         if not ahead.begin(rest.reply.due):
             return rest.reply.code
+    flight = None
+    if rest.reply is None and rest.request is not None:
+        from credential_helper.replies import flights
+
+        found = flights.join_in(rest.request, _environment())
+        if isinstance(found, replies.Reply):
+            replies.write_out(found.answer)
+            return found.code
+        flight = found
     import _signal  # type: ignore[import-not-found]  # signal itself loads enum, 3 ms
     import gc
 
@@ -95,9 +104,13 @@ def _answer() -> int:
     import os
 
     environ = isolation.clean(os.environ)
+    if rest.reply is not None:
+        from credential_helper import again
+
+        return again.run(sys.argv, environ, rest)
     from credential_helper import cli
 
-    return cli.run(sys.argv, environ, heard=rest.heard)
+    return cli.run(sys.argv, environ, heard=rest.heard, flight=flight)
 
 
 if __name__ == "__main__":

@@ -22,15 +22,17 @@ from credential_helper.profiles.hints import login_command
 from credential_helper.profiles.ownership import Owners
 from credential_helper.profiles.sources import read_secret, trimmed
 from credential_helper.proof import UNKNOWN, Proof, sources
+from credential_helper.replies.flights import Flight
 from credential_helper.session import grant_id, place_of
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system import children
-from credential_helper.system.caller import Caller
+from credential_helper.system.caller import Caller, Nobody
 from credential_helper.system.clock import Clock
 from credential_helper.system.signals import Interrupts
+from credential_helper.terminal.may_ask import in_ci
 from credential_helper.terminal.terminal import Terminal
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.tools import Tool
@@ -42,12 +44,24 @@ _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
 class App:
     """One run."""
 
-    def __init__(self, environ: Mapping[str, str], *, clock: Clock, verbose: bool) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        clock: Clock,
+        verbose: bool,
+        ahead: bool = False,
+        flight: Flight | None = None,
+    ) -> None:
+        """``ahead``: nobody waits for this run, which renews what is fresh; ``flight``: who waits for its reply."""
+        self._flight = flight or Flight()
+        self.in_ci = in_ci(environ)
         self.environ = environ
+        self._ahead = ahead
         self.clock = clock
         self.began = clock.now()  # seconds since the epoch
         self.interrupts = Interrupts()
-        self.caller = Caller()
+        self.caller = Nobody() if ahead else Caller()
         path = places.state_directory(environ)
         chosen = path is not None and not places.is_default_state(path, environ)
         self.state = State(path, default=not chosen, note=self.note)
@@ -73,6 +87,7 @@ class App:
             children_find=children.find,
             run=self._run,
             hidden=self.hidden,
+            asks=self._flight.asks,
         )
 
     def _run(self, words: Sequence[str]) -> str | None:
@@ -160,7 +175,8 @@ class App:
 
     def means(self, profile: Profile | None, *, deadline: float | None = None, warns: bool = True) -> Means:
         """Return what the broker works with; ``deadline`` is the seconds that a tool waits, ``warns`` as it behaves."""
-        return self._means(self.sessions(profile), lambda source: self._read_secret(source, profile), deadline, warns)
+        sessions = self.sessions(profile, person=not self._ahead)
+        return self._means(sessions, lambda source: self._read_secret(source, profile), deadline, warns)
 
     def _means(
         self,
@@ -242,7 +258,7 @@ class App:
         if source in self._secrets:
             return self._secrets[source]
         if source.kind == "keyring":
-            read = self._from_keyring(source, profile), Proof()
+            read = self._from_keyring(source, None if self._ahead else profile), Proof()
         else:
             read = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         certificate = () if profile is None else profile.tls or ()
@@ -275,13 +291,15 @@ class App:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
         manners = request.manners
+        mode = "ahead" if self._ahead else mode
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
             name = grant_id(chosen.profile)[:8]
             self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, sign-in {name}…")
         outer, self._errands = self._errands, (*self._errands, (chosen, request))
+        left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
         try:
-            obtained = obtain(errand, self.means(chosen.profile, deadline=manners.deadline, warns=manners.warns))
+            obtained = obtain(errand, self.means(chosen.profile, deadline=left, warns=manners.warns))
         finally:
             self._errands = outer
         if self.verbose:

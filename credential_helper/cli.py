@@ -23,6 +23,7 @@ from credential_helper.profiles import settings
 from credential_helper.profiles.configuration import load
 from credential_helper.profiles.elsewhere import of_kubelogin
 from credential_helper.profiles.written import nearest_word
+from credential_helper.replies.flights import Flight
 from credential_helper.system.caller import Abandoned
 from credential_helper.system.clock import SystemClock
 from credential_helper.system.limits import exhausted, forbid_core_dumps
@@ -174,10 +175,21 @@ def _add_command(commands: Any, row: Command, shared: _Parser, *, every: bool) -
         one.add_argument(name, **options)
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None = None) -> int:
-    """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already."""
+def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    heard: bytes | None = None,
+    ahead: bool = False,
+    flight: Flight | None = None,
+) -> int:
+    """Run a command and return its exit code; ``heard`` is what the hot path has read from stdin already.
+
+    ``ahead``: the command was answered, and is run once more to renew what it was answered from. ``flight`` is what
+    this process does for others with the same request.
+    """
     forbid_core_dumps()
-    app = App(environ, clock=SystemClock(), verbose=False)
+    app = App(environ, clock=SystemClock(), verbose=False, ahead=ahead, flight=flight)
     try:
         app.interrupts.install()
         return _dispatch(argv, heard, app)

@@ -151,6 +151,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     account: str | None = None
     interactive: Literal["auto", "always", "never"] = "auto"
     store: Literal["auto", "keyring", "file", "none"] = "auto"
+    renew: Literal["auto", "ahead", "on-demand"] = "auto"  # before a token's time has passed, or when one is asked for
     ca_file: str | None = None  # absolute
     parameters: tuple[tuple[str, str], ...] = ()
     endpoints: Endpoints = Endpoints()

@@ -1,6 +1,7 @@
 """Who may import whom, kept so by walking the syntax tree of every module.
 
     __main__            replies first, then the command line
+    again               the call that was just answered, once more and for nobody
     isolation           what the process may load, once no reply was found
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     answers │ commands  what tools are answered, and what people type: these two never see each other
@@ -38,11 +39,12 @@ EVERYBODY = {"model", "session", "errors", "text"}
 # What each module may import beside model, session, errors and text; a folder's modules see each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
-    "__main__": {"cli", "isolation", "light", "replies"},
+    "__main__": {"again", "cli", "isolation", "light", "replies"},
+    "again": {"cli", "places", "replies", "tools"},
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
     "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
-    "cli": {"__init__", "answers", "app", "commands", "profiles", "system", "tools"},
+    "cli": {"__init__", "answers", "app", "commands", "profiles", "replies", "system", "tools"},
     "commands": {
         *("__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "urls"),
     },

@@ -260,7 +260,7 @@ def test_the_values_of_each_choice_are_those_of_the_program() -> None:
             found[key.partition("=")[0].strip()] = words or above
         above = [] if key else words
     choices = {"provider", "flow", "token", "interactive", "store", "client_authentication", "private_key.algorithm"}
-    choices |= {"workload", "multi_resource"}
+    choices |= {"workload", "multi_resource", "renew"}
     assert set(found) == choices
     for key, words in found.items():
         place = Origin(kind="variable")

@@ -43,6 +43,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     obtained: Obtained | None = None
     chosen: Chosen | None = None
     until: float = 0.0  # seconds since the epoch
+    renew: float = 0.0  # from when on whoever repeats it renews it ahead
     stands_on: tuple[tuple[str, str], ...] | None = None  # of a silence that may be repeated: files, with their stamps
 
 
@@ -109,7 +110,8 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     until = plain.fresh_until(obtained)
     if message.understands("state") and state is None:
         until = min(until, _settled_at(obtained))  # from then on the answer is another one
-    return Reply(stdout=stdout, obtained=obtained, chosen=chosen, until=until)
+    renew = plain.renewed_from(app, chosen, git.request(message), obtained)
+    return Reply(stdout=stdout, obtained=obtained, chosen=chosen, until=until, renew=renew)
 
 
 def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tuple[Chosen, Listed] | None:
@@ -150,7 +152,8 @@ def _settled_at(obtained: Obtained) -> float:
 def _keep(call: Call, data: bytes, reply: Reply) -> None:
     """Keep a profile's answer for an identical request."""
     if reply.obtained is not None and reply.chosen is not None and reply.until > 0:
-        plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.chosen, until=reply.until)
+        until, renew = reply.until, reply.renew
+        plain.keep_answer(call, data, reply.stdout, reply.obtained, reply.chosen, until=until, renew=renew)
 
 
 # --- store and erase ---

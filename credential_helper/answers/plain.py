@@ -15,6 +15,8 @@ import msgspec
 from credential_helper import replies
 from credential_helper.answers.call import Call
 from credential_helper.app import App, write
+from credential_helper.broker import freshness
+from credential_helper.broker.ahead import ahead_from
 from credential_helper.broker.errand import Obtained
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError, UsageError
 from credential_helper.model import Credential, Profile, Request
@@ -29,8 +31,6 @@ from credential_helper.tools.contract import Asked, Exchange
 from credential_helper.urls import parse_url
 
 Render = Callable[[Credential, float], bytes]  # the credential, and the time in seconds since the epoch
-
-SOON = 5.0  # seconds; a kept answer ends that much before its token does
 
 
 def answer(call: Call, row: Tool, given: Given) -> int:
@@ -119,7 +119,8 @@ def deliver(call: Call, tool_input: bytes, chosen: Chosen, request: Request, ren
     text = render(shown(app, obtained.credential), app.clock.now())
     write(text)
     if request.refused is None:
-        keep_answer(call, tool_input, text, obtained, chosen, until=fresh_until(obtained))
+        until, renew = fresh_until(obtained), renewed_from(app, chosen, request, obtained)
+        keep_answer(call, tool_input, text, obtained, chosen, until=until, renew=renew)
     return 0
 
 
@@ -131,7 +132,12 @@ def shown(app: App, credential: Credential) -> Credential:
 def fresh_until(obtained: Obtained) -> float:
     """Say until when an answer may be repeated (seconds since the epoch)."""
     until = obtained.credential.fresh_until
-    return float("inf") if until is None else until - SOON
+    return float("inf") if until is None else until - freshness.SOON
+
+
+def renewed_from(app: App, chosen: Chosen, request: Request, obtained: Obtained) -> float:
+    """Return from when on an answer is renewed ahead by whoever repeats it (seconds since the epoch)."""
+    return ahead_from(app.errand(chosen, request), obtained, ci=app.in_ci)
 
 
 def keep_silence(
@@ -175,11 +181,11 @@ def keep_silence(
 
 
 def keep_answer(
-    call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, chosen: Chosen, *, until: float
+    call: Call, tool_input: bytes, answer: bytes, obtained: Obtained, chosen: Chosen, *, until: float, renew: float
 ) -> None:
     """Keep a profile's answer for an identical request: not one that is unverified or stands on no disk.
 
-    A machine's is bound to its proof.
+    A machine's is bound to its proof. From ``renew`` on whoever repeats it renews it ahead.
     """
     app = call.app
     key = replies.request_of(call.argv, app.environ, tool_input)
@@ -191,6 +197,7 @@ def keep_answer(
             key,
             answer,
             until=until,
+            renew=renew,
             state_files=[(f"sessions/{obtained.session_id}.json", obtained.stamp)],
             config_stamps=[file.stamp for file in chosen.files] or None,
             environ=app.environ,

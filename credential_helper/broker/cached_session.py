@@ -159,7 +159,11 @@ class CachedSession:
         if stored is None or not freshness.fresh(stored.session, kind, self._errand.request, now):
             return None
         token = freshness.token_of(stored.session, kind)
-        if self._errand.mode != "any" and (token is None or token.received_at <= self.began):
+        if self._errand.mode == "ahead":
+            soon = now >= freshness.ahead_from(stored.session, kind, self._errand.request)
+        else:
+            soon = self._errand.mode != "any" and (token is None or token.received_at <= self.began)
+        if soon:
             return None
         return self.answer(stored.session, stamp=stored.stamp)
 

@@ -57,7 +57,9 @@ def derive(errand: Errand, session: CachedSession, means: Means, attempt: Attemp
     if stored is None or not renewal.may_spend(errand, means, stored.session):
         return None
     grant = stored.session.grant
-    if errand.mode == "any" and any(one == session.place.session and now < until for one, until in grant.underivable):
+    if errand.mode in ("any", "ahead") and any(
+        one == session.place.session and now < until for one, until in grant.underivable
+    ):
         raise needs_its_own(errand, means)
     ways = _ways(errand, means) if was_asked_for(errand.profile, grant) else []
     if not ways:

@@ -23,7 +23,9 @@ from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note
 from credential_helper.transport.client import DEADLINE, Transport
 
-Mode = Literal["any", "renew", "sign-in"]
+# any: whatever brings a token; renew: without a person; sign-in: by the profile's flow alone. ahead: what is fresh is
+# renewed because it soon will not be, by a process that nobody waits for: no person, no waiting, nothing remembered.
+Mode = Literal["any", "renew", "sign-in", "ahead"]
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,16 @@ expired; answered only where nothing fresh can be had now.
 
 from __future__ import annotations
 
+import math
+
 from credential_helper.model import Request, Token, TokenKind
 from credential_helper.session import Session
 
 SKEW = 60.0  # that two clocks may disagree by
 _MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it
 _ASSUMED_LIFETIME = 3600.0  # of a token whose provider names none, where it can be renewed
+SOON = 5.0  # a kept answer ends that much before its token stops being fresh
+_AHEAD = 600.0  # before a kept answer ends, at most a quarter of the time until then
 FORCED_PAUSE = 60.0  # a server that answers 401 for "no permission" must not cause one new token per command
 
 
@@ -39,6 +43,18 @@ def until(session: Session, kind: TokenKind, request: Request) -> float | None:
     lifetime = max(0.0, expires_at - token.received_at)
     wanted = min(request.minimum_validity, 0.75 * lifetime)
     return expires_at - max(wanted, min(_MARGIN, lifetime / 4))
+
+
+def ahead_from(session: Session, kind: TokenKind, request: Request) -> float:
+    """Return from when on a token that is still fresh is renewed ahead: for the last part of its life; ``inf``: never.
+
+    Whether it can be renewed is for others to know.
+    """
+    token, end = token_of(session, kind), until(session, kind, request)
+    if token is None or end is None or (kind == "id" and session.id_not_renewed):
+        return math.inf
+    end -= SOON
+    return end - min(_AHEAD, (end - token.received_at) / 4)
 
 
 def fresh(session: Session, kind: TokenKind, request: Request, now: float) -> bool:

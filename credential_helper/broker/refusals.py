@@ -96,7 +96,7 @@ class Refusals:
         return None if failure is None else self._repeated(failure)
 
     def _standing(self) -> Failure | None:
-        if self._errand.mode != "any" or not self._session.disk:
+        if self._errand.mode not in ("any", "ahead") or not self._session.disk:
             return None
         try:
             failure = self._sessions.notes.failure(self._id, self._session_id)
@@ -129,7 +129,7 @@ class Refusals:
 
         But not for a check of what is kept that could not be made.
         """
-        if not self._session.disk:
+        if not self._session.disk or self._errand.mode == "ahead":
             return
         seconds = _memory(error, unattended=self._errand.profile.unattended)
         browsed = attempt.browsed and not (attempt.kept is not None and isinstance(error, TransportError))

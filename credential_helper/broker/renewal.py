@@ -64,7 +64,7 @@ def may_spend(errand: Errand, means: Means, old: Session) -> bool:
         return False
     refused = old.grant.refused
     since = means.clock.now() - refused[0] if refused is not None else _PAUSE
-    return not (errand.mode == "any" and 0 <= since < _PAUSE)
+    return not (errand.mode in ("any", "ahead") and 0 <= since < _PAUSE)
 
 
 def _refreshed(

@@ -19,6 +19,8 @@ from credential_helper.text import foreign, moment, span
 
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
     """Run the profile's flow. Raises InteractionRequired where nobody can be asked, and whatever the flow raises."""
+    if errand.mode == "ahead" and errand.profile.session_kind == "person":
+        raise InteractionRequired("nobody is asked for a renewal ahead")
     if deriving.is_needed(session) and not _takes_its_place(errand, session, attempt):
         raise deriving.needs_its_own(errand, means)
     unattended = errand.profile.unattended

@@ -69,6 +69,8 @@ class _Waiting:
 
     def go_on(self, waited: float) -> bool:
         """Called between two tries; ``waited`` is in seconds. False: the other process brought what we need."""
+        if self._errand.mode == "ahead":
+            raise LockTimeout("another process renews the session")
         if not self._means.caller.waits():
             raise Abandoned
         if self._session.changed():

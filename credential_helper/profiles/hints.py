@@ -12,7 +12,7 @@ from credential_helper.tools import LISTED
 from credential_helper.workloads import Workload
 
 # Settings that neither name a session nor change where it is kept.
-NOT_OF_THE_SESSION = ("token", "interactive", "multi_resource", *LISTED)
+NOT_OF_THE_SESSION = ("token", "interactive", "multi_resource", "renew", *LISTED)
 
 
 def hint_flags(profile: Profile) -> list[str]:

@@ -172,6 +172,12 @@ SETTINGS: tuple[Setting, ...] = (
         "STORE",
         "where the refresh token lives: auto, keyring, file or none",
     ),
+    _setting(
+        "renew",
+        choice("auto", "ahead", "on-demand"),
+        "WHEN",
+        "when a token is renewed: auto, ahead (also in CI and containers), or on-demand",
+    ),
     _setting("ca_file", parse.path, "PATH", "trust these certificates, too (PEM)", fixed=True),
     _setting(
         "parameters",

@@ -69,6 +69,14 @@ class Caller:
         return any(events & (select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
 
 
+class Nobody(Caller):
+    """Who waits for a process that has left its caller: there is nobody who could give up."""
+
+    def waits(self) -> bool:
+        """Say yes: what was begun is to be finished."""
+        return True
+
+
 def _alive(process: int) -> bool:
     if not _state(process):
         return False

@@ -51,17 +51,20 @@ class Terminal:
         hidden: Collection[str] = (),
         stderr_fd: int = 2,
         patience: float = PATIENCE,
+        asks: Callable[[], None] = lambda: None,
     ) -> None:
         """Store what the terminal needs.
 
         tool_is_login: the command is ``login``: it may open a browser and redraw the time left.
         browser: False after ``--no-browser``.  verbose: True after ``--verbose``.
         children_find: ``children.find``.
+        asks: called before a person is asked for anything.
         run: runs a command by which a tool says that nobody is to be asked; at most once per command.
         hidden: variables that a browser must not see; those of our prefix it never sees.
         """
         self._environ = environ
         self._clock = clock
+        self._asks = asks
         self._tool_is_login = tool_is_login
         self._browser = Browser(environ, allowed=browser, find=children_find, hidden=hidden)
         self._may_ask = MayAsk(environ, run=run)
@@ -152,6 +155,7 @@ class Terminal:
         there, we are in the background, or it cannot be written), try again later. Raises InteractionRequired where
         there is no terminal, and a browser alone cannot ask.
         """
+        self._asks()
         screen = self._find_screen()
         if screen is None:
             return self._show_window(prompt, ours=ours) if self.by_window else None
@@ -312,6 +316,7 @@ class Terminal:
         Another prompt on the terminal is waited for: what is typed then is not for us. Raises InteractionRequired where
         nobody can type, or nothing was typed.
         """
+        self._asks()
         self._countdown.erase()
         screen = self._find_screen()
         keyboard = keyboard_of(screen, encoding=self._encoding)

@@ -14,7 +14,6 @@ import pytest
 
 from credential_helper import places, replies
 from credential_helper.answers import git as git_answers
-from credential_helper.answers import plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import DOCKER
 from credential_helper.app import App
@@ -921,7 +920,7 @@ def test_an_answer_for_a_git_that_never_comes_again_is_kept_while_it_is_fresh(wo
     world.get()
     fresh_until = freshness.until(world.session, "access", request_by("git"))
     assert fresh_until is not None
-    assert kept_until(world) == fresh_until - plain.SOON
+    assert kept_until(world) == fresh_until - freshness.SOON
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""Waiting before importing: of processes with the same request one goes on, the others look for its reply.
+
+A hundred processes that load all that a refresh needs, to wait for a lock, take a gigabyte. So on a miss, before
+anything else is loaded, each tries to lock one of 64 files, by its request. Whoever has the lock goes on, and holds it
+to its end. The others look for the reply every 20 ms. They go on by themselves, without the lock, where it is free
+again and there is no reply (a failure is not waited for by one after the other), where a person is being asked (who
+asks says so in the file: they show the prompt, too), where the file is locked for another request, and after some
+seconds.
+
+The files stay: a second file of the same name would be a second lock.
+"""
+
+import time
+
+from credential_helper import places, replies
+from credential_helper.light import join, system
+
+TYPE_CHECKING = False  # typing takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILES = 64
+_LONGEST = 8.0  # seconds
+_QUICK = 0.02  # between two looks, for a second
+_SLOW = 0.05
+_ASKS = b"?"
+
+
+class Abandoned(KeyboardInterrupt):
+    """The process that waited for the answer is gone."""
+
+
+class Flight:
+    """What this process does for others with the same request; ``waited``: the seconds that it waited for another."""
+
+    def __init__(self, descriptor: "int | None" = None, waited: float = 0.0) -> None:
+        self._descriptor = descriptor
+        self._told = False
+        self.waited = waited
+
+    def asks(self) -> None:
+        """Let the others go on: a person is being asked, which may take minutes."""
+        if self._descriptor is not None and not self._told:
+            self._told = True
+            try:
+                system.write(self._descriptor, _ASKS)
+            except OSError:  # a full disk: they go on a little later
+                return
+
+
+def join_in(request: bytes, environ: "Mapping[str, str]") -> "replies.Reply | Flight":
+    """Return the reply that another process has made, or what this one goes on with. Raises Abandoned."""
+    try:
+        import fcntl
+
+        descriptor = _open(request, environ)
+    except (ImportError, OSError):
+        return Flight()
+    if descriptor is None:
+        return Flight()
+    name = replies.name_of(request).encode()
+    try:
+        if not _locked(fcntl, descriptor):
+            found = _wait(fcntl, descriptor, name, request, environ)
+            system.close(descriptor)
+            return found
+        system.ftruncate(descriptor, 0)
+        system.pwrite(descriptor, name + b"\n", 0)
+        system.lseek(descriptor, len(name) + 1, 0)
+    except OSError:
+        return Flight()
+    return replies.find(request, environ) or Flight(descriptor)  # somebody has just made it
+
+
+def _wait(
+    fcntl: "object", descriptor: int, name: bytes, request: bytes, environ: "Mapping[str, str]"
+) -> "replies.Reply | Flight":
+    parent = system.getppid()
+    began = time.monotonic()
+    waited = 0.0
+    while waited < _LONGEST:
+        time.sleep(_QUICK if waited < 1 else _SLOW)
+        waited = time.monotonic() - began
+        free = _locked(fcntl, descriptor)
+        reply = replies.find(request, environ)
+        if reply is not None:
+            return reply
+        if system.getppid() != parent:
+            raise Abandoned
+        whose, _, rest = system.pread(descriptor, len(name) + 8, 0).partition(b"\n")
+        if free or whose != name or rest:
+            break
+    return Flight(waited=waited)
+
+
+def _locked(fcntl: "object", descriptor: int) -> bool:
+    """Lock the file if nobody else has; it is free again when its descriptor is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[attr-defined]
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _open(request: bytes, environ: "Mapping[str, str]") -> "int | None":
+    """Open the file of a request. OSError: there is no place for it."""
+    state = places.state_directory(environ)
+    if state is None:
+        return None
+    folder = join(state, replies.MARKERS)
+    for path in (state, folder):
+        _make(path)
+        if not replies.private_folder(path):
+            return None
+    number = int.from_bytes(request, "little") % (2**61 - 1) % _FILES
+    flags = system.O_RDWR | system.O_CREAT | places.OPEN_FLAGS
+    descriptor: int = system.open(join(folder, f"{number:02}"), flags, 0o600)
+    if not places.private(system.fstat(descriptor)):
+        system.close(descriptor)
+        return None
+    return descriptor
+
+
+def _make(path: str) -> None:
+    """Make a folder, and what is missing above it, for nobody else (XDG Base Directory). OSError: it cannot be."""
+    try:
+        system.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make(path.rpartition("/")[0])
+        system.mkdir(path, 0o700)
