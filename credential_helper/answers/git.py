@@ -162,12 +162,13 @@ def _keep(call: Call, data: bytes, reply: Reply) -> None:
 def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Keep another host's password where that is asked for; of a host of ours nothing is ever kept."""
     attributes = git.to_keep(message)
-    if attributes is None or expired(attributes, app.clock.now()):
+    if attributes is None:
         return SILENCE
     passwords = None if _choose(app, given, message) else git_passwords(app, given, message)
     if passwords is None:
         return SILENCE_AGAIN
-    passwords.store(GIT, attributes)
+    if not expired(attributes, app.clock.now()):
+        passwords.store(GIT, attributes)
     return SILENCE
 
 

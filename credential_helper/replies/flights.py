@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FILES = 64
-_LONGEST = 8.0  # seconds
+LONGEST = 8.0  # seconds
 _QUICK = 0.02  # between two looks, for a second
 _SLOW = 0.05
 _ASKS = b"?"
@@ -34,22 +34,31 @@ class Flight:
     """What this process does for others with the same request; ``waited``: the seconds that it waited for another."""
 
     def __init__(self, descriptor: "int | None" = None, waited: float = 0.0) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._told = False
         self.waited = waited
 
     def asks(self) -> None:
         """Let the others go on: a person is being asked, which may take minutes."""
-        if self._descriptor is not None and not self._told:
+        if self.descriptor is not None and not self._told:
             self._told = True
             try:
-                system.write(self._descriptor, _ASKS)
+                system.write(self.descriptor, _ASKS)
             except OSError:  # a full disk: they go on a little later
                 return
 
+    def end(self) -> None:
+        """Let the next one go on; the end of the process does that, too."""
+        if self.descriptor is not None:
+            system.close(self.descriptor)
+            self.descriptor = None
 
-def join_in(request: bytes, environ: "Mapping[str, str]") -> "replies.Reply | Flight":
-    """Return the reply that another process has made, or what this one goes on with. Raises Abandoned."""
+
+def join_in(request: bytes, environ: "Mapping[str, str]", *, longest: float = LONGEST) -> "replies.Reply | Flight":
+    """Return the reply that another process has made within ``longest`` s, or what this one goes on with.
+
+    Raises Abandoned.
+    """
     try:
         import fcntl
 
@@ -61,7 +70,7 @@ def join_in(request: bytes, environ: "Mapping[str, str]") -> "replies.Reply | Fl
     name = replies.name_of(request).encode()
     try:
         if not _locked(fcntl, descriptor):
-            found = _wait(fcntl, descriptor, name, request, environ)
+            found = _wait(fcntl, descriptor, name, request, environ, longest)
             system.close(descriptor)
             return found
         system.ftruncate(descriptor, 0)
@@ -73,12 +82,12 @@ def join_in(request: bytes, environ: "Mapping[str, str]") -> "replies.Reply | Fl
 
 
 def _wait(
-    fcntl: "object", descriptor: int, name: bytes, request: bytes, environ: "Mapping[str, str]"
+    fcntl: "object", descriptor: int, name: bytes, request: bytes, environ: "Mapping[str, str]", longest: float
 ) -> "replies.Reply | Flight":
     parent = system.getppid()
     began = time.monotonic()
     waited = 0.0
-    while waited < _LONGEST:
+    while waited < longest:
         time.sleep(_QUICK if waited < 1 else _SLOW)
         waited = time.monotonic() - began
         free = _locked(fcntl, descriptor)
