@@ -193,7 +193,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str], *, heard: bytes | None 
         app.terminal.error(known)
         return known.exit_code
     finally:
-        app.terminal.finish()
+        app.finish()
 
 
 def _defect(error: Exception) -> CredentialHelperError:

@@ -36,6 +36,12 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     stamp: str  # places.stamp of the descriptor that was read, places.ABSENT if there is none
     place: FileKind
 
+    @property
+    def changed_at(self) -> float:
+        """Return when it was last changed, in seconds since the epoch; 0 where nobody knows."""
+        parts = self.stamp.split()
+        return int(parts[2]) / 1e9 if len(parts) > 2 else 0.0
+
 
 class PassedOver(ConfigurationError):
     """The file belongs to the person behind sudo: nothing is wrong with it, and nothing of it counts."""
