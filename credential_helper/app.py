@@ -5,37 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from credential_helper import PROGRAM, places, replies
-from credential_helper.broker.announce import described
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
-from credential_helper.broker.outlook import Outlook, outlook
 from credential_helper.broker.whereabouts import place_now
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.choose import named
-from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.configuration import load
-from credential_helper.profiles.hints import login_command
-from credential_helper.profiles.ownership import Owners
-from credential_helper.profiles.sources import read_secret, trimmed
+from credential_helper.profiles.hints import came_from, login_command
 from credential_helper.proof import UNKNOWN, Proof, sources
 from credential_helper.replies.flights import Flight
 from credential_helper.session import grant_id, place_of
-from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
-from credential_helper.system import children
 from credential_helper.system.caller import Caller, Nobody
-from credential_helper.system.clock import Clock
+from credential_helper.system.ci import in_ci
 from credential_helper.system.signals import Interrupts
-from credential_helper.terminal.may_ask import in_ci
-from credential_helper.terminal.terminal import Terminal
 from credential_helper.terminal.verbose import Verbose
-from credential_helper.tools import Tool
+
+if TYPE_CHECKING:
+    from credential_helper.broker.outlook import Outlook
+    from credential_helper.profiles.chosen import Chosen
+    from credential_helper.profiles.ownership import Owners
+    from credential_helper.stores.named_secrets import NamedSecrets
+    from credential_helper.system.clock import Clock
+    from credential_helper.terminal.terminal import Terminal
+    from credential_helper.tools import Tool
 
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
@@ -76,22 +75,40 @@ class App:
     def configure(self, *, verbose: bool | None = None, login: bool = False, browser: bool = True) -> None:
         """Take in what the command line said about talking to people; ``verbose`` None: as before."""
         self._flag = self._flag if verbose is None else verbose
+        self._is_login, self._browser = login, browser
         told = Verbose(self.environ, self._flag)
         self.verbose, self._tells_terminal = told.on, told.on_stderr
-        self.terminal = Terminal(
-            self.environ,
-            clock=self.clock,
-            tool_is_login=login,
-            browser=browser,
-            verbose=self._flag,
-            children_find=children.find,
-            run=self._run,
-            hidden=self.hidden,
-            asks=self._flight.asks,
-        )
+        self._terminal: Terminal | None = None
+
+    @property
+    def terminal(self) -> Terminal:
+        """Return the way to a person, made when there is something to say: most answers say nothing."""
+        if self._terminal is None:
+            from credential_helper.system import children
+            from credential_helper.terminal.terminal import Terminal
+
+            self._terminal = Terminal(
+                self.environ,
+                clock=self.clock,
+                tool_is_login=self._is_login,
+                browser=self._browser,
+                verbose=self._flag,
+                children_find=children.find,
+                run=self._run,
+                hidden=self.hidden,
+                asks=self._flight.asks,
+            )
+        return self._terminal
+
+    def finish(self) -> None:
+        """Leave the terminal to others."""
+        if self._terminal is not None:
+            self._terminal.finish()
 
     def _run(self, words: Sequence[str]) -> str | None:
         """Run a command of a tool's, as the tool that called us would; None where it fails."""
+        from credential_helper.system import children
+
         try:
             said = children.run(words, environ=self.environ, hidden=self.hidden)
         except ConfigurationError:  # what is asked for is not set, or there is no such program
@@ -100,11 +117,14 @@ class App:
 
     def note(self, line: str) -> None:
         """Tell a step under --verbose."""
-        self.terminal.note(line)
+        if self.verbose:
+            self.terminal.note(line)
 
     def owners(self, flags: Mapping[str, object]) -> Owners:
         """Return who owns which host, found out once per run; a run has one command line."""
         if self._owners is None:
+            from credential_helper.profiles.ownership import Owners  # for hosts only
+
             self._owners = Owners(flags, self.environ, note=self.note)
         return self._owners
 
@@ -148,6 +168,8 @@ class App:
 
         ``person``: one is there to unlock it, whatever a profile says.
         """
+        from credential_helper.stores.named_secrets import NamedSecrets  # few profiles have one there
+
         deadline = (lambda: _KEYRING_DEADLINE_PERSON) if person else self._keyring_deadline(profile)
         keyring = Keyring(environ=self.environ, deadline=deadline, store="keyring", note=self.note)
         return NamedSecrets(self.state, keyring, clock=self.clock, note=self.note)
@@ -158,6 +180,8 @@ class App:
 
     def outlook(self, chosen: Chosen) -> Outlook:
         """Say what a call for a chosen profile would be answered, without asking or changing anything."""
+        from credential_helper.broker.outlook import outlook  # what status says
+
         profile = chosen.profile
         sessions = self.sessions(profile, person=False)
         means = self._means(sessions, lambda source: self._look_at(source, profile), asks=False)
@@ -169,6 +193,8 @@ class App:
             return self._from_keyring(source, None)
         if source.kind != "command":
             return self._read_secret(source, profile)
+        from credential_helper.system import children
+
         if children.find(source.value[0], self.environ) is None:
             raise ConfigurationError(f"{source.origin}: {children.not_found(source.value[0])}")
         return Secret("")
@@ -188,7 +214,7 @@ class App:
     ) -> Means:
         return Means(
             sessions=sessions,
-            person=self.terminal,
+            person=lambda: self.terminal,
             interrupts=self.interrupts,
             caller=self.caller,
             clock=self.clock,
@@ -260,6 +286,8 @@ class App:
         if source.kind == "keyring":
             read = self._from_keyring(source, None if self._ahead else profile), Proof()
         else:
+            from credential_helper.profiles.sources import read_secret
+
             read = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         certificate = () if profile is None else profile.tls or ()
         if profile is None or not (source == profile.password or (source.kind == "file" and source in certificate)):
@@ -281,6 +309,8 @@ class App:
         return proof
 
     def _from_keyring(self, source: Source, profile: Profile | None) -> Secret:
+        from credential_helper.profiles.sources import trimmed
+
         try:
             return trimmed(self.named_secrets(profile).read(source.value[0]))
         except (ConfigurationError, StoreError) as error:
@@ -294,8 +324,7 @@ class App:
         mode = "ahead" if self._ahead else mode
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
-            name = grant_id(chosen.profile)[:8]
-            self.note(f"profile {chosen.profile.name} from {_where_from(chosen.profile)}, sign-in {name}…")
+            self.note(f"{came_from(chosen.profile)}, sign-in {grant_id(chosen.profile)[:8]}…")
         outer, self._errands = self._errands, (*self._errands, (chosen, request))
         left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
         try:
@@ -303,6 +332,8 @@ class App:
         finally:
             self._errands = outer
         if self.verbose:
+            from credential_helper.broker.announce import described
+
             self.note(described(obtained, began=self.began, now=self.clock.now()))
         return obtained
 
@@ -312,8 +343,8 @@ class App:
             profile=chosen.profile,
             request=request,
             mode=mode,
-            login=login_command(chosen.profile),
-            config_changed_at=max((_changed_at(file.stamp) for file in chosen.files), default=0.0),
+            command=lambda: login_command(chosen.profile),
+            config_changed_at=max((file.changed_at for file in chosen.files), default=0.0),
         )
 
     @property
@@ -327,18 +358,6 @@ class App:
     def shown(self, secret: Secret) -> Secret:
         """Return a secret as it may be written to stdout."""
         return Secret("***") if self.watched else secret
-
-
-def _where_from(profile: Profile) -> str:
-    """Say where a profile was written: the file that has its issuer, or the command line."""
-    origin = dict(profile.origins).get("issuer", "")
-    return "flags and variables" if profile.ad_hoc else origin.rpartition(": profiles.")[0] or "the config files"
-
-
-def _changed_at(stamp: str) -> float:
-    """Return when a file was last changed, from its stamp, in seconds since the epoch."""
-    parts = stamp.split()
-    return int(parts[2]) / 1e9 if len(parts) > 2 else 0.0
 
 
 def write(answer: bytes) -> None:

@@ -2,177 +2,34 @@
 
 What a tool asks for ends on stdout, written once when it is whole; everything else that is said goes to stderr or to
 the terminal. A command for people is in ``commands``.
+
+Nothing is loaded before it is known what is called: a version is a line, and ``words`` reads what tools say.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from credential_helper import PROGRAM, __version__
-from credential_helper.answers import get, plain
-from credential_helper.answers.call import Call
-from credential_helper.app import App, write
-from credential_helper.commands import COMMANDS, Command
+from credential_helper import PROGRAM, __version__, replies
 from credential_helper.errors import ConfigurationError, CredentialHelperError, UsageError
-from credential_helper.profiles import settings
-from credential_helper.profiles.configuration import load
-from credential_helper.profiles.elsewhere import of_kubelogin
-from credential_helper.profiles.written import nearest_word
-from credential_helper.replies.flights import Flight
 from credential_helper.system.caller import Abandoned
-from credential_helper.system.clock import SystemClock
 from credential_helper.system.limits import exhausted, forbid_core_dumps
 from credential_helper.system.signals import Interrupted
-from credential_helper.text import either, harmless_word
-from credential_helper.tools import TOOLS, Tool, called
+from credential_helper.tools import TOOLS, Tool, called, program_name
 
-_DESCRIPTION = """\
-Sign in once with OAuth 2.0 / OpenID Connect, and serve kubectl, git, docker and scripts from then on.
-
-A profile says who is asked: [profiles.NAME] in the config file, or --issuer and --client-id."""
-
-_EPILOG = """\
-exit codes: 64 usage, 65 request, 66 a person has to sign in, 69 no network, 70 a defect,
-74 disk, keyring or stdout, 75 try again later, 76 not an OAuth answer, 77 refused,
-78 configuration, 130 interrupted"""
-
+if TYPE_CHECKING:
+    from credential_helper.answers.call import Call
+    from credential_helper.app import App
+    from credential_helper.replies.flights import Flight
 
 _BEGIN = """\
 sign in once, and kubectl, git, docker and scripts are served from then on
 to sign in: credential-helper login
 who is signed in, and until when: credential-helper status
 every command: credential-helper --help"""
-
-_COMMON = "the common settings; with --help --all every one of them"
-
-_HELP = ("--help", "-h")
-_LEADING = ("--verbose", "--version", *_HELP)  # the options that may stand before a command
-_NAME = re.compile(r"--[a-z][a-z-]{0,39}|-[A-Za-z]")  # of an option; what has a digit in it may be a secret
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are ours and echo no value: people paste tokens into the wrong place."""
-
-    def error(self, message: str) -> NoReturn:
-        where, _, rest = message.removeprefix("argument ").partition(": ")
-        if rest.startswith("invalid choice"):
-            choices = next((action.choices for action in self._actions if where == action.metavar), None)
-            named = where != "COMMAND" and choices
-            message = (
-                f"{where} should be {either(sorted(choices))}" if named and choices else "there is no such command"
-            )
-        elif rest.startswith("ignored explicit argument"):
-            message = f"{where} takes no value"
-        elif rest.startswith("expected "):
-            message = f"{where} needs a value"
-        elif where.startswith("the following arguments are required"):
-            message = f"{rest} is missing"
-        raise UsageError(message, hint=f"{self.prog} --help")
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Let nothing be left over, so that the command itself complains and its own help is the hint."""
-        given, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.refuse(unknown)
-        return given, unknown
-
-    def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Say which option is unknown, as far as it can be told from a value, and which one was probably meant."""
-        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
-        if not options:
-            self.error("too many arguments")
-        name = options[0] if options[0].startswith("--") else options[0][:2]
-        known = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        if (word := of_kubelogin(name[2:])) is not None:  # by its flag, here as in a profile
-            flag = settings.BY_NAME[word].flag if word in settings.BY_NAME else f"--{word.replace('_', '-')}-file"
-            self.error(f"{name} is kubelogin's; here it is {flag}")
-        if name[2:] in (secret.replace("_", "-").replace(".", "-") for secret in settings.SECRETS):
-            before_a_command = self.prog == PROGRAM
-            sources = [flag for flag in (f"{name}-env", f"{name}-file") if flag in known or before_a_command]
-            raise UsageError(
-                f"{name}: a secret is never an argument, which every process can read",
-                hint=f"{sources[0]} NAME, or {sources[1]} PATH" if sources else f"{self.prog} --help",
-            )
-        near = nearest_word(name[2:], [flag[2:].replace("-", "_") for flag in known]) if name[2:] else None
-        shown = f" {name}" if _NAME.fullmatch(name) else ""
-        guess = f"; did you mean --{near.replace('_', '-')}?" if near else ""
-        self.error(f"unknown option{shown}{guess}")
-
-    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002 - its signature
-        """Put help and version on stdout by the way that every answer takes: a full disk is told."""
-        write(message.encode())
-
-
-def _parser(name: str = PROGRAM, *, every: bool = False) -> _Parser:
-    """Return the parser of every command; ``name`` is what --version calls us. ``every``: help names every flag."""
-    shared = _Parser(add_help=False)
-    shared.add_argument("--version", action="version", version=f"{name} {__version__}", help="say the version and exit")
-    shared.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help="tell each step on stderr")
-    parser = _Parser(
-        prog=PROGRAM,
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        parents=[shared],
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=_Parser)
-
-    for row in TOOLS.values():
-        _add_tool(commands, row, shared, every=every)
-    for one in COMMANDS.values():
-        _add_command(commands, one, shared, every=every)
-    return parser
-
-
-def _add_tool(commands: Any, row: Tool, shared: _Parser, *, every: bool) -> None:
-    """Add a tool's command, as its row says; of one whose words are all its own only the line in --help."""
-    if row.whole:
-        one = commands.add_parser(row.name, help=row.summary, add_help=False)
-    else:
-        one = _add(commands, row.name, row.summary, shared)
-        _add_flags(one, every=every)
-    for name, options in row.arguments or _operation(row):
-        one.add_argument(name, **options)
-
-
-def _operation(row: Tool) -> tuple[tuple[str, dict[str, Any]], ...]:
-    """Return the argument of a tool that calls us with an operation, where its row has none of its own."""
-    words = " or ".join(word for word in row.replayed if word)
-    if not words:
-        return ()
-    return (("operation", {"metavar": "OPERATION", "nargs": "?", "help": f"{words}, as {row.name} says"}),)
-
-
-def _add(commands: Any, name: str, summary: str, shared: _Parser, *, description: str | None = None) -> Any:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=description or summary[0].upper() + summary[1:] + ".",
-        formatter_class=argparse.RawDescriptionHelpFormatter if description else argparse.HelpFormatter,
-        allow_abbrev=False,
-        parents=[shared],
-        argument_default=argparse.SUPPRESS,
-    )
-
-
-def _add_flags(one: Any, *, every: bool) -> None:
-    """Add the flags of a profile; help names the common ones, or every one."""
-    settings.add_flags(one, every=every, remark=None if every else _COMMON)
-
-
-def _add_command(commands: Any, row: Command, shared: _Parser, *, every: bool) -> None:
-    """Add a command for people, as its row says."""
-    one = _add(commands, row.name, row.summary, shared, description=row.description)
-    if row.flags:
-        _add_flags(one, every=every)
-    for name, options in row.arguments:
-        one.add_argument(name, **options)
 
 
 def run(
@@ -189,6 +46,11 @@ def run(
     this process does for others with the same request.
     """
     forbid_core_dumps()
+    if _has_told_its_version(argv):
+        return 0
+    from credential_helper.app import App
+    from credential_helper.system.clock import SystemClock
+
     app = App(environ, clock=SystemClock(), verbose=False, ahead=ahead, flight=flight)
     try:
         app.interrupts.install()
@@ -205,7 +67,7 @@ def run(
         app.terminal.error(known)
         return known.exit_code
     finally:
-        app.terminal.finish()
+        app.finish()
 
 
 def _defect(error: Exception) -> CredentialHelperError:
@@ -223,7 +85,27 @@ def _defect(error: Exception) -> CredentialHelperError:
     )
 
 
+def _has_told_its_version(argv: Sequence[str]) -> bool:
+    """Tell the version, where that is all that is asked for; False: it is not, or stdout takes nothing."""
+    program = program_name(argv[0])
+    row, words = called(program, list(argv[1:]))
+    if words != ["--version"] or (row is not None and row.whole):
+        return False
+    try:
+        replies.write_out(f"{_own_name(program, row)} {__version__}\n".encode())
+    except OSError:  # the other way says so
+        return False
+    return True
+
+
+def _own_name(program: str, row: Tool | None) -> str:
+    """Return what we call ourselves: as we were called, where that is a tool's name for us."""
+    return program if row is not None and program in row.names else PROGRAM
+
+
 def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
+    from credential_helper.answers.call import Call
+
     call = Call(argv=argv, heard=heard, app=app)
     words = list(argv[1:])
     while words and words[0] == "--verbose":  # before a tool whose words are its own, too
@@ -235,18 +117,14 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
             app.configure(verbose=True)
         _introduce(call)
         return int(_answer_of(row)(call, row, [word for word in rest if word != "--verbose"]))
-    by_name = row is not None and call.program in row.names
-    every = "--all" in rest and any(word in _HELP for word in rest)
-    rest = [word for word in rest if word != "--all" or not every]
-    if row is None:
-        _require_command(rest)
     try:
-        words = [row.name, *rest] if row is not None else rest
-        given = vars(_parser(call.program if by_name else PROGRAM, every=every).parse_args(words))
+        given = _given(call.program, row, rest)
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
     except UsageError as error:
         if row is not None and row.answer == "plain":
+            from credential_helper.answers import plain
+
             plain.decline(row, error)
         raise
     if given.pop("verbose", False):
@@ -254,10 +132,24 @@ def _dispatch(argv: Sequence[str], heard: bytes | None, app: App) -> int:
     _introduce(call)
     command = given.pop("command", None)
     if command is None:
-        return _begin(app) if os.isatty(0) and call.exec_info is None else get.bare(call)
+        return _without_a_command(call)
     if command in TOOLS:
         return int(_answer_of(TOOLS[command])(call, TOOLS[command], given))
     return int(import_module(f"credential_helper.commands.{command}").run(given, app))
+
+
+def _given(program: str, row: Tool | None, rest: Sequence[str]) -> dict[str, Any]:
+    """Return the command and what is given with it, by name. Raises UsageError, and SystemExit for help."""
+    if row is None and not rest:
+        return {}
+    from credential_helper import words
+
+    given = words.of_tool(row, rest) if row is not None else words.of_command(rest)
+    if given is not None:
+        return given
+    from credential_helper import command_line  # argparse and all its parsers: 12 ms, of Python 3.14 25
+
+    return command_line.parse(rest, row, name=_own_name(program, row))
 
 
 def _introduce(call: Call) -> None:
@@ -265,36 +157,20 @@ def _introduce(call: Call) -> None:
     call.app.note(f"version {__version__}, called as {call.program} by {call.app.caller.name}")
 
 
-def _require_command(words: Sequence[str]) -> None:
-    """Raise UsageError where the first word is no command, or an option stands before it that belongs behind it."""
-    for word in words:
-        if not word.startswith("-"):
-            break
-        flag = word.partition("=")[0]
-        if flag not in _LEADING and any(flag == setting.flag for setting in (settings.PROFILE, *settings.SETTINGS)):
-            command = next((word for word in words if word in TOOLS or word in COMMANDS), "COMMAND")
-            raise UsageError(f"{flag} belongs behind the command", hint=f"{PROGRAM} {command} {flag} …")
-        if flag not in _LEADING:
-            _parser().refuse([flag])
-    else:
-        return
-    if word in TOOLS or word in COMMANDS:
-        return
-    near = f"--{word}" if f"--{word}" in _LEADING else nearest_word(word, [*TOOLS, *COMMANDS])
-    if near is None:
-        raise UsageError("there is no such command", hint=f"{PROGRAM} --help")
-    named = f'"{word}" is no command' if harmless_word(word) else "there is no such command"
-    raise UsageError(f"{named}; did you mean {near}?", hint=f"{PROGRAM} --help")
+def _without_a_command(call: Call) -> int:
+    """Answer what stands on stdin; tell a person who typed our name alone where to begin."""
+    if not os.isatty(0) or call.exec_info is not None:
+        from credential_helper.answers import get
 
+        return get.bare(call)
+    from credential_helper.profiles.configuration import load
 
-def _begin(app: App) -> int:
-    """Tell who typed our name alone where to begin; stdout is for answers."""
-    for line in _BEGIN.splitlines():
-        app.terminal.say(line)
+    for line in _BEGIN.splitlines():  # stdout is for answers
+        call.app.terminal.say(line)
     try:
-        load(app.environ).default()
+        load(call.app.environ).default()
     except (ConfigurationError, UsageError) as error:
-        app.terminal.error(error)
+        call.app.terminal.error(error)
     return UsageError.exit_code
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from credential_helper import light
 from credential_helper.model import Endpoints, Identity, Profile, Secret, SessionKind, Token
 
 
@@ -209,8 +210,17 @@ def _given(endpoints: Endpoints) -> dict[str, str]:
 
 
 def _digest(identity: dict[str, Any]) -> str:
-    import hashlib
     import json
 
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode(errors="surrogateescape")).hexdigest()  # a path need not be UTF-8
+    return sha256(canonical.encode(errors="surrogateescape"))  # a path need not be UTF-8
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 (FIPS 180-4) in hex."""
+    found = light.sha256(data)
+    if found is None:
+        import hashlib
+
+        found = hashlib.sha256(data).hexdigest()
+    return found

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import pytest
 
-from credential_helper import cli, places
+from credential_helper import command_line, places
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App
 from credential_helper.errors import ConfigurationError, StoreError
@@ -70,7 +70,7 @@ def environ(environ: dict[str, str]) -> dict[str, str]:
 
 def chosen(environ: dict[str, str], words: list[str], request: Request | None = None) -> Chosen:
     """Return what a command line means."""
-    given = vars(cli._parser().parse_args(words))
+    given = vars(command_line.parser_of().parse_args(words))
     given.pop("command")
     [flags] = each_by_position(given)
     return choose(request or request_by("kubectl"), flags, environ)

@@ -20,9 +20,10 @@ from typing import IO, Any
 import pytest
 
 from credential_helper import __version__, cli
-from credential_helper.answers.call import program_name
 from credential_helper.errors import CredentialHelperError
 from credential_helper.profiles import settings
+from credential_helper.text import host_of
+from credential_helper.tools import program_name
 from integration.servers.embedded_provider import MACHINE_CLIENT, EmbeddedProvider
 from integration.servers.hostile_provider import HostileProvider, answer, closed_port
 from tests.helpers.programs import CHECKOUT, DEADLINE, START
@@ -116,12 +117,12 @@ def test_a_defect_is_told_without_its_text(environ: dict[str, str]) -> None:
 
 def test_a_defect_names_the_innermost_line_of_ours() -> None:
     try:
-        program_name(None)  # type: ignore[arg-type]
+        host_of(None)  # type: ignore[arg-type]
     except AttributeError as error:
         told = cli._defect(error)
     assert isinstance(told, CredentialHelperError)
     assert told.exit_code == 70
-    assert "AttributeError at call.py:" in told.sentence
+    assert "AttributeError at text.py:" in told.sentence
     assert "NoneType" not in told.sentence
 
 

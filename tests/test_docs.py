@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pytest
 
-from credential_helper import cli, errors, model, places, providers, tools
+from credential_helper import command_line, errors, model, places, providers, tools
 from credential_helper.commands import status, status_rows
 from credential_helper.oauth.grants import authorization_code
 from credential_helper.profiles import settings
@@ -90,7 +90,7 @@ def prose(text: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    return cli._parser()
+    return command_line.parser_of()
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -314,9 +314,9 @@ def test_every_exit_code_is_in_the_table_and_every_row_is_an_exit_code() -> None
         int(code) for code in re.findall(r"^\| (\d+) \|", section("Exit codes", page("configuration")), re.MULTILINE)
     ]
     assert rows == sorted(exit_codes() | {0, 130})
-    told = {int(code) for code in re.findall(r"\b(\d\d) ", cli._EPILOG)}
+    told = {int(code) for code in re.findall(r"\b(\d\d) ", command_line._EPILOG)}
     assert told == exit_codes()
-    assert "130 interrupted" in cli._EPILOG
+    assert "130 interrupted" in command_line._EPILOG
 
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:

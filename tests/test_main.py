@@ -36,7 +36,7 @@ main()
 @pytest.mark.parametrize("where", ["credential_helper.cli", "msgspec", "msgspec._core", "credential_helper.app"])
 def test_ctrl_c_is_obeyed_while_libraries_are_loaded(environ: dict[str, str], where: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, where, "--version"],
+        [sys.executable, "-c", PROGRAM, where, "token", "prod"],
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from credential_helper import replies
-from credential_helper.app import App
-from credential_helper.tools import EXEC_INFO, wire
+from credential_helper.tools import EXEC_INFO, program_name, wire
+
+if TYPE_CHECKING:
+    from credential_helper.app import App
 
 
 class Call:
@@ -37,8 +40,3 @@ class Call:
         elif replies.LARGEST < len(self._heard) <= limit and not (lines and replies.has_ended(self._heard)):
             self._heard = replies.read_input(limit, self._heard, lines=lines)
         return self._heard
-
-
-def program_name(path: str) -> str:
-    """Return argv[0] without its directory, its ``.exe`` and its case."""
-    return path.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")

@@ -18,7 +18,6 @@ from credential_helper.answers.call import Call
 from credential_helper.answers.docker_list import answer_list
 from credential_helper.answers.stored_passwords import DOCKER, another_profile, docker_passwords
 from credential_helper.app import App, write
-from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Listed, Profile, Secret
 from credential_helper.profiles.chosen import Chosen
@@ -173,6 +172,8 @@ def _profile_of(app: App, server: str) -> tuple[Chosen, Listed] | None:
 
 def _drop_token(app: App, profile: Profile) -> None:
     """Drop the cached token, however young it is, and keep the refresh token: a person typed ``docker logout``."""
+    from credential_helper.broker.forget import drop  # and all of oauth
+
     try:
         drop(profile, None, app.means(profile))
     except StoreError as error:

@@ -23,13 +23,11 @@ from credential_helper.answers.stored_passwords import GIT, git_passwords, url_o
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
-from credential_helper.broker.forget import drop
 from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
 from credential_helper.stores.passwords import INDEX, expired
-from credential_helper.system import children
 from credential_helper.tools import TOOLS, Tool, git, wire
 
 _VERSION_DEADLINE = 10.0  # seconds for ``git version``
@@ -122,6 +120,8 @@ def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tupl
 
 def _git_version(app: App, chosen: Chosen) -> git.Version | None:
     """Ask the git that called us: it puts its own directory first on our PATH."""
+    from credential_helper.system import children
+
     hidden = app.hidden | chosen.hidden
     try:
         said = children.run(["git", "version"], environ=app.environ, hidden=hidden, deadline=_VERSION_DEADLINE)
@@ -189,6 +189,8 @@ def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
     if rejected is None:
         app.note("git names no token that was rejected, so none is dropped")
         return SILENCE
+    from credential_helper.broker.forget import drop  # and all of oauth: for a token that was rejected
+
     work = app.means(chosen.profile)
     try:
         dropped = drop(chosen.profile, rejected, work)

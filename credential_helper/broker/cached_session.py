@@ -8,10 +8,11 @@ Of a token that may be answered: *fresh* needs no work, *valid* is better than n
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from credential_helper import places
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
-from credential_helper.broker.reach import may_be_possible
 from credential_helper.broker.whereabouts import before, place_now, take_over_format_1
 from credential_helper.errors import (
     AuthorizationError,
@@ -26,8 +27,10 @@ from credential_helper.errors import (
 from credential_helper.model import Credential, Secret
 from credential_helper.proof import Proof
 from credential_helper.session import Grant, Place, Session, place_of
-from credential_helper.stores.replacing import Reservation
 from credential_helper.stores.sessions import Stored
+
+if TYPE_CHECKING:
+    from credential_helper.stores.replacing import Reservation
 
 # Exit codes of what may pass by itself: no network, nobody to ask, a locked keyring, a full disk, a rate limit.
 PASSING = (
@@ -36,6 +39,14 @@ PASSING = (
     StoreError.exit_code,
     RateLimited.exit_code,
 )
+
+
+class NeedsItsOwn(Exception):
+    """The grant does not serve this session, which needs a sign-in of its own; ``why`` is a sentence for people."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class CachedSession:
@@ -47,7 +58,6 @@ class CachedSession:
         self.stored: Stored | None = None  # what stands now; None: nothing, or the disk is lost
         self._errand = errand
         self._means = means
-        self._provider = means.provider(errand.profile)
         self.began = means.clock.now()  # seconds since the epoch
         self._replaces_newer = False  # what is brought takes the place of a session that a later version has kept
         self._seen = places.ABSENT  # the stamp of the file when it was last read
@@ -78,6 +88,8 @@ class CachedSession:
             grant = self._means.sessions.grants.standing(self.main.grant)
         except StoreError:
             return self.main
+        from credential_helper.broker.reach import may_be_possible
+
         profile, now = self._errand.profile, self._means.clock.now()
         serves = grant is None or may_be_possible(profile, grant, self.main.session, now)
         return self.main if serves else self.main.own
@@ -179,11 +191,12 @@ class CachedSession:
         """Wrap the token that the tool gets. Raises AuthorizationError where the provider sent none of that kind."""
         kind = self._errand.kind
         token = freshness.token_of(session, kind)
-        if token is None and kind == "access":
-            raise TokenResponseError(f"{self._provider.host} sent no access token")
         if token is None:
+            host = self._means.provider(self._errand.profile).host
+            if kind == "access":
+                raise TokenResponseError(f"{host} sent no access token")
             raise AuthorizationError(
-                f"{self._provider.host} sent no ID token",
+                f"{host} sent no ID token",
                 error="no_id_token",
                 hint='let this client have the scope "openid" at the provider, or set token = "access"',
             )

@@ -17,7 +17,7 @@ import msgspec
 
 from credential_helper import providers
 from credential_helper.broker import new_session, renewal, verification
-from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.cached_session import CachedSession, NeedsItsOwn
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
 from credential_helper.broker.reach import was_asked_for
 from credential_helper.errors import AuthorizationError, CredentialHelperError
@@ -30,14 +30,6 @@ from credential_helper.text import foreign
 
 REMEMBERED = 86400.0  # seconds that a provider which gave no token for a session is not asked for it again
 _MOST = 50  # sessions that are remembered so
-
-
-class NeedsItsOwn(Exception):
-    """The grant does not serve this session, which needs a sign-in of its own; ``why`` is a sentence for people."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 def is_needed(session: CachedSession) -> bool:

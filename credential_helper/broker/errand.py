@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from credential_helper import proof
-from credential_helper.broker.person import Person
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
-from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
-from credential_helper.oauth.provider import Provider
 from credential_helper.session import Session
-from credential_helper.stores import proof_key
-from credential_helper.stores.documents import DiskDocuments
-from credential_helper.stores.sessions import Sessions, Stored
-from credential_helper.system.caller import Caller
-from credential_helper.system.clock import Clock
-from credential_helper.system.signals import Interrupts
 from credential_helper.text import Note
-from credential_helper.transport.client import DEADLINE, Transport
+
+if TYPE_CHECKING:
+    from credential_helper.broker.person import Person
+    from credential_helper.oauth.provider import Provider
+    from credential_helper.stores.documents import DiskDocuments
+    from credential_helper.stores.sessions import Sessions, Stored
+    from credential_helper.system.caller import Caller
+    from credential_helper.system.clock import Clock
+    from credential_helper.system.signals import Interrupts
+    from credential_helper.transport.client import Transport
 
 # any: whatever brings a token; renew: without a person; sign-in: by the profile's flow alone. ahead: what is fresh is
 # renewed because it soon will not be, by a process that nobody waits for: no person, no waiting, nothing remembered.
@@ -34,8 +34,13 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     request: Request
     mode: Mode = "any"
-    login: str = "credential-helper login"  # the command that makes exactly this session
+    command: Callable[[], str] = lambda: "credential-helper login"  # which makes exactly this session; for a hint
     config_changed_at: float = 0.0  # a remembered refusal older than this is void
+
+    @property
+    def login(self) -> str:
+        """Return the command that makes exactly this session."""
+        return self.command()
 
     @property
     def kind(self) -> TokenKind:
@@ -69,7 +74,7 @@ class Means:
         self,
         *,
         sessions: Sessions,
-        person: Person,
+        person: Callable[[], Person],
         interrupts: Interrupts,
         caller: Caller,
         clock: Clock,
@@ -83,7 +88,9 @@ class Means:
         asks: bool = True,
         signed_in: Callable[[str], str] | None = None,
     ) -> None:
-        """``deadline``: the seconds that the tool waits for us, where that is less than we would take.
+        """``person`` brings whoever sits at the terminal, when there is something to say: a fresh token needs nobody.
+
+        ``deadline``: the seconds that the tool waits for us, where that is less than we would take.
 
         ``warns``: what is wrong with a token that came is a warning, and not for --verbose only.
 
@@ -93,7 +100,7 @@ class Means:
         ``signed_in`` tells a profile's sign-ins apart, by its name.
         """
         self.sessions = sessions
-        self.person = person
+        self._person = person
         self.interrupts = interrupts
         self.caller = caller
         self.clock = clock
@@ -106,11 +113,16 @@ class Means:
         self.subject = subject
         self.asks = asks
         self.signed_in = signed_in
-        self._documents = DiskDocuments(sessions.state)
+        self._documents: DiskDocuments | None = None
         self._providers: dict[Profile, Provider] = {}
         self._proofs: dict[Profile, str | None] = {}
         self.unbound: dict[Profile, StoreError] = {}  # why a machine's session cannot be told from another's
         self.traces: dict[Profile, proof.Proof] = {}  # what the token of a job was made of, where it was read
+
+    @property
+    def person(self) -> Person:
+        """Return whoever sits at the terminal."""
+        return self._person()
 
     def proof(self, profile: Profile) -> str | None:
         """Return a keyed digest of what a machine proves itself with; None: of a person, or there is no disk.
@@ -121,6 +133,8 @@ class Means:
         if profile.session_kind != "client":
             return None
         if profile not in self._proofs:
+            from credential_helper.stores import proof_key  # of machines alone
+
             parts = [self._part(profile, source) for source in proof.sources(profile)]
             if profile.subject is not None and self.signed_in is not None:
                 parts.append(Secret(self.signed_in(profile.subject)))
@@ -148,7 +162,11 @@ class Means:
         if source == certificate:
             return Secret("")
         secret = self.read_secret(source)
-        return Secret(tls.fingerprint(secret, source)) if source == key else secret
+        if source != key:
+            return secret
+        from credential_helper.oauth.client_authentication import tls  # few clients have a certificate
+
+        return Secret(tls.fingerprint(secret, source))
 
     def provider(self, profile: Profile) -> Provider:
         """Return the way to a profile's provider, always the same one; nothing is opened yet.
@@ -156,9 +174,13 @@ class Means:
         Raises ConfigurationError for an issuer or an endpoint that may not be used.
         """
         if profile not in self._providers:
+            from credential_helper.oauth.provider import Provider  # and all of oauth: a fresh token needs nobody
+            from credential_helper.stores.documents import DiskDocuments
+
+            self._documents = self._documents or DiskDocuments(self.sessions.state)
             self._providers[profile] = Provider(
                 profile,
-                transport=self._transport(profile),
+                transport=self._transport(profile, self._documents),
                 documents=self._documents,
                 clock=self.clock,
                 client_secret=self._reader(profile.client_secret),
@@ -173,12 +195,14 @@ class Means:
             )
         return self._providers[profile]
 
-    def _transport(self, profile: Profile) -> Transport:
+    def _transport(self, profile: Profile, documents: DiskDocuments) -> Transport:
+        from credential_helper.transport.client import DEADLINE, Transport
+
         seconds = DEADLINE if self.deadline is None else min(self.deadline, DEADLINE)
         return Transport(
             clock=self.clock,
             environ=self.environ,
-            documents=self._documents,
+            documents=documents,
             ca_file=profile.ca_file,
             note=self.note,
             deadline=seconds,
@@ -214,23 +238,3 @@ class Attempt:
         self.kept: Stored | None = None  # what a sign-in brought
         self.unkept: str | None = None  # why the refresh token in it is not kept, where the disk is to blame
         self.browsed = False  # a browser was opened for it
-
-
-def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> None:
-    """Read the client's secrets before signals are held: a command may take a minute, and Ctrl-C ends it.
-
-    A private key or a certificate is looked into, too: one that is none needs no provider to be told. ``run``: commands
-    are run.
-    """
-    if profile.client_authentication != "none":
-        for read in (provider.client_secret, provider.private_key):
-            if read is not None:
-                read()
-    if profile.workload is not None:
-        federated.look(provider)
-    key = profile.private_key
-    by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
-    if key is not None and by_key and (run or key.source.kind != "command"):
-        private_key_jwt.check(provider)
-    if profile.tls is not None and (run or not any(source.kind == "command" for source in profile.tls)):
-        tls.check(provider)

@@ -16,10 +16,8 @@
 from __future__ import annotations
 
 from credential_helper import errors
-from credential_helper.broker import deriving, interaction, renewal, sign_in, verification, waiting
-from credential_helper.broker.cached_session import CachedSession
+from credential_helper.broker.cached_session import CachedSession, NeedsItsOwn
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
-from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import CredentialHelperError
 
 
@@ -30,7 +28,7 @@ def obtain(errand: Errand, means: Means) -> Obtained:
         session = CachedSession(errand, means)
         try:
             return _obtain(errand, session, means)
-        except deriving.NeedsItsOwn as need:
+        except NeedsItsOwn as need:
             try:
                 return _obtain(errand, CachedSession(errand, means, of_its_own=need.why), means)
             except CredentialHelperError as error:
@@ -40,20 +38,25 @@ def obtain(errand: Errand, means: Means) -> Obtained:
 def _obtain(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     if found := session.fresh():  # 1. no lock, no request, no question
         return found
+    from credential_helper.broker import waiting  # from here on, and in _work, all of oauth is loaded
+
+    means.provider(errand.profile)  # one that may not be asked is told before anybody waits
     with waiting.for_our_turn(errand, session, means) as brought:  # 2. one process works, the others wait
         return brought or _work(errand, session, means)
 
 
 def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     """Renew or sign in: the lock is ours, or there is no disk to share. Raises NeedsItsOwn, too."""
+    from credential_helper.broker import deriving, interaction, refusals, renewal, sign_in, verification
+
     if found := session.fresh(again=True):  # 2. somebody else was first
         return found
     interaction.drop_dead_prompt(session, means)  # the lock is ours: a browser's prompt ended with its process
     attempt = Attempt()
-    refusals = Refusals(errand, session, means)
+    recent = refusals.Refusals(errand, session, means)
     try:
         session.take_over_format_1()
-        refusals.recall()  # 3. what was refused a moment ago is not provoked
+        recent.recall()  # 3. what was refused a moment ago is not provoked
         verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
         found = (
             session.fresh()
@@ -63,7 +66,7 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
             or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
         )
     except CredentialHelperError as error:
-        refusals.remember(error, attempt)
+        recent.remember(error, attempt)
         return session.better_than_none(error, attempt)  # 8. or raises
-    refusals.forget()
+    recent.forget()
     return found

@@ -12,7 +12,8 @@ import msgspec
 from credential_helper import errors
 from credential_helper.broker import deriving, freshness, sign_in
 from credential_helper.broker.cached_session import PASSING, CachedSession
-from credential_helper.broker.errand import Errand, Means, bring_secrets
+from credential_helper.broker.client_secrets import bring_secrets
+from credential_helper.broker.errand import Errand, Means
 from credential_helper.broker.reach import may_be_possible
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import CredentialHelperError, InteractionRequired, StoreError

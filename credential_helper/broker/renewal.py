@@ -8,7 +8,8 @@ import msgspec
 
 from credential_helper.broker import new_session, no_id_token, verification
 from credential_helper.broker.cached_session import CachedSession
-from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
+from credential_helper.broker.client_secrets import bring_secrets
+from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
 from credential_helper.errors import (
     AuthorizationError,
     CredentialHelperError,

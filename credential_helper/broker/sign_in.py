@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from credential_helper.broker import announce, deriving, new_session, verification
 from credential_helper.broker.cached_session import CachedSession
-from credential_helper.broker.errand import Attempt, Errand, Means, Obtained, bring_secrets
+from credential_helper.broker.client_secrets import bring_secrets
+from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
 from credential_helper.broker.forget import forget_own
 from credential_helper.broker.give_back import give_back
 from credential_helper.broker.interaction import SignIn, someone_is_asked, window_for_nothing

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from credential_helper import places
-from credential_helper.broker.errand import Means
 from credential_helper.model import Profile
 from credential_helper.session import Place, same_person
-from credential_helper.stores import format_1, lock
+from credential_helper.stores import format_1
 from credential_helper.stores.sessions import Sessions, Stored
+
+if TYPE_CHECKING:
+    from credential_helper.broker.errand import Means
 
 _OLDER_VERSION = 5.0  # seconds that one which runs beside this one is waited for
 
@@ -48,6 +52,8 @@ def take_over_format_1(means: Means, profile: Profile, place: Place, main: Place
     sessions, old = means.sessions, format_1.session_id(profile)
     if sessions.stamp(old) == places.ABSENT:
         return
+    from credential_helper.stores import lock  # hardly anybody has one still
+
     name = sessions.lock_of_format_1(old)
     with lock.alone(sessions.state, name, "the session", clock=means.clock, deadline=_OLDER_VERSION):
         sessions.take_up_format_1(old)

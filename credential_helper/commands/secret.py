@@ -15,7 +15,7 @@ from credential_helper.model import Secret
 from credential_helper.stores import named_secrets
 from credential_helper.stores.named_secrets import NamedSecrets
 from credential_helper.system.caller import Abandoned
-from credential_helper.terminal.may_ask import in_ci
+from credential_helper.system.ci import in_ci
 
 LARGEST = 64 * 1024  # bytes, as for every other source of a secret
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,7 +25,8 @@ from credential_helper.text import foreign
 LIMIT = 1 << 20  # bytes
 
 # A key of so many parts: tomllib takes time that grows with their square, minutes where a line has 100,000.
-_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
+_DEEP = 50
+_DEEP_KEY = rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{_DEEP}}}"""
 
 
 class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +35,12 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     stamp: str  # places.stamp of the descriptor that was read, places.ABSENT if there is none
     place: FileKind
+
+    @property
+    def changed_at(self) -> float:
+        """Return when it was last changed, in seconds since the epoch; 0 where nobody knows."""
+        parts = self.stamp.split()
+        return int(parts[2]) / 1e9 if len(parts) > 2 else 0.0
 
 
 class PassedOver(ConfigurationError):
@@ -71,7 +77,7 @@ def read(place: FileKind, path: str, environ: Mapping[str, str]) -> Found | None
             )
         raise ConfigurationError(f"{shown}: belongs to somebody else", hint="a config file belongs to you or to root")
     if files.others_may_write(path, status):
-        raise ConfigurationError(f"{shown}: others may write to it", hint=f"chmod go-w {shlex.quote(path)}")
+        raise ConfigurationError(f"{shown}: others may write to it", hint=f"chmod go-w {files.quoted(path)}")
     text, document = decode(data, shown)
     return Found(ConfigFile(path=path, stamp=places.stamp(status), place=place), text, document, status)
 
@@ -88,7 +94,7 @@ def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{shown}: line {line}: is not UTF-8", hint="save it as UTF-8") from None
     try:
-        if _DEEP_KEY.search(document):
+        if document.count(".") >= _DEEP and re.search(_DEEP_KEY, document):
             raise RecursionError
         return document, tomllib.loads(document)
     except RecursionError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from credential_helper import PROGRAM
@@ -36,6 +35,13 @@ def hint_flags(profile: Profile) -> list[str]:
     return words
 
 
+def came_from(profile: Profile) -> str:
+    """Say which profile it is, and where it was written: the file that has its issuer, or the command line."""
+    origin = dict(profile.origins).get("issuer", "")
+    file = origin.rpartition(": profiles.")[0] or "the config files"
+    return f"profile {profile.name} from {'flags and variables' if profile.ad_hoc else file}"
+
+
 def _as_written(profile: Profile, key: str) -> Sequence[str]:
     """Return a setting as the values of its flag."""
     table, _, inner = key.partition(".")
@@ -64,6 +70,8 @@ def login_command(profile: Profile) -> str:
 
     Where the profile says that nobody may be asked, it lifts that for once: else it would end with the same words.
     """
+    import shlex  # for a message
+
     command = shlex.join([PROGRAM, "login", *hint_flags(profile)])
     forbidden = profile.interactive == "never" and not profile.ad_hoc
     in_file = any(key == "interactive" and ": profiles." in origin for key, origin in profile.origins)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 Path = tuple[str | int, ...]
 
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}=,.\n]|[^\s\[\]{}=,.#"\']+',
-    re.DOTALL,
+_TOKEN = (
+    r'(?s)"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*'
+    r'|[\[\]{}=,.\n]|[^\s\[\]{}=,.#"\']+'
 )
 
 
@@ -129,7 +129,7 @@ class _Scan:
 def _tokens(document: str) -> Iterator[tuple[str, int]]:
     """Yield every token but comments and blanks, with its line."""
     line, seen = 1, 0
-    for found in _TOKEN.finditer(document):
+    for found in re.finditer(_TOKEN, document):
         line += document.count("\n", seen, found.start())
         seen = found.start()
         if not found[0].startswith("#"):

@@ -23,7 +23,7 @@ from credential_helper.text import either, foreign
 
 _WORDS = '"op", "read", "…"'
 
-_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+")  # RFC 3986 §4.3, so without a fragment
+_ABSOLUTE_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21\x22\x24-\x7e]+"  # RFC 3986 §4.3, so without a fragment
 
 # What this program sets itself in a request (client_assertion… too); a parameter of that name would be sent twice. The
 # last three change how, or to what, an authorization server answers (OAuth 2.0 Multiple Response Types, RFC 9101).
@@ -136,7 +136,7 @@ def assertion_audience(written: Written) -> str:
 
     RFC 7523 §3 allows any text; a word that is neither is a mistake, or a secret in the wrong place.
     """
-    if _ABSOLUTE_URI.fullmatch(text(written)):
+    if re.fullmatch(_ABSOLUTE_URI, text(written)):
         return text(written)
     try:
         return _NAMED_AUDIENCE(written)
@@ -144,7 +144,7 @@ def assertion_audience(written: Written) -> str:
         raise written.malformed("expected issuer, token_endpoint or an absolute URI") from None
 
 
-_REMOVED = re.compile(r"(?:\.|%2e){0,2}|.*%(?:2f|5c).*", re.IGNORECASE)  # what a browser may make another path of
+_REMOVED = r"(?i)(?:\.|%2e){0,2}|.*%(?:2f|5c).*"  # what a browser may make another path of
 _REDIRECT_URI = "http://127.0.0.1[:PORT][/PATH]"  # https, too, with a certificate
 
 
@@ -163,7 +163,7 @@ def redirect_uri(written: Written) -> str:
     if url.query is not None:
         raise written.impossible(f"has a query (?…), expected {_REDIRECT_URI}")
     # A browser would make another path of it before it comes here.
-    if url.path and any(_REMOVED.fullmatch(part) for part in url.path.removesuffix("/").split("/")):
+    if url.path and any(re.fullmatch(_REMOVED, part) for part in url.path.removesuffix("/").split("/")):
         raise written.impossible("has an empty, . or .. segment in its path")
     return endpoint(written)
 
@@ -191,7 +191,7 @@ def resource(written: Written) -> tuple[str, ...]:
     """Return resource indicators (RFC 8707 §2): absolute URIs without a fragment; a string or a list."""
     several = _one_or_more(written)
     for item in several:
-        if not _ABSOLUTE_URI.fullmatch(text(item)):
+        if not re.fullmatch(_ABSOLUTE_URI, text(item)):
             raise item.malformed("expected an absolute URI without a fragment (RFC 8707 §2)")
     return tuple(item.value for item in several)
 

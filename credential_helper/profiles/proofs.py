@@ -27,7 +27,7 @@ _SOURCES: Mapping[str, Callable[[Written], Source]] = {
 _TABLE = '{ file = "PATH" }, { env = "NAME" }, { command = ["…", "…"] } or { github = { audience = "…" } }'
 _URN = "urn:ietf:params:oauth:token-type:"
 _TYPES = {"jwt": f"{_URN}jwt", "id-token": f"{_URN}id_token", "access-token": f"{_URN}access_token"}
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+")
+_URI = r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+"
 
 
 def workload(written: Written) -> Workload:
@@ -87,7 +87,7 @@ def subject_token_type(written: Written) -> str:
     known = _TYPES.get(value.replace("_", "-"))
     if known is not None:
         return known
-    if not _URI.fullmatch(value):
+    if not re.fullmatch(_URI, value):
         raise written.malformed(f"expected {either([*_TYPES])}, or a URI")
     return value
 

@@ -9,11 +9,10 @@ variable with a secret in it is as it was when it was read. If anything is unusu
 kept by ``keep``, and renewed by ``ahead`` before their time has passed; neither is loaded here.
 """
 
-import sys
 import time
 
 from credential_helper import __version__, places, tools
-from credential_helper.light import WINDOWS, base_name, decode, encode, join, system
+from credential_helper.light import WINDOWS, base_name, decode, encode, join, sha256, system
 
 TYPE_CHECKING = False  # typing takes longer than all that is here
 if TYPE_CHECKING:
@@ -238,21 +237,13 @@ def digest(salt: str, variables: "Sequence[tuple[str, str | None]]") -> str | No
     """Return the SHA-256 (FIPS 180-4) over a salt, both in hex, and variables with their values; None: not to be had.
 
     A value is None where the variable is not set. Each part is preceded by its length, so that none can be shifted into
-    the next. hashlib, which takes 2.5 ms, stands on the module that is loaded here; a Python may be built without it.
+    the next.
     """
-    try:
-        if sys.version_info >= (3, 12):
-            from _sha2 import sha256
-        else:
-            from _sha256 import sha256  # type: ignore[import-not-found]
-    except ImportError:
-        return None
     whole = bytes.fromhex(salt)
     for part in (part for variable in variables for part in variable):
         data = None if part is None else encode(part)
         whole += b"-" if data is None else b"%d:%b" % (len(data), data)
-    found: str = sha256(whole).hexdigest()
-    return found
+    return sha256(whole)
 
 
 def write_out(answer: bytes) -> None:

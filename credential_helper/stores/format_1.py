@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from credential_helper.model import Identity, Profile, Secret, SessionKind, Token
-from credential_helper.session import Grant, Session
+from credential_helper.session import Grant, Session, sha256
 from credential_helper.stores.encoding import decode, version_of
 from credential_helper.stores.grant_files import RECORD
 
@@ -51,7 +51,6 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 def session_id(profile: Profile) -> str:
     """Name the session of a profile as format 1 did; a pinned vector in tests keeps it."""
-    import hashlib
     import json
 
     endpoints = msgspec.structs.asdict(profile.endpoints).items()
@@ -69,7 +68,7 @@ def session_id(profile: Profile) -> str:
     if profile.realm is not None:
         identity["realm"] = profile.realm
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return sha256(canonical.encode())
 
 
 def session_in(content: bytes, identifier: str) -> Session | None:

@@ -14,7 +14,6 @@ import msgspec
 from credential_helper.errors import NewerFormat, StoreError
 from credential_helper.model import Secret
 from credential_helper.session import Grant
-from credential_helper.stores import sealing
 from credential_helper.stores.encoding import encode
 from credential_helper.stores.grant_files import GrantFile, grant_in, require_known
 from credential_helper.stores.grant_notes import BESIDE, GRANTS, file_name
@@ -105,12 +104,16 @@ class Grants:
             return self._keyring.read(*grant.record)
         if grant.sealed is None:
             return grant.refresh_token
+        from credential_helper.stores import sealing  # as everywhere here: for what is kept in a keyring
+
         file = self.read(grant_id)
         key = self._key(file.key) if file is not None and file.key is not None else None
         return None if key is None else sealing.unseal(grant.sealed, key, grant_id)
 
     def _key(self, record: tuple[str, str]) -> Secret | None:
         if record not in self._keys:
+            from credential_helper.stores import sealing
+
             key = self._keyring.read(*record)
             if key is None or not sealing.usable(key):
                 return None
@@ -127,6 +130,8 @@ class Grants:
         """
         if store in ("none", "file"):
             return None
+        from credential_helper.stores import sealing
+
         newer, file = False, GrantFile(id=grant_id)
         try:
             file = self.read(grant_id) or file
@@ -163,6 +168,8 @@ class Grants:
             return grant
         key = self._keys.get(file.key) if file.key is not None and store != "file" else None
         if key is not None:
+            from credential_helper.stores import sealing
+
             sealed = sealing.seal(refresh_token, key, file.id)
             return msgspec.structs.replace(grant, sealed=sealed)
         return grant if store == "keyring" else msgspec.structs.replace(grant, refresh_token=refresh_token)

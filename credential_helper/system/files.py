@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -47,6 +46,8 @@ def reason(error: OSError | ValueError) -> str:
 
 def quoted(path: str) -> str:
     """Return a path as a hint's command has it."""
+    import shlex  # for a hint
+
     return shlex.quote(foreign(path))
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from credential_helper.errors import ConfigurationError
+from credential_helper.system.ci import in_ci
 from credential_helper.terminal.devices import in_foreground, takes_lines
 from credential_helper.text import foreign
 
@@ -126,8 +127,3 @@ def background_of(screen: Screen | None, stderr_fd: int) -> str | None:
     if screen is None or not screen.is_terminal or not os.isatty(stderr_fd) or in_foreground(screen.fd):
         return None
     return screen.key
-
-
-def in_ci(environ: Mapping[str, str]) -> bool:
-    """Say whether CI is set to anything but empty, 0 or false."""
-    return environ.get("CI", "").strip().lower() not in ("", "0", "false")

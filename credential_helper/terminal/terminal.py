@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM
 from credential_helper.errors import CredentialHelperError, InteractionRequired
+from credential_helper.system.ci import in_ci
 from credential_helper.terminal.browser import Browser, over_ssh
 from credential_helper.terminal.countdown import Countdown
 from credential_helper.terminal.desktop import somebody_is_there
 from credential_helper.terminal.devices import PATIENCE, Outlet, Screen, is_utf8, keyboard_of, open_terminal
 from credential_helper.terminal.keyboard import read_line
-from credential_helper.terminal.may_ask import NO_TERMINAL, MayAsk, background_of, in_ci, rule_of
+from credential_helper.terminal.may_ask import NO_TERMINAL, MayAsk, background_of, rule_of
 from credential_helper.terminal.pasted import Pasting, is_cut, secret_of
 from credential_helper.terminal.verbose import Verbose
 from credential_helper.terminal.words import closing_line, error_lines, prompt_lines, with_qr

@@ -172,6 +172,11 @@ LISTED = {
 _BY_PROGRAM = {name: row for row in _ROWS for name in row.names}
 
 
+def program_name(path: str) -> str:
+    """Return argv[0] without its directory, its ``.exe`` and its case."""
+    return path.replace("\\", "/").rpartition("/")[2].lower().removesuffix(".exe")
+
+
 def called(program: str, words: "list[str]") -> "tuple[Tool | None, list[str]]":
     """Return the tool that is called, by its own program's name or by the first word, and the words after that."""
     if program in _BY_PROGRAM:

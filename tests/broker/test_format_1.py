@@ -69,7 +69,7 @@ def other_audience(world: World) -> Profile:
 
 
 def errand(world: World) -> Errand:
-    return Errand(profile=world.profile, request=request_by("kubectl"), login="credential-helper login prod")
+    return Errand(profile=world.profile, request=request_by("kubectl"), command=lambda: "credential-helper login prod")
 
 
 # --- a fresh token ----------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class Process:
         self.notes: list[str] = []
         self.means = Means(
             sessions=sessions,
-            person=cast(Any, SimpleNamespace(background=background)),  # nobody is asked here
+            person=lambda: cast(Any, SimpleNamespace(background=background)),  # nobody is asked here
             interrupts=Interrupts(),
             caller=cast(Any, SimpleNamespace(key=parent)),
             clock=clock,
@@ -71,7 +71,7 @@ class Process:
             flow="client-credentials" if unattended else "device",
         )
         request = request_by(tool, token="access")
-        return Errand(profile=profile, request=request, login=AGAIN, config_changed_at=config_changed_at)
+        return Errand(profile=profile, request=request, command=lambda: AGAIN, config_changed_at=config_changed_at)
 
     @property
     def refusals(self) -> Refusals:

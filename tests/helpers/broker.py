@@ -170,7 +170,7 @@ class World:
     def means(self) -> Means:
         return Means(
             sessions=self.sessions,
-            person=self.person,
+            person=lambda: self.person,
             interrupts=Interrupts(),
             caller=self.caller,  # type: ignore[arg-type]
             clock=self.clock,
@@ -183,7 +183,7 @@ class World:
             profile=self.profile,
             request=request_by(tool, **request),
             mode=mode,
-            login="credential-helper login prod",
+            command=lambda: "credential-helper login prod",
         )
         return obtain(errand, self.means)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from credential_helper.errors import ConfigurationError
-from credential_helper.terminal.may_ask import in_ci
+from credential_helper.system.ci import in_ci
 from tests.helpers.clock import FakeClock
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import Pty, profile, terminal
