@@ -45,7 +45,7 @@ check: $(DEVELOPMENT) ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(MEASURED) ## measure what users wait for against the bare interpreter and its peers: ARGS='--rows cached,refresh'
+bench: $(MEASURED) ## measure what users wait for against the bare interpreter, with goals and peers: ARGS=-h
 	@$(VENV)/measured/bin/python -m integration.bench $(ARGS)
 
 clean: ## remove what was made here
@@ -88,6 +88,6 @@ $(MEASURED): $(VENV)/$(BASE)
 	@echo "installing into $(VENV)/measured (the first time takes a minute)"
 	@rm -rf build
 	@$(PYTHON) -m venv --clear $(VENV)/measured
-	@$(VENV)/measured/bin/python -m pip install -qq .
+	@$(VENV)/measured/bin/python -m pip install -qq '.[fleet]'
 	@rm -rf build *.egg-info
 	@touch $@

@@ -57,12 +57,11 @@ GOALS = (
     Goal("100 waiters, memory of all", "crowds", "crowd 100 memory", MEBIBYTES, 300.0),
     Goal("300 waiters, last after the provider's answer", "crowds", "crowd 300 last", SECONDS, None, 0.25),
     Goal("device flow until the prompt stands, wall", "prompt", "prompt", RATIO, 10.0, 8.0),
-    Goal("fleet hit, unix socket", "fleet", "fleet unix", RATIO, 1.1),
-    Goal("fleet hit, TLS", "fleet", "fleet TLS", RATIO, 3.2),
+    Goal("fleet hit, unix socket", "fleet", "fleet unix", RATIO, None),
+    Goal("fleet hit, TLS", "fleet", "fleet TLS", RATIO, None),
 )
 
 HEAD = ("path", "goal", "beyond", "now", "reached")
-WIDTHS = (50, 10, 16, 10)
 
 
 def keys(row: str) -> list[str]:
@@ -76,7 +75,7 @@ def reached(goal: Goal, figure: float) -> str:
     if goal.beyond is not None and shown <= goal.beyond:
         return "beyond"
     if goal.goal is None:
-        return "no"
+        return "no goal" if goal.beyond is None else "no"
     return "yes" if shown <= goal.goal else "no"
 
 
@@ -94,6 +93,7 @@ def text(figures: Mapping[str, float], missing: Mapping[str, str], rows: Collect
         else:
             end = (goal.unit.write(figure), reached(goal, figure))
         lines.append((goal.path, wanted, beyond, *end))
+    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)][:-1]
     return "\n".join(
-        "".join(f"{cell:<{width}}" for cell, width in zip(line[:-1], WIDTHS, strict=True)) + line[-1] for line in lines
+        "".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)) + line[-1] for line in lines
     )

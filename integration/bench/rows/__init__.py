@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from integration.bench.peers import peers
 from integration.bench.report import Report
-from integration.bench.rows import answers, clusters, launchers, people, refreshes, waiters
+from integration.bench.rows import answers, clusters, fleets, launchers, people, refreshes, waiters
 from integration.bench.setting import Setting
 
 ROWS: dict[str, Callable[[Setting, Report], None]] = {
@@ -21,5 +21,6 @@ ROWS: dict[str, Callable[[Setting, Report], None]] = {
     "prompt": people.prompt,
     "launcher": launchers.launched,
     "kubectl": clusters.kubectl,
+    "fleet": fleets.fleet,
     "peers": peers,
 }

@@ -32,20 +32,20 @@ def crowds(setting: Setting, report: Report) -> None:
         report.say(f"\ncrowds that find a session expired; the provider answers after {DELAY:.0f} s")
         report.say(f"{'':<22}{'cpu each, to python':>22}{'last after the provider':>26}{'memory of all':>16}")
         for count in COUNTS:
-            found = [_once(command, provider, count) for _ in range(1 if setting.quick else ROUNDS)]
+            found = [once(command, provider, count) for _ in range(1 if setting.quick else ROUNDS)]
             cpu = statistics.median(one.cpu for one, _ in found)
             last = statistics.median(late for _, late in found)
             report.keep(f"crowd {count} cpu", cpu * 1000)
             report.keep(f"crowd {count} last", last)
             memory = ""
             if count == WEIGHED and _can_be_weighed(report):
-                mebibytes = _once(command, provider, count, weighed=True)[0].memory
+                mebibytes = once(command, provider, count, weighed=True)[0].memory
                 report.keep(f"crowd {count} memory", mebibytes)
                 memory = f"{mebibytes:.0f} MiB"
             report.say(f"{count:>9} waiters{cpu / interpreter:>24.1f}{last:>24.2f} s{memory:>16}")
 
 
-def _once(command: Command, provider: Provider, count: int, *, weighed: bool = False) -> tuple[Crowd, float]:
+def once(command: Command, provider: Provider, count: int, *, weighed: bool = False) -> tuple[Crowd, float]:
     """Return a crowd, and how many seconds after the provider's answer the last one ended."""
     assert command.prepare is not None
     command.prepare()
