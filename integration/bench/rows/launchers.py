@@ -26,7 +26,8 @@ def launcher(setting: Setting) -> Path:
         raise Unmeasured("no launcher here: the program has no such command")
     done = starter.run([setting.own.executable, "launcher", folder], timeout=120)
     if done.code != 0 or not (folder / "credential-helper").exists():
-        raise Unmeasured(f"the launcher was not made: {done.stderr.strip() or done.text.strip()}")
+        said = (done.stderr.strip() or done.text.strip()).partition("\n")[0]
+        raise Unmeasured(f"the launcher was not made: {said}")
     return folder
 
 
