@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
-import pytest
 
 from integration.clients.real import need
 from tests.helpers.programs import CHECKOUT
+
+if TYPE_CHECKING:
+    import pytest  # the bench installs with pipx and uv, and runs without it
 
 PACKAGED = ("credential_helper", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
 DEADLINE = 600.0  # seconds, for each call of an installer
@@ -99,7 +102,7 @@ def source(folder: Path) -> Path:
 
 
 def call(*command: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> None:
-    """Run an installer; the test fails with what it said where it fails."""
+    """Run an installer; AssertionError with what it said where it fails."""
     done = subprocess.run(
         command,
         env={**os.environ, **(environ or {})},
@@ -109,4 +112,4 @@ def call(*command: str | os.PathLike[str], environ: Mapping[str, str] | None = N
         timeout=DEADLINE,
     )
     if done.returncode != 0:
-        pytest.fail(f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        raise AssertionError(f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")

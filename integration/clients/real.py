@@ -9,8 +9,6 @@ import os
 import shutil
 from typing import NoReturn
 
-import pytest
-
 
 def need(program: str) -> str:
     """Return the absolute path of a program on PATH; skip the test, or fail it where everything must be there."""
@@ -22,6 +20,8 @@ def need(program: str) -> str:
 
 def missing(what: str) -> NoReturn:
     """Skip the running test because of what is missing, or fail it where everything must be there."""
+    import pytest  # the bench begins from the same scenes, and runs without it
+
     if os.environ.get("CREDENTIAL_HELPER_REQUIRE_REAL") == "1":
         pytest.fail(f"{what} (CREDENTIAL_HELPER_REQUIRE_REAL=1)", pytrace=False)
     pytest.skip(what)

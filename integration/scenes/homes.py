@@ -216,7 +216,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def _unshare() -> list[str] | None:
+def unshare() -> list[str] | None:
     """Return the words that start a program with mounts of its own, None where this machine forbids that."""
     program = shutil.which("unshare")
     if program is None:
@@ -236,7 +236,7 @@ def with_mounts(
     $STATE is the state directory. What is mounted is gone afterwards: ``after`` copies what a test wants to see.
     """
     need("unshare")
-    words = _unshare()
+    words = unshare()
     if words is None:
         missing("mounts of one's own (unshare -m)")
     command = shlex.join([str(home.run.executable), *argv])

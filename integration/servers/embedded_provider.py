@@ -22,6 +22,7 @@ import os
 import secrets
 import signal
 import socketserver
+import ssl
 import threading
 import time
 from collections import Counter
@@ -522,9 +523,11 @@ def page(heading: str, content: str, status: int = 200) -> Reply:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, port: int, provider: Provider) -> None:
+    def __init__(self, port: int, provider: Provider, tls: ssl.SSLContext | None) -> None:
         self.provider = provider
         super().__init__(("127.0.0.1", port), _Handler)
+        if tls is not None:  # each connection's own thread shakes hands, with its first read
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def server_bind(self) -> None:
         # HTTPServer's own asks the resolver for a name of 127.0.0.1, which can take seconds without a network.
@@ -564,18 +567,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class EmbeddedProvider(Started, Provider):
-    """The provider on http://127.0.0.1:PORT/, from ``start`` to ``stop``; also a context manager."""
+    """The provider on http://127.0.0.1:PORT/, from ``start`` to ``stop``; with ``tls`` on https://."""
 
-    def __init__(self, *, port: int = 0, **settings: Unpack[Settings]) -> None:
+    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
         super().__init__(**settings)
         self._port = port
+        self._tls = tls
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> Self:
         """Take requests, on the port given or a free one; ``issuer`` is set after that."""
-        self._server = _Server(self._port, self)
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}/"
+        self._server = _Server(self._port, self, self._tls)
+        self.issuer = f"http{'s' if self._tls else ''}://127.0.0.1:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
         return self
