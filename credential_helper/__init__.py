@@ -6,6 +6,8 @@ time that Python takes to start. Otherwise ``cli`` finds the row that is called,
     tools        what the program can answer: a table, and one pure file per tool
     answers      how a call by a tool is answered        commands    what people type
     app          one run: the only place where all that follows is put together
+    subjects     another profile's token, for one that exchanges it
+    again        the call that was just answered, once more and for nobody, to renew ahead
     broker       how a credential is obtained, step by step: start reading at ``broker/obtain.py``
     profiles     which profile serves a request, and how it came about
     oauth        how a provider is asked                 transport   the single place that opens a connection

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Literal
 from credential_helper import PROGRAM, places, replies
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
-from credential_helper.broker.whereabouts import place_now
 from credential_helper.errors import ConfigurationError, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
-from credential_helper.profiles.choose import named
-from credential_helper.profiles.configuration import load
 from credential_helper.profiles.hints import came_from, login_command
 from credential_helper.proof import UNKNOWN, Proof, sources
 from credential_helper.replies.flights import Flight
-from credential_helper.session import grant_id, place_of
+from credential_helper.session import grant_id
 from credential_helper.stores.os_keyring import Keyring
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
+from credential_helper.subjects import Subjects
 from credential_helper.system.caller import Caller, Nobody
 from credential_helper.system.ci import in_ci
 from credential_helper.system.signals import Interrupts
@@ -66,8 +64,7 @@ class App:
         self.state = State(path, default=not chosen, note=self.note)
         self.hidden: set[str] = set(places.SECRET_VARIABLES)
         self._secrets: dict[Source, tuple[Secret, Proof]] = {}
-        self._told_apart: tuple[str, ...] = ()  # profiles whose sign-ins are being told apart: one may name the next
-        self._errands: tuple[tuple[Chosen, Request], ...] = ()  # under way: one may need the token of another profile
+        self._subjects = Subjects(environ, means=self.means, obtain=self.obtain, note=self.note)
         self._owners: Owners | None = None
         self._flag = verbose  # --verbose was given
         self.configure()
@@ -224,54 +221,10 @@ class App:
             environ=self.environ,
             warns=warns,
             hidden=self.hidden,
-            subject=self._subject,
+            subject=self._subjects.token,
             asks=asks,
-            signed_in=self._signed_in,
+            signed_in=self._subjects.signed_in,
         )
-
-    def _subject(self, name: str) -> Secret:
-        """Return another profile's access token, for the profile that is being served to exchange.
-
-        Raises ConfigurationError for a circle of profiles, and what obtaining it does.
-        """
-        names = [chosen.profile.name for chosen, _ in self._errands]
-        if name in names:
-            circle = " → ".join((*names[names.index(name) :], name))
-            raise ConfigurationError(
-                f"the profiles exchange each other's tokens in a circle: {circle}",
-                hint="have the last one sign in by itself",
-            )
-        asked = Request(tool=PROGRAM, token="access")
-        if self._errands:  # whoever has to be asked is asked for the same tool
-            asked = Request(tool=self._errands[-1][1].tool, manners=self._errands[-1][1].manners, token="access")
-        chosen = self._whose_token(name, asked)
-        self.note(f"the token of profile {name} is to be exchanged")
-        return self.obtain(chosen, asked).credential.token
-
-    def _whose_token(self, name: str, asked: Request) -> Chosen:
-        """Choose the profile that ``subject`` names. Raises ConfigurationError where there is none."""
-        configuration = load(self.environ, note=self.note)
-        configuration.table(name, "subject")
-        return named(configuration, name, asked, {}, self.environ)
-
-    def _signed_in(self, name: str) -> str:
-        """Return what tells the sign-in of a profile from its next one; where nobody is signed in, what nothing is."""
-        profile = self._whose_token(name, Request(tool=PROGRAM, token="access")).profile
-        if name in self._told_apart:  # a circle, which is refused once a token is asked for
-            return name
-        means = self.means(profile)
-        self._told_apart = (*self._told_apart, name)
-        try:
-            main = place_of(profile, means.proof(profile))
-        finally:
-            self._told_apart = self._told_apart[:-1]
-        if profile.session_kind == "client":
-            return main.session
-        try:
-            grant = means.sessions.grants.standing(place_now(means.sessions, profile, main).grant)
-        except StoreError:
-            grant = None
-        return grant.sign_in if grant is not None else os.urandom(16).hex()
 
     def _read_secret(self, source: Source, profile: Profile | None) -> Secret:
         return self._read(source, profile)[0]
@@ -325,12 +278,9 @@ class App:
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
             self.note(f"{came_from(chosen.profile)}, sign-in {grant_id(chosen.profile)[:8]}…")
-        outer, self._errands = self._errands, (*self._errands, (chosen, request))
         left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
-        try:
+        with self._subjects.under_way(chosen.profile.name, request):
             obtained = obtain(errand, self.means(chosen.profile, deadline=left, warns=manners.warns))
-        finally:
-            self._errands = outer
         if self.verbose:
             from credential_helper.broker.announce import described
 

@@ -6,7 +6,7 @@
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     words command_line  what is given on a command line: the few words that tools say, and all that people type
     answers │ commands  what tools are answered, and what people type: these two never see each other
-    app                 one run: the only place where all that follows is put together
+    app ← subjects      one run: the only place where all that follows is put together
     broker              how a credential is obtained: never sees profiles, terminal, tools or answers
     oauth → transport   profiles → tools (the table)   stores   terminal   replies → places, tools (the table)
     tools/NAME.py       pure: the words below, and what the formats share
@@ -43,7 +43,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"again", "cli", "isolation", "light", "replies"},
     "again": {"cli", "places", "replies", "tools"},
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
-    "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
+    "app": {
+        *("__init__", "broker", "places", "profiles", "proof", "replies", "stores", "subjects", "system", "terminal"),
+        "tools",
+    },
+    "subjects": {"__init__", "broker", "profiles"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
     "cli": {"__init__", "answers", "app", "command_line", "profiles", "replies", "system", "tools", "words"},
     "command_line": {"__init__", "app", "commands", "profiles", "tools", "words"},
