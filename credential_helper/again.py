@@ -46,11 +46,13 @@ def run(argv: Sequence[str], environ: Mapping[str, str], rest: replies.Rest) -> 
 def kept(environ: Mapping[str, str], session: str) -> list[tuple[bytes, Kept]]:
     """Return every request that was answered from a session's file, and that this process can repeat."""
     state = places.state_directory(environ)
-    return [] if state is None else list(_kept(os.path.join(state, "replies"), environ, session))
+    return [] if state is None else list(_kept(state, environ, session))
 
 
-def _kept(folder: str, environ: Mapping[str, str], session: str) -> Iterator[tuple[bytes, Kept]]:
-    line = f"\n{session} ".encode()
+def _kept(state: str, environ: Mapping[str, str], session: str) -> Iterator[tuple[bytes, Kept]]:
+    """Yield what was answered from the session as it stands: who brings a folder cannot know its stamp."""
+    line = f"{session} {replies.stamp_now(os.path.join(state, session))}".encode()
+    folder = os.path.join(state, "replies")
     try:
         names = sorted(os.listdir(folder)) if replies.private_folder(folder) else []
     except OSError:
@@ -58,9 +60,10 @@ def _kept(folder: str, environ: Mapping[str, str], session: str) -> Iterator[tup
     for name in names:
         try:
             head, _, body = (replies.read_reply(os.path.join(folder, name)) or b"").partition(b"\n\n")
-            if line not in head:
+            lines = head.split(b"\n")
+            if line not in lines[replies.HEAD :]:
                 continue
-            request = body[: replies.whole(head.split(b"\n")[replies.HEAD - 2])]
+            request = body[: replies.whole(lines[replies.HEAD - 2])]
         except (OSError, ValueError, IndexError):
             continue
         found = repeated(request, environ)

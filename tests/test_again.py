@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credential_helper import again, replies, tools
+from credential_helper import again, places, replies, tools
+from credential_helper.replies.keep import keep
 
+SESSION = "sessions/" + "a" * 64 + ".json"
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
 NAMES = st.from_regex(r"CREDENTIAL_HELPER_[A-Z]{1,8}", fullmatch=True)
 CALLS = st.sampled_from(
@@ -82,3 +86,23 @@ def test_a_call_with_other_config_files_is_not_ours_to_repeat(changes: dict[str,
     assert request is not None
     found = again.repeated(request, HERE)
     assert found is None or "CREDENTIAL_HELPER_CONFIG" in found.environ
+
+
+def test_only_what_stands_on_the_session_as_it_is_is_called_again(environ: dict[str, str]) -> None:
+    """In a folder that came with somebody's files a reply may hold anything: it would be done in our name."""
+    state = Path(environ["HOME"], ".local", "state", "credential-helper")
+    session = state / SESSION
+    session.parent.mkdir(parents=True)
+    state.chmod(0o700)
+    session.touch(0o600)
+    right, wrong = places.stamp(session.stat()), places.stamp(state.stat())
+    for profile, stamp in (("right", right), ("wrong", wrong)):
+        request = replies.request_of(["credential-helper", "token", profile], environ, b"")
+        assert request is not None
+        path = state / "replies" / replies.name_of(request)
+        until = time.time() + 60
+        keep(request, b"t", until=until, state_files=[(SESSION, right)], config_stamps=None, environ=environ)
+        path.write_bytes(path.read_bytes().replace(right.encode(), stamp.encode()))
+    assert [found.argv[-1] for _, found in again.kept(environ, SESSION)] == ["right"]
+    session.write_text("another")
+    assert again.kept(environ, SESSION) == []
