@@ -1,10 +1,10 @@
 """msgspec without what it loads for types that we have none of.
 
-msgspec also reads and writes UUIDs and decimals, and describes types (msgspec.inspect, JSON Schema). To load what that
-takes, for nothing, takes longer than msgspec itself: uuid alone brings platform, up to Python 3.12. While it is imported
-empty modules stand in those places; afterwards whoever asks for one gets the real one. typing_extensions, which msgspec
-prefers to typing where something else has installed it, brings inspect and ast: it counts as absent, as most often it
-is.
+msgspec also reads and writes UUIDs and decimals, and describes types (msgspec.inspect, JSON Schema). Loading what that
+takes, for nothing, takes longer than msgspec itself: uuid alone brings platform, up to Python 3.12. While msgspec is
+imported, empty modules stand in those places; afterwards whoever asks for one gets the real one. typing_extensions,
+which msgspec prefers to typing where something else has installed it, brings inspect and ast: it counts as absent, as
+most often it is.
 
 A msgspec that needs more of them is imported as everybody imports it.
 """

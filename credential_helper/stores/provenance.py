@@ -23,7 +23,7 @@ from credential_helper.errors import StoreError
 
 _PREFIX = b"credential-helper wrote this here: "
 _DIGITS = 64
-_NAME = re.compile(r"origin-[0-9a-f]{32}")
+_NAME = r"origin-[0-9a-f]{32}"
 _MOST = 16  # of such files there is one, or a few where several processes came first; more are not ours
 
 
@@ -54,7 +54,7 @@ class Provenance:
 
     def _keys(self) -> list[bytes]:
         try:
-            names = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))
+            names = sorted(name for name in os.listdir(self._folder) if re.fullmatch(_NAME, name))
         except OSError:
             return []
         return [key for name in names[:_MOST] if (key := self._key(name)) is not None]
