@@ -1,7 +1,7 @@
 """Who may import whom, kept so by walking the syntax tree of every module.
 
     __main__            replies first, then the command line
-    isolation           what the process may load, once no reply was found
+    isolation  lean     what the process may load, once no reply was found, and what it does without
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     words command_line  what is given on a command line: the few words that tools say, and all that people type
     answers │ commands  what tools are answered, and what people type: these two never see each other
@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
     "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
-    "cli": {"__init__", "answers", "app", "command_line", "profiles", "replies", "system", "tools", "words"},
+    "cli": {"__init__", "answers", "app", "command_line", "lean", "profiles", "replies", "system", "tools", "words"},
     "command_line": {"__init__", "app", "commands", "profiles", "tools", "words"},
     "commands": {
         *("__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "terminal", "urls"),
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "flows": set(),
     "isolation": set(),
+    "lean": set(),
     "light": set(),
     "model": {"flows", "workloads"},
     "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
