@@ -48,6 +48,9 @@ def run(
     forbid_core_dumps()
     if _has_told_its_version(argv):
         return 0
+    from credential_helper import lean
+
+    lean.load_msgspec()
     from credential_helper.app import App
     from credential_helper.system.clock import SystemClock
 

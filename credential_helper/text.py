@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 
 
@@ -28,6 +27,8 @@ def _harmless(character: str) -> str:
         return character
     if character in "\t\n\r" or character in _BLANK:
         return " "
+    import unicodedata  # a library of its own, and most texts are ASCII
+
     category = unicodedata.category(character)
     dropped = category[0] == "C" or category in ("Zl", "Zp") or ord(character) in _UNSEEN
     return "" if dropped else character
@@ -48,6 +49,8 @@ def _with_few_marks(line: str) -> str:
     """Return a line without the combining marks that are too many, or have no letter below them."""
     if line.isascii():
         return line
+    import unicodedata
+
     kept, room = [], 0
     for character in line:
         if unicodedata.category(character) not in ("Mn", "Me"):
@@ -65,6 +68,8 @@ def _columns(line: str) -> int:
 
 
 def _width(character: str) -> int:
+    import unicodedata
+
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
@@ -81,6 +86,7 @@ def _cut(line: str, columns: int) -> str:
 def json_line(document: object) -> bytes:
     """Return a document as one line of JSON in UTF-8; what ``foreign`` would not show is escaped (RFC 8259 §7)."""
     import json  # not for the hot path
+    import unicodedata
 
     def shown(character: str) -> str:
         if _harmless(character) == character and not unicodedata.combining(character):

@@ -2,7 +2,7 @@
 
     __main__            replies first, then the command line
     again               the call that was just answered, once more and for nobody
-    isolation           what the process may load, once no reply was found
+    isolation  lean     what the process may load, once no reply was found, and what it does without
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     words command_line  what is given on a command line: the few words that tools say, and all that people type
     answers │ commands  what tools are answered, and what people type: these two never see each other
@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "subjects": {"__init__", "broker", "profiles"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
-    "cli": {"__init__", "answers", "app", "command_line", "profiles", "replies", "system", "tools", "words"},
+    "cli": {"__init__", "answers", "app", "command_line", "lean", "profiles", "replies", "system", "tools", "words"},
     "command_line": {"__init__", "app", "commands", "profiles", "tools", "words"},
     "commands": {
         *("__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "urls"),
@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "flows": set(),
     "isolation": set(),
+    "lean": set(),
     "light": set(),
     "model": {"flows", "workloads"},
     "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},

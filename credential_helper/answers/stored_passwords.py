@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from credential_helper import urls
 from credential_helper.app import App
 from credential_helper.stores.passwords import Kind, Passwords
-from credential_helper.tools import TOOLS, docker, git
+from credential_helper.tools import TOOLS
+
+if TYPE_CHECKING:
+    from credential_helper.tools import git
 
 GIT = Kind("git", key=("protocol", "host", "path", "username"), required=("protocol", "host"))
 DOCKER = Kind("docker", key=("server",), required=("server",))
@@ -24,6 +27,8 @@ def url_of(message: git.Message) -> urls.Url | None:
 
 def another_profile(app: App, server: str) -> str | None:
     """Return the profile that would serve, did the environment not name another one: its token is no password."""
+    from credential_helper.tools import docker  # git's answers need none of it
+
     spellings = (urls.parse_server(spelling) for spelling in docker.spellings(server))
     return next((name for one in spellings if (name := app.owners({}).lister(TOOLS["docker"], one))), None)
 

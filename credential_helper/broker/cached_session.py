@@ -128,6 +128,14 @@ class CachedSession:
         """Return the grant that stands, if any."""
         return self.stored.session.grant if self.stored is not None else None
 
+    @property
+    def is_derived(self) -> bool:
+        """Say whether the grant that stands was made for another session than this one."""
+        grant = self.grant
+        if grant is None or self.format_1 is not None or self.place.stands_alone:
+            return False
+        return grant.session != self.place.session
+
     def take_over_format_1(self) -> None:
         """Make a grant and a session of what an earlier version has kept, with the lock of each held.
 

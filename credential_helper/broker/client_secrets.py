@@ -1,9 +1,8 @@
-"""The secrets of a client, read before its token is asked for."""
+"""The secrets of a client, read before its token is asked for; what proves them is loaded for who has such a one."""
 
 from __future__ import annotations
 
 from credential_helper.model import Profile
-from credential_helper.oauth.client_authentication import federated, private_key_jwt, tls
 from credential_helper.oauth.provider import Provider
 
 
@@ -18,10 +17,16 @@ def bring_secrets(profile: Profile, provider: Provider, *, run: bool = True) -> 
             if read is not None:
                 read()
     if profile.workload is not None:
+        from credential_helper.oauth.client_authentication import federated
+
         federated.look(provider)
     key = profile.private_key
     by_key = key is not None and profile.client_authentication in ("auto", "private_key_jwt")
     if key is not None and by_key and (run or key.source.kind != "command"):
+        from credential_helper.oauth.client_authentication import private_key_jwt
+
         private_key_jwt.check(provider)
     if profile.tls is not None and (run or not any(source.kind == "command" for source in profile.tls)):
+        from credential_helper.oauth.client_authentication import tls
+
         tls.check(provider)

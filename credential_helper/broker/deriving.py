@@ -32,14 +32,6 @@ REMEMBERED = 86400.0  # seconds that a provider which gave no token for a sessio
 _MOST = 50  # sessions that are remembered so
 
 
-def is_needed(session: CachedSession) -> bool:
-    """Say whether the grant was made for another session than this one."""
-    grant = session.grant
-    if grant is None or session.format_1 is not None or session.place.stands_alone:
-        return False
-    return grant.session != session.place.session
-
-
 def derive(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
     """Have the grant serve this session; None: it is dead, and only a new sign-in helps.
 

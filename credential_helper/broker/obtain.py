@@ -47,7 +47,7 @@ def _obtain(errand: Errand, session: CachedSession, means: Means) -> Obtained:
 
 def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     """Renew or sign in: the lock is ours, or there is no disk to share. Raises NeedsItsOwn, too."""
-    from credential_helper.broker import deriving, interaction, refusals, renewal, sign_in, verification
+    from credential_helper.broker import interaction, refusals, sign_in
 
     if found := session.fresh(again=True):  # 2. somebody else was first
         return found
@@ -57,16 +57,21 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     try:
         session.take_over_format_1()
         recent.recall()  # 3. what was refused a moment ago is not provoked
-        verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
-        found = (
-            session.fresh()
-            or (deriving.derive if deriving.is_needed(session) else renewal.renew)(
-                errand, session, means, attempt
-            )  # 5.
-            or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
-        )
+        found = _by_what_is_there(errand, session, means, attempt)  # 4. and 5.
+        found = found or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
     except CredentialHelperError as error:
         recent.remember(error, attempt)
         return session.better_than_none(error, attempt)  # 8. or raises
     recent.forget()
     return found
+
+
+def _by_what_is_there(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:
+    """Verify and renew what has been saved; None: only a sign-in helps."""
+    if session.stored is None:
+        return None
+    from credential_helper.broker import deriving, renewal, verification
+
+    verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
+    renew = deriving.derive if session.is_derived else renewal.renew  # 5. without a person
+    return session.fresh() or renew(errand, session, means, attempt)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from credential_helper import errors
-from credential_helper.broker import deriving, freshness, sign_in
+from credential_helper.broker import freshness, sign_in
 from credential_helper.broker.cached_session import PASSING, CachedSession
 from credential_helper.broker.client_secrets import bring_secrets
 from credential_helper.broker.errand import Errand, Means
@@ -73,7 +73,7 @@ def _require_a_way(errand: Errand, session: CachedSession, means: Means, stored:
     trouble: StoreError | None = None
     grant = stored.grant if stored is not None else None
     serves = grant is not None and (
-        not deriving.is_needed(session) or may_be_possible(profile, grant, session.place.session, means.clock.now())
+        not session.is_derived or may_be_possible(profile, grant, session.place.session, means.clock.now())
     )
     if stored is not None and serves and stored.refreshable and stored.grant.refused is None:
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from credential_helper.broker import announce
 from credential_helper.broker.cached_session import CachedSession
 from credential_helper.broker.errand import Errand, Means, Obtained
 from credential_helper.broker.interaction import OTHERS_PROMPT, current_prompt, under_way
@@ -48,6 +47,8 @@ def _brought(errand: Errand, session: CachedSession, means: Means, stack: ExitSt
     except (LockTimeout, InteractionRequired) as error:
         return session.better_than_none(error)
     if found is not None and waiting.showed:
+        from credential_helper.broker import announce
+
         announce.signed_in(errand, means, found, took=means.clock.monotonic() - started)
     return found
 

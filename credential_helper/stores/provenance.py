@@ -24,7 +24,7 @@ from credential_helper.errors import StoreError
 
 _PREFIX = b"credential-helper wrote this here: "
 _DIGITS = 64
-_NAME = re.compile(r"origin-[0-9a-f]{32}")
+_NAME = r"origin-[0-9a-f]{32}"
 _MOST = 16  # of such files there is one, or a few where several processes came first; more are not ours
 
 
@@ -66,7 +66,7 @@ class Provenance:
 
     def _origins(self) -> Iterator[str]:
         try:
-            names = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))
+            names = sorted(name for name in os.listdir(self._folder) if re.fullmatch(_NAME, name))
         except OSError:
             return
         yield from (name for name in names[:_MOST] if self._key(name) is not None)

@@ -6,16 +6,16 @@ save: there they are noted, and obeyed afterwards (a second Ctrl-C is obeyed eve
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # signal itself gives the numbers names, which takes 0.5 ms
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 _MOMENT = 0.01  # seconds after which a signal that was lost comes again
 

@@ -19,7 +19,6 @@ The other side is git's credential.c; the words are those of gitcredentials(7) a
 
 from __future__ import annotations
 
-import base64
 import binascii
 import math
 import re
@@ -107,7 +106,7 @@ class Message:
         if self.fields.get("authtype", "").lower() != "basic":
             return Secret(credential) if credential else None
         try:
-            pair = base64.b64decode(credential, validate=True).decode()
+            pair = binascii.a2b_base64(credential, strict_mode=True).decode()
         except (binascii.Error, ValueError):
             return None
         return Secret(pair.partition(":")[2]) if pair.partition(":")[2] else None
@@ -244,7 +243,7 @@ def render(credential: Credential, *, form: Form, username: str, state: str | No
     elif form == "bearer":
         lines += [("authtype", "Bearer"), ("credential", token), ("ephemeral", "1")]
     else:
-        pair = base64.b64encode(f"{username}:{token}".encode()).decode("ascii")
+        pair = binascii.b2a_base64(f"{username}:{token}".encode(), newline=False).decode("ascii")
         lines += [("authtype", "Basic"), ("credential", pair), ("ephemeral", "1")]
     if credential.expires_at is not None and math.isfinite(credential.expires_at):
         lines.append(("password_expiry_utc", str(math.floor(credential.expires_at))))

@@ -5,6 +5,8 @@ token that is not the grant itself, and ``none`` without any. With a secret it i
 server must know (RFC 6749 §2.3.1), once again as ``post`` when the client was refused; a provider that is known to want
 it otherwise is asked the other way round. What worked is remembered by the provider object, and is then the first that
 is tried. A provider whose metadata name neither, but ``client_secret_jwt``, gets that: it has no use for the secret.
+
+What signs is loaded where it does: most clients are public, or send a secret.
 """
 
 from __future__ import annotations
@@ -16,13 +18,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import Secret
-from credential_helper.oauth.client_authentication import (
-    assertion,
-    client_secret_jwt,
-    federated,
-    private_key_jwt,
-    tls,
-)
+from credential_helper.oauth.client_authentication import assertion, federated, tls
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
@@ -74,6 +70,8 @@ def methods(provider: Provider) -> tuple[str, ...]:
         first = provider.authentication_worked or provider.known.client_authentication
         return ("post", "basic") if first == "post" else ("basic", "post")
     if configured == "private_key_jwt" and provider.private_key is None:
+        from credential_helper.oauth.client_authentication import private_key_jwt
+
         raise ConfigurationError(
             f'client_authentication = "{configured}" needs a private_key', hint=private_key_jwt.KEY_SOURCES
         )
@@ -104,8 +102,12 @@ def certificate(provider: Provider, method: str) -> ClientCertificate | None:
 def hint(provider: Provider, method: str) -> str | None:
     """Return what to check when a client that was authenticated by ``method`` was refused; None: no more than usual."""
     if method == "private_key_jwt":
+        from credential_helper.oauth.client_authentication import private_key_jwt
+
         return private_key_jwt.hint(provider)
     if method == "client_secret_jwt":
+        from credential_helper.oauth.client_authentication import client_secret_jwt
+
         return client_secret_jwt.hint(provider)
     if method == "tls":
         return tls.hint(provider)
@@ -153,10 +155,14 @@ def _post(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
 
 
 def _private_key_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    from credential_helper.oauth.client_authentication import private_key_jwt
+
     return _with_assertion(provider, fields, private_key_jwt.make(provider))
 
 
 def _client_secret_jwt(provider: Provider, fields: Fields) -> tuple[Fields, Secret | None]:
+    from credential_helper.oauth.client_authentication import client_secret_jwt
+
     return _with_assertion(provider, fields, client_secret_jwt.make(provider, _client_secret(provider)))
 
 
