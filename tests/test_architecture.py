@@ -52,11 +52,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"__init__", "answers", "app", "command_line", "profiles", "replies", "system", "tools", "words"},
     "command_line": {"__init__", "app", "commands", "profiles", "tools", "words"},
     "commands": {
-        *("__init__", "app", "broker", "places", "profiles", "replies", "stores", "system", "urls"),
+        *("__init__", "app", "broker", "launcher", "places", "profiles", "replies", "stores", "system", "urls"),
     },
     "errors": set(),
     "flows": set(),
     "isolation": set(),
+    "launcher": {"__init__", "places", "replies", "system", "tools"},
     "light": set(),
     "model": {"flows", "workloads"},
     "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
