@@ -37,6 +37,14 @@ client_secret = { keyring = "NAME" }, private_key or password finds it.
 
 set reads it from stdin, or asks for it without an echo; list tells the names."""
 
+_LAUNCHER = """\
+Compile a small program that answers from the cache without starting Python, and
+put it into DIRECTORY under every name that tools call. It leaves everything else
+to the program that you call now. DIRECTORY has to come first on PATH.
+
+Before anything is put there, both are asked the same in many ways, and have to
+agree; --check does only that. To undo it, delete what was put there."""
+
 _ROWS = (
     Command(
         name="login",
@@ -69,6 +77,16 @@ _ROWS = (
         arguments=(
             ("action", {"metavar": "ACTION", "choices": ("set", "delete", "list"), "help": "set, delete or list"}),
             ("name", {"metavar": "NAME", "nargs": "?", "help": "letters, digits, -, _ and ."}),
+        ),
+        flags=False,
+    ),
+    Command(
+        name="launcher",
+        summary="compile a program that answers from the cache without Python",
+        description=_LAUNCHER,
+        arguments=(
+            ("directory", {"metavar": "DIRECTORY", "nargs": "?", "help": "a folder of yours that is on PATH"}),
+            _switch("--check", "say whether both answer alike, and whether what is in DIRECTORY is of this version"),
         ),
         flags=False,
     ),

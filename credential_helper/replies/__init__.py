@@ -22,16 +22,16 @@ FORMAT = "credential-helper reply 3"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
 BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
 SECRET_LINES = (b"password=", b"credential=", b"oauth_refresh_token=", b"state[]=credential_helper:")
-_WITH_SECRETS = (*SECRET_LINES, b"password_expiry_utc=")  # what changes with them
-_CONFIDENTIAL = tuple(b"\n" + line for line in (*SECRET_LINES, b"url="))  # a URL may have a password in it
+WITH_SECRETS = (*SECRET_LINES, b"password_expiry_utc=")  # what changes with them
+CONFIDENTIAL = tuple(b"\n" + line for line in (*SECRET_LINES, b"url="))  # a URL may have a password in it
 PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1
 _NOWHERE = "nul" if WINDOWS else "/dev/null"
 CONFIG = "config"  # stands in the head for a config file, whose path is not written there
 PROOF_FILE = "file"  # a file with a secret in it: the path in hex, the stamp
 PROOF_VARIABLES = "variables"  # the salt and the digest in hex, the variables' names in hex; see ``digest``
-_VERBOSE = "CREDENTIAL_HELPER_VERBOSE"  # whoever sets it wants to read what is done
-_SESSION = "sessions/"
+VERBOSE = "CREDENTIAL_HELPER_VERBOSE"  # whoever sets it wants to read what is done
+SESSIONS = "sessions/"
 MARKERS = "flights"  # the folder of what processes leave for one another, see ``flights`` and ``ahead``
 MARKED = 60.0  # seconds that nobody else renews ahead after somebody has begun to
 
@@ -61,19 +61,17 @@ def request_of(argv: "Sequence[str]", environ: "Mapping[str, str]", tool_input: 
     The base name of argv[0], the arguments, the protocol's own input, the config paths, GIT_EXEC_PATH and every
     variable of ours but the secret ones. Input with a secret of git's in it, or a token that it rejected, is not kept.
     """
-    if len(tool_input) > LARGEST or any(line in b"\n" + tool_input for line in _CONFIDENTIAL):
+    if len(tool_input) > LARGEST or any(line in b"\n" + tool_input for line in CONFIDENTIAL):
         return None
     parts = [base_name(argv[0]), *argv[1:], "", *(path for _, path in places.config_files(environ))]
     parts.append(environ.get("GIT_EXEC_PATH", ""))  # which git calls decides what it can be answered
     parts += [
         f"{name}={environ[name]}"
-        for name in sorted(name for name in environ if name.startswith(PREFIX))
+        for name in sorted((name for name in environ if name.startswith(PREFIX)), key=encode)
         if name not in places.SECRET_VARIABLES
     ]
-    text = "\0".join(parts)
-    if len(text) > LARGEST:
-        return None
-    return encode(text) + b"\0\0" + tool_input
+    request = encode("\0".join(parts))
+    return None if len(request) > LARGEST else request + b"\0\0" + tool_input
 
 
 def without_secrets(lines: bytes) -> bytes | None:
@@ -87,7 +85,7 @@ def without_secrets(lines: bytes) -> bytes | None:
     for line in lines.split(b"\n"):
         if not line:
             break
-        if not line.startswith(_WITH_SECRETS):
+        if not line.startswith(WITH_SECRETS):
             kept.append(line)
     return b"\n".join(kept)
 
@@ -158,7 +156,7 @@ def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, st
         return None
     # What it was made from: the files of the state directory that the head names, and the config files as they are
     # worked out now, which the head does not name.
-    named = [line.decode().split(" ", 1) for line in lines[HEAD:]]
+    named = [line.decode("ascii").split(" ", 1) for line in lines[HEAD:]]
     known = [path for _, path in places.config_files(environ)]
     if [name for name, _ in named if name == CONFIG] != [CONFIG] * len(known):
         return None
@@ -176,7 +174,7 @@ def _judge(content: bytes, request: bytes, state: str, environ: "Mapping[str, st
             path = known.pop(0)
         elif name == PROOF_FILE:
             path, stamp = value.split(" ", 1)
-            path = decode(bytes.fromhex(path))
+            path = decode(_unhex(path))
         if stamp_now(path) != stamp:
             return None
     marker = marker_of(named[0][0]) if named and renew <= now else None
@@ -206,9 +204,9 @@ def whole(text: bytes) -> int:
 
 def marker_of(name: str) -> str | None:
     """Return where who renews a session ahead leaves a mark; ``name`` is the session's file, None: it is none."""
-    if name[: len(_SESSION)] != _SESSION or name[-5:] != ".json":
+    if name[: len(SESSIONS)] != SESSIONS or name[-5:] != ".json":
         return None
-    return f"{MARKERS}/{name[len(_SESSION) : -5]}.ahead"
+    return f"{MARKERS}/{name[len(SESSIONS) : -5]}.ahead"
 
 
 def is_marked(path: str, now: float) -> bool:
@@ -221,16 +219,24 @@ def is_marked(path: str, now: float) -> bool:
 
 def _is_inside(name: str) -> bool:
     """Say whether a head names a file in our folder, or in one of its folders, and not one elsewhere."""
-    return name.count("/") <= 1 and name not in (PROOF_FILE, PROOF_VARIABLES) and name[0] not in "./"
+    return name.count("/") <= 1 and name not in (PROOF_FILE, PROOF_VARIABLES) and name[:1] not in "./"
 
 
 def _proven(value: str, environ: "Mapping[str, str]") -> bool:
     """Say whether the variables that a head names have the values that they had. ValueError: it names none."""
     salt, wanted, *names = value.split(" ")
-    variables = [(name, environ.get(name)) for name in (decode(bytes.fromhex(name)) for name in names)]
+    variables = [(name, environ.get(name)) for name in (decode(_unhex(name)) for name in names)]
     found = digest(salt, variables)
     # The first digit that differs ends nothing; who knows no salt could learn nothing from the time anyway.
-    return found is not None and int(found, 16) ^ int(wanted, 16) == 0
+    return found is not None and int(found, 16) ^ int.from_bytes(_unhex(wanted), "big") == 0
+
+
+def _unhex(text: str) -> bytes:
+    """Read bytes in hex as they are written, in small letters with nothing between them. ValueError: otherwise."""
+    data = bytes.fromhex(text)
+    if data.hex() != text:
+        raise ValueError
+    return data
 
 
 def digest(salt: str, variables: "Sequence[tuple[str, str | None]]") -> str | None:
@@ -239,7 +245,7 @@ def digest(salt: str, variables: "Sequence[tuple[str, str | None]]") -> str | No
     A value is None where the variable is not set. Each part is preceded by its length, so that none can be shifted into
     the next.
     """
-    whole = bytes.fromhex(salt)
+    whole = _unhex(salt)
     for part in (part for variable in variables for part in variable):
         data = None if part is None else encode(part)
         whole += b"-" if data is None else b"%d:%b" % (len(data), data)
@@ -314,7 +320,7 @@ def replay(argv: "Sequence[str]", environ: "Mapping[str, str]") -> "int | Rest":
         return Rest()
     program, words = base_name(argv[0]), list(argv[1:])
     fixed = tools.fixed_answer(program, words)
-    if fixed is not None and _VERBOSE not in environ:
+    if fixed is not None and VERBOSE not in environ:
         write_out(fixed)
         return 0
     kind = tools.input_of(program, words, environ)

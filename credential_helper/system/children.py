@@ -86,9 +86,11 @@ def run(
     hidden: Collection[str] = (),
     deadline: float = DEADLINE,
     limit: int = LIMIT,
+    quiet: bool = False,
 ) -> bytes:
     """Run a command and return what it wrote to stdout, at most ``limit`` bytes; ``deadline`` is in seconds.
 
+    ``quiet``: nobody is to read what it says on stderr.
     Raises ConfigurationError when it is not found, cannot be started, takes or says too much, or fails.
     """
     import subprocess  # 10 ms, and most requests start no child
@@ -105,6 +107,7 @@ def run(
                 [path, *words[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL if quiet else None,
                 env=environment(environ, hidden),
                 start_new_session=True,
             )
@@ -127,6 +130,32 @@ def run(
         how = f"exited with status {status}" if status > 0 else f"was ended by signal {-status}"
         raise ConfigurationError(f"the command {name} {how}", hint="run it by hand, what it says is not shown here")
     return bytes(output)
+
+
+def ask(words: Sequence[str], *, environ: Mapping[str, str], stdin: bytes) -> tuple[int, bytes]:
+    """Call a program of ours, by its absolute path, as a tool does: with these variables alone, and with this stdin.
+
+    Returns its exit code and its whole stdout. Raises ConfigurationError where it cannot be started, or does not end.
+    """
+    import subprocess
+
+    try:
+        done = subprocess.run(  # noqa: S603 - an absolute path, no shell
+            words,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
+            start_new_session=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+    except OSError as error:
+        hint = "set TMPDIR to a folder whose programs may be run" if isinstance(error, PermissionError) else None
+        raise ConfigurationError(f"{foreign(words[0])} cannot be started: {error.strerror}", hint=hint) from None
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(f"{foreign(words[0])} did not end within {DEADLINE:g} s") from None
+    return done.returncode, done.stdout
 
 
 @contextmanager

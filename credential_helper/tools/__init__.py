@@ -160,6 +160,7 @@ _ROWS = (
 )
 
 TOOLS = {row.name: row for row in _ROWS}
+WITHOUT_WORDS = "get"  # what answers where no command is named
 
 # What a profile lists, by its key; first those that say whose request it is.
 LISTED = {
@@ -195,11 +196,11 @@ def fixed_answer(program: str, words: "list[str]") -> "bytes | None":
 def input_of(program: str, words: "list[str]", environ: object) -> "str | None":
     """Say where a request that may have a kept answer has its input; None: there is no such request.
 
-    ``environ`` is asked for a variable only. Without a command it is ``get`` that answers.
+    ``environ`` is asked for a variable only. Without a command ``WITHOUT_WORDS`` answers.
     """
     row, rest = called(program, words)
     if row is None and not words:
-        row = TOOLS["get"]
+        row = TOOLS[WITHOUT_WORDS]
     kind = row.input_of(rest[-1] if rest else "") if row is not None else None
     if kind == EITHER:
         kind = ENVIRONMENT if EXEC_INFO in environ else LINES  # type: ignore[operator]
