@@ -1,20 +1,14 @@
-"""Whatever way somebody signed in, the second identical call is a kept reply: no module of the slow path, no request.
-
-Python itself says what the installed program imports (-X importtime). The program obeys no PYTHONPROFILEIMPORTTIME, so
-it is started from a copy of its first lines that has this option.
-"""
+"""Whatever way somebody signed in, the second identical call is a kept reply: nothing of the slow path, no request."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from integration.clients.installers import PROGRAMS, layer
-from integration.clients.programs import Runner
+from integration.clients.programs import Runner, imported_by
 from integration.scenes.browsers import Begin
 from integration.scenes.keyrings import KeyringSession
 from integration.scenes.passwords import LABEL, configure, unattended
@@ -22,29 +16,16 @@ from integration.scenes.private_keys import MACHINE, with_key
 from integration.scenes.sign_ins import asked, person, write_profiles
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
-from tests.helpers.programs import Launcher, Result
+from tests.helpers.programs import Result
 
 HOT = {
     "credential_helper",
     *(f"credential_helper.{name}" for name in ("__main__", "light", "places", "replies", "tools")),
 }
 SLOW = {"hashlib", "site", "msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
-IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
 INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
 
 Replayed = Callable[[Face, Result], None]
-
-
-@pytest.fixture
-def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
-    """Return the installed program, which says on stderr what it imports."""
-    layer(installed, tmp_path / "observed")
-    for program in PROGRAMS:
-        file = tmp_path / "observed" / "bin" / program
-        text = file.read_text()
-        assert text.count(" -I -S -X utf8 -c ") == 3
-        file.write_text(text.replace(" -c ", " -X importtime -c "))
-    return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
 
 
 @pytest.fixture
@@ -55,8 +36,9 @@ def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
         """Run the program once more, and return its answer and the modules that were imported for it."""
         done = observed(*argv)
         assert done.code == 0, done
-        assert IMPORTED.sub("", done.stderr) == ""
-        return done.text, {found[3] for found in IMPORTED.finditer(done.stderr)}
+        modules, said = imported_by(done.stderr)
+        assert said == ""
+        return done.text, modules
 
     def check(face: Face, first: Result) -> None:
         assert first.code == 0, first

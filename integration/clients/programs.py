@@ -35,6 +35,14 @@ class Runner:
         return self._launcher.start([self.executable.with_name(program), *argv], **options)
 
 
+_IMPORTED = re.compile(r"import time: +(?:\d+|self \[us\]) \| +(?:\d+|cumulative) \| +(\S.*)\n")
+
+
+def imported_by(stderr: str) -> tuple[set[str], str]:
+    """Return the modules that Python says it imports (-X importtime), and what else stands on stderr."""
+    return {found[1] for found in _IMPORTED.finditer(stderr)}, _IMPORTED.sub("", stderr)
+
+
 class Kubectl(msgspec.Struct, frozen=True):
     """A real kubectl."""
 
