@@ -35,7 +35,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str], rest: replies.Rest) -> 
     if code != 0:
         return code
     for _, one in others[:_MOST]:
-        cli.run(one.argv, one.environ, heard=one.heard, ahead=True)
+        if cli.run(one.argv, one.environ, heard=one.heard, ahead=True) != 0:
+            return 0
     try:
         os.unlink(marker)
     except OSError:
@@ -87,7 +88,7 @@ def repeated(request: bytes, environ: Mapping[str, str]) -> Kept | None:
     tool_input = b"\0".join(fields[end + 1 :])
     changed = _with(environ, [os.fsdecode(field) for field in fields[variables:end]], os.fsdecode(fields[git]))
     kind = tools.input_of(argv[0], argv[1:], changed) if argv else None
-    if kind is None:
+    if kind is None or not _is_trusted(changed.get("GIT_EXEC_PATH")):
         return None
     if kind in (tools.STDIN, tools.LINES):
         heard: bytes | None = tool_input
@@ -112,3 +113,14 @@ def _with(environ: Mapping[str, str], variables: Sequence[str], exec_path: str) 
         changed["GIT_EXEC_PATH"] = exec_path
         changed["PATH"] = os.pathsep.join(filter(None, (exec_path, environ.get("PATH", ""))))
     return changed
+
+
+def _is_trusted(folder: str | None) -> bool:
+    """Say whether a folder, whose git is run, is still there, and is nobody else's but root's; None: none is named."""
+    if folder is None:
+        return True
+    try:
+        status = os.stat(folder)
+    except (OSError, ValueError):
+        return False
+    return (status.st_uid == 0 or places.ours(status)) and not places.writable_by_others(status)

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from credential_helper import PROGRAM, places, replies
+from credential_helper.broker.ahead import is_wanted
 from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
-from credential_helper.errors import ConfigurationError, StoreError
+from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
 from credential_helper.profiles.hints import came_from, login_command
 from credential_helper.proof import UNKNOWN, Proof, sources
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from credential_helper.terminal.terminal import Terminal
     from credential_helper.tools import Tool
 
+_AHEAD_DEADLINE = 8.0  # seconds of an exchange that nobody waits for: logout waits 10 s for the lock
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
 
@@ -75,6 +77,8 @@ class App:
         self._is_login, self._browser = login, browser
         told = Verbose(self.environ, self._flag)
         self.verbose, self._tells_terminal = told.on, told.on_stderr
+        if self.verbose:
+            self._flight.asks()
         self._terminal: Terminal | None = None
 
     @property
@@ -241,6 +245,8 @@ class App:
         else:
             from credential_helper.profiles.sources import read_secret
 
+            if source.kind == "command":  # no answer is kept then, so nobody is to wait for one
+                self._flight.asks()
             read = read_secret(source, self.environ, hidden=self.hidden, note=self.note)
         certificate = () if profile is None else profile.tls or ()
         if profile is None or not (source == profile.password or (source.kind == "file" and source in certificate)):
@@ -274,11 +280,16 @@ class App:
         """Obtain a credential for a chosen profile."""
         self.hidden |= chosen.hidden
         manners = request.manners
-        mode = "ahead" if self._ahead else mode
+        if self._ahead:
+            mode = "ahead"
+            if not is_wanted(chosen.profile, ci=self.in_ci):  # here and now: the answer may have been made elsewhere
+                raise InteractionRequired("nobody wants this profile renewed ahead")
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
             self.note(f"{came_from(chosen.profile)}, sign-in {grant_id(chosen.profile)[:8]}…")
         left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
+        if self._ahead:
+            left = _AHEAD_DEADLINE
         with self._subjects.under_way(chosen.profile.name, request):
             obtained = obtain(errand, self.means(chosen.profile, deadline=left, warns=manners.warns))
         if self.verbose:

@@ -84,6 +84,7 @@ class KnownProvider(msgspec.Struct, frozen=True, kw_only=True):
     audience_scope: str | None = None  # the scope that carries it instead, with {audience}
     # How a grant gives a token for another audience than its sign-in's; none: it does not.
     other_audiences: Literal["refresh", "exchange", "none"] = "refresh"
+    refresh_ends: bool = False  # a refresh ends the access token before it, whatever its life
     several_resources: bool = False  # a sign-in may ask for more than one resource (RFC 8707 §2.1)
     scopes_supported: tuple[str, ...] | None = None  # where its metadata does not say
     comma_scopes: bool = False  # its answers separate scopes with commas, which RFC 6749 §3.3 lets a scope contain
@@ -286,6 +287,7 @@ _ROWS = (
     # that for an issuer its endpoints are still where they were.
     KnownProvider(
         name="github",
+        refresh_ends=True,
         title="GitHub",
         hosts=("github.com", ".ghe.com"),
         issuer="https://github.com",
@@ -318,6 +320,7 @@ _ROWS = (
     # API (config/initializers/doorkeeper.rb of GitLab).
     KnownProvider(
         name="gitlab",
+        refresh_ends=True,
         title="GitLab",
         hosts=("gitlab.com",),
         issuer="https://gitlab.com",

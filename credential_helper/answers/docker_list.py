@@ -18,6 +18,7 @@ from credential_helper.profiles import targets
 from credential_helper.profiles.ad_hoc import ad_hoc_profile
 from credential_helper.profiles.configuration import Claim, Configuration
 from credential_helper.profiles.matching import longest_match
+from credential_helper.profiles.settings import VARIABLES
 from credential_helper.replies.keep import keep, may_be_written
 from credential_helper.session import Session, place_of
 from credential_helper.stores.passwords import INDEX, Passwords
@@ -114,7 +115,7 @@ def _keep_list(
     app = call.app
     key = replies.request_of(call.argv, app.environ, b"")
     hidden = app.hidden if configuration is None else configuration.hidden
-    if key is not None and not app.verbose and may_be_written(app.environ, hidden):
+    if key is not None and not app.verbose and may_be_written(app.environ, VARIABLES, hidden):
         keep(
             key,
             answer,

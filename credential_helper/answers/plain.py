@@ -23,7 +23,7 @@ from credential_helper.model import Credential, Profile, Request
 from credential_helper.profiles.choose import choose
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.matching import serves
-from credential_helper.profiles.settings import Given
+from credential_helper.profiles.settings import VARIABLES, Given
 from credential_helper.proof import UNKNOWN, Proof
 from credential_helper.replies.keep import NEVER, keep, may_be_written
 from credential_helper.tools import ENVIRONMENT, EXEC_INFO, NOTHING, Tool, contract
@@ -159,7 +159,7 @@ def keep_silence(
     key = replies.request_of(call.argv, app.environ, tool_input) if tool_input is not None else None
     configuration = owners.configuration
     hidden = app.hidden if configuration is None else configuration.hidden
-    if key is None or app.verbose or owners.troubles(row) or not may_be_written(app.environ, hidden):
+    if key is None or app.verbose or owners.troubles(row) or not may_be_written(app.environ, VARIABLES, hidden):
         return
     if configuration is not None and not configuration.found:  # who has not begun has no state directory either
         return
@@ -189,7 +189,7 @@ def keep_answer(
     """
     app = call.app
     key = replies.request_of(call.argv, app.environ, tool_input)
-    if key is None or not obtained.stamp or app.verbose or not may_be_written(app.environ, app.hidden):
+    if key is None or not obtained.stamp or app.verbose or not may_be_written(app.environ, VARIABLES, app.hidden):
         return
     proof = _proof(app, chosen.profile) + obtained.trace
     if proof.replayable:

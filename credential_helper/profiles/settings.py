@@ -275,6 +275,15 @@ SETTINGS: tuple[Setting, ...] = (
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
+# Every variable of our prefix that is known, but those that hold a secret. The last are another program's.
+VARIABLES = {setting.variable for setting in (PROFILE, *SETTINGS) if setting.variable} | {
+    f"CREDENTIAL_HELPER_{name}"
+    for name in (
+        *("CONFIG", "INTERACTIVE", "PASSWORD_STORAGE", "PROMPT", "STATE_DIR", "VERBOSE"),
+        *("BIN", "CONFIG_FILE", "IDLE_TIMEOUT", "LOGGING", "STANDALONE"),
+    )
+}
+
 
 def by_key(key: str) -> Setting:
     """Return the setting of a key; each parameters.NAME is one of ``parameters``."""

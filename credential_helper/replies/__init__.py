@@ -22,7 +22,7 @@ FORMAT = "credential-helper reply 3"
 LARGEST = 64 * 1024  # bytes of input; longer ones take the slow path
 BACKWARDS = 60.0  # seconds that the clock may have been set back since the reply was made
 SECRET_LINES = (b"password=", b"credential=", b"oauth_refresh_token=", b"state[]=credential_helper:")
-WITH_SECRETS = (*SECRET_LINES, b"password_expiry_utc=")  # what changes with them
+WITH_SECRETS = (*SECRET_LINES, b"password_expiry_utc=", b"username=", b"state[]=")  # a user name may be a token
 CONFIDENTIAL = tuple(b"\n" + line for line in (*SECRET_LINES, b"url="))  # a URL may have a password in it
 PREFIX = "CREDENTIAL_HELPER_"
 _PRIME = 2**61 - 1

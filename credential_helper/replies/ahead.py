@@ -26,7 +26,7 @@ def begin(marker: str) -> bool:
     try:
         if system.fork():
             return False
-        _leave()
+        _leave(marker.rpartition("/")[0])
     except OSError:  # no more processes; a child that could not leave has nothing else to do either
         return False
     return True
@@ -42,6 +42,8 @@ def _claim(marker: str) -> bool:
             return False
         _remove_old(folder)
         system.close(system.open(marker, system.O_WRONLY | system.O_CREAT | system.O_EXCL | OPEN_FLAGS, 0o600))
+        if not is_marked(marker, time.time()):  # a file system with another clock: each call would begin
+            return False
     except FileNotFoundError:
         return _made(folder) and _claim(marker)
     except OSError:
@@ -69,13 +71,17 @@ def _remove_old(folder: str) -> None:
             continue
 
 
-def _leave() -> None:
-    """Leave the caller: whoever waits for the end of a pipe does so no longer than this takes."""
+def _leave(folder: str) -> None:
+    """Leave the caller: whoever waits for the end of a pipe does so no longer than this takes.
+
+    The caller's folder may be a medium that is to be taken out. "/" would be above every config file, which counts.
+    """
     nowhere = system.open("/dev/null", system.O_RDWR)
     for descriptor in (0, 1, 2):
         system.dup2(nowhere, descriptor)
     system.closerange(3, _most())
     system.setsid()
+    system.chdir(folder)
     system.nice(_LATER)
 
 

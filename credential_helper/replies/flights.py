@@ -13,7 +13,7 @@ The files stay: a second file of the same name would be a second lock.
 import time
 
 from credential_helper import places, replies
-from credential_helper.light import join, system
+from credential_helper.light import exists, join, system
 
 TYPE_CHECKING = False  # typing takes longer than all that is here
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ LONGEST = 8.0  # seconds
 _QUICK = 0.02  # between two looks, for a second
 _SLOW = 0.05
 _ASKS = b"?"
+_STOPPED = (b"T", b"t", b"Z", b"X")  # states of a process that does not go on: proc(5)
 
 
 class Abandoned(KeyboardInterrupt):
@@ -39,7 +40,7 @@ class Flight:
         self.waited = waited
 
     def asks(self) -> None:
-        """Let the others go on: a person is being asked, which may take minutes."""
+        """Let the others go on: a person is being asked, which may take minutes, or there will be no reply."""
         if self.descriptor is not None and not self._told:
             self._told = True
             try:
@@ -67,15 +68,16 @@ def join_in(request: bytes, environ: "Mapping[str, str]", *, longest: float = LO
         return Flight()
     if descriptor is None:
         return Flight()
-    name = replies.name_of(request).encode()
+    name = b"%d" % (_checksum(request) % 65536)  # no more of a request: it may hold what is not to be written
     try:
         if not _locked(fcntl, descriptor):
             found = _wait(fcntl, descriptor, name, request, environ, longest)
             system.close(descriptor)
             return found
         system.ftruncate(descriptor, 0)
-        system.pwrite(descriptor, name + b"\n", 0)
-        system.lseek(descriptor, len(name) + 1, 0)
+        line = b"%b %d\n" % (name, system.getpid())
+        system.pwrite(descriptor, line, 0)
+        system.lseek(descriptor, len(line), 0)
     except OSError:
         return Flight()
     return replies.find(request, environ) or Flight(descriptor)  # somebody has just made it
@@ -96,10 +98,30 @@ def _wait(
             return reply
         if system.getppid() != parent:
             raise Abandoned
-        whose, _, rest = system.pread(descriptor, len(name) + 8, 0).partition(b"\n")
-        if free or whose != name or rest:
+        line, _, asks = system.pread(descriptor, 64, 0).partition(b"\n")
+        whose, _, leader = line.partition(b" ")
+        if free or whose != name or asks or _is_stopped(leader):
             break
     return Flight(waited=waited)
+
+
+def _is_stopped(process: bytes) -> bool:
+    """Say whether a process was stopped, as far as the system tells (/proc)."""
+    try:
+        descriptor = system.open(b"/proc/%b/stat" % process, system.O_RDONLY | places.OPEN_FLAGS)
+    except (OSError, ValueError):
+        return False
+    try:
+        fields: list[bytes] = system.read(descriptor, 512).rpartition(b")")[2].split()
+    except OSError:
+        return False
+    finally:
+        system.close(descriptor)
+    return bool(fields) and fields[0] in _STOPPED
+
+
+def _checksum(request: bytes) -> int:
+    return int.from_bytes(request, "little") % (2**61 - 1)
 
 
 def _locked(fcntl: "object", descriptor: int) -> bool:
@@ -116,12 +138,14 @@ def _open(request: bytes, environ: "Mapping[str, str]") -> "int | None":
     state = places.state_directory(environ)
     if state is None:
         return None
+    if not exists(state) and not any(exists(path) for _, path in places.config_files(environ)):
+        return None  # who has not begun has no state directory either
     folder = join(state, replies.MARKERS)
     for path in (state, folder):
         _make(path)
         if not replies.private_folder(path):
             return None
-    number = int.from_bytes(request, "little") % (2**61 - 1) % _FILES
+    number = _checksum(request) % _FILES
     flags = system.O_RDWR | system.O_CREAT | places.OPEN_FLAGS
     descriptor: int = system.open(join(folder, f"{number:02}"), flags, 0o600)
     if not places.private(system.fstat(descriptor)):

@@ -18,14 +18,14 @@ _LAST = 1e12  # what comes later never does
 MOST = 256  # replies that are kept; a script may ask a thousand different things, and no end of the time may be known
 
 
-def may_be_written(environ: Mapping[str, str], hidden: Collection[str]) -> bool:
+def may_be_written(environ: Mapping[str, str], known: Collection[str], hidden: Collection[str] = ()) -> bool:
     """Say whether a request has no secret in it: every variable of our prefix is part of it, but those of places.
 
-    ``hidden`` are the variables that a profile's secrets come from.
+    ``known`` are those that never hold one. Any other may be where a profile's secret comes from, be it one of a config
+    file that was not read; ``hidden`` are those that are.
     """
-    return not any(
-        name in environ and name.startswith(replies.PREFIX) and name not in places.SECRET_VARIABLES for name in hidden
-    )
+    ours = [name for name in environ if name.startswith(replies.PREFIX) and name not in places.SECRET_VARIABLES]
+    return all(name in known and name not in hidden for name in ours)
 
 
 def keep(
@@ -135,8 +135,8 @@ def _remove_past(folder: str, now: float, most: int) -> None:
             if "." in name:
                 stale = made < now - 60
             else:
-                with open(path, "rb") as file:
-                    stale = replies.number(file.read(256).split(b"\n")[3]) <= now
+                content = replies.read_reply(path) or b""
+                stale = replies.number(content[:256].split(b"\n")[3]) <= now
         except (OSError, ValueError, IndexError):
             stale = True
         if stale:

@@ -132,6 +132,7 @@ class Sessions:
         """
         file = self.grants.before(place.grant) or self.grants.new_file(place.grant)
         grant = session.grant
+        anew = file.grant is None or file.grant.sign_in != grant.sign_in or file.arrival is not None
         if refresh_token is not None:
             grant = self.grants.holding(file, grant, refresh_token, store)
             session = msgspec.structs.replace(session, grant=grant)
@@ -148,7 +149,7 @@ class Sessions:
                 stamp = self._write(place, session)
                 self._drop_others(place.grant, grant)  # before it stands: what was kept of them for replay goes, too
                 self.grants.write(msgspec.structs.replace(file, grant=grant, arrival=None), ready)
-        if session.unverified:  # of whoever signed in before, too
+        if anew:  # of whoever signed in before, and of what was exchanged for their tokens, too
             self.state.empty("replies")
         else:
             self.state.forget_replies(_name(place.session))

@@ -438,9 +438,12 @@ def test_a_python_without_sha256_of_its_own_replays_nothing_that_is_bound_to_a_v
 
 
 def test_a_request_with_a_secret_in_a_variable_of_our_prefix_may_not_be_written(environ: dict[str, str]) -> None:
-    environ |= {OURS: "s", "CREDENTIAL_HELPER_CI": "s", "CI": "s"}
-    assert may_be_written(environ, {OURS, "CI", "CREDENTIAL_HELPER_UNSET"})
-    assert not may_be_written(environ, {OURS, "CREDENTIAL_HELPER_CI"})
+    known = {"CREDENTIAL_HELPER_STORE", "CREDENTIAL_HELPER_UNSET"}
+    environ |= {OURS: "s", "CREDENTIAL_HELPER_STORE": "file", "CREDENTIAL_HELPER_CLIENT_SECRET": "s", "CI": "s"}
+    assert may_be_written(environ, known, {OURS, "CI", "CREDENTIAL_HELPER_UNSET"})
+    assert not may_be_written(environ, known, {"CREDENTIAL_HELPER_STORE"})
+    environ["CREDENTIAL_HELPER_CI"] = "s"  # a config file that was not read may name it
+    assert not may_be_written(environ, known)
 
 
 # --- stdin and stdout ---
