@@ -14,6 +14,7 @@ time that Python takes to start. Otherwise ``cli`` finds the row that is called,
     stores       what is kept                            terminal    what is said to a person
     system       what the operating system is asked      replies     ready-made answers: the hot path
     bin          the executable                          isolation   what it may load beyond the hot path
+    words        what tools say on a command line        lean        what it does without then
 
 Four tables say what the program knows: ``tools/__init__.py``, ``flows.py``, ``providers.py`` and ``workloads.py``.
 ``model``, ``errors`` and ``text`` are the values and words that they all share.

@@ -31,12 +31,14 @@ from credential_helper.__main__ import main
 main()
 """
 
+LOADS = ("--verbose", "--version")  # more than --version alone, which is a line
+
 
 @pytest.mark.usefixtures("default_signals")
 @pytest.mark.parametrize("where", ["credential_helper.cli", "msgspec", "msgspec._core", "credential_helper.app"])
 def test_ctrl_c_is_obeyed_while_libraries_are_loaded(environ: dict[str, str], where: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, where, "token", "prod"],
+        [sys.executable, "-c", PROGRAM, where, *LOADS],
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -48,7 +50,7 @@ def test_ctrl_c_is_obeyed_while_libraries_are_loaded(environ: dict[str, str], wh
 def test_an_ignored_ctrl_c_stays_ignored(environ: dict[str, str]) -> None:
     """As a shell without job control starts what is in the background."""
     done = subprocess.run(
-        ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", PROGRAM, "msgspec", "--version"],
+        ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", PROGRAM, "msgspec", *LOADS],
         env=environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
