@@ -17,12 +17,13 @@ from credential_helper.transport.dialling import Addresses, dial
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     import requests
-    import truststore
     from urllib3.connectionpool import HTTPConnectionPool
 
     from credential_helper.transport.client_certificate import ClientCertificate
+    from credential_helper.transport.early import Early
     from credential_helper.transport.proxies import Proxy
 
 
@@ -32,13 +33,14 @@ BODY_LIMIT = 1 << 20  # bytes
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """How a host is reached."""
 
-    context: truststore.SSLContext  # what the host is shown, and how it is verified
-    proxy_context: truststore.SSLContext  # the same for a proxy, which is never shown a client certificate
+    context: ssl.SSLContext  # what the host is shown, and how it is verified
+    proxy_context: ssl.SSLContext  # the same for a proxy, which is never shown a client certificate
     proxy: Proxy | None
     addresses: Addresses
     connect: float  # seconds for a connection, for a proxy's answer and for a TLS handshake
     deadline: float  # seconds for all of it
     certificate: ClientCertificate | None = None  # that the context shows
+    provisional: bool = False  # a certificate that is not trusted is judged once more, by more roots
 
 
 class Exchange(threading.Thread):
@@ -61,7 +63,9 @@ class Exchange(threading.Thread):
         headers: dict[str, str],
         way: Way,
         clock: Clock,
+        early: Early | None = None,
     ) -> None:
+        """``early``: a connection that is being opened for it, by the same way."""
         super().__init__(name=f"exchange with {url.authority}", daemon=True)
         self.host = url.authority
         self.way = way
@@ -71,6 +75,7 @@ class Exchange(threading.Thread):
         self.step: Literal["connect", "proxy", "handshake", "answer"] = "connect"  # what is waited for
         self.refused: Refused | None = None
         self._request = (method, address, url, body, headers)
+        self._early = early
         self._clock = clock
         self._lock = threading.Lock()
         self._held: list[socket.socket] = []
@@ -81,8 +86,23 @@ class Exchange(threading.Thread):
         """Say whether the way has not yet led past the proxy."""
         return self.way.proxy is not None and self.step in ("connect", "proxy")
 
+    def take_early(self) -> ssl.SSLSocket | None:
+        """Return the connection that was opened for this exchange; None: one may be opened. Raises OSError."""
+        if self._early is None:
+            return None
+        try:
+            connected = self._early.take()
+        except OSError:
+            self.step = self._early.step
+            raise
+        if connected is not None:
+            connected.settimeout(self.way.connect)
+        return connected
+
     def dial(self, host: str, port: int) -> socket.socket:
         """Return a connection to a host, through the proxy where that speaks SOCKS. Raises OSError."""
+        if self._over:
+            raise TimeoutError
         way, proxy = self.way, self.way.proxy if self.way.proxy is not None and self.way.proxy.socks else None
         peer = (host.strip("[]"), port) if proxy is None else (proxy.host, proxy.port)
         connected = self._hold(dial(*peer, seconds=way.connect, addresses=way.addresses))
@@ -113,6 +133,10 @@ class Exchange(threading.Thread):
         """Shut every socket down; from now on none is taken."""
         import socket
 
+        if self._early is not None:
+            if not self._early.done.is_set():
+                self.step = self._early.step
+            self._early.end()
         with self._lock:
             self._over = True
             for held in self._held:
@@ -259,11 +283,19 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
 
     class Verified(Tls):
         def connect(self) -> None:
+            if (ready := exchange.take_early()) is not None:
+                self.sock = ready
+                self.is_verified = True  # by the same settings; else there would be none
+                exchange.step = "answer"
+                return
             try:
                 super().connect()
             except ssl.SSLCertVerificationError as error:
-                of_proxy = exchange.at_proxy
-                exchange.refused = Refused(error.verify_code, _issuer_of(self, Tls, of_proxy), of_proxy)
+                refused = Refused(error.verify_code, None, exchange.at_proxy)
+                if not (exchange.way.provisional and refused.for_its_issuer):
+                    issuer = _issuer_of(self, Tls, refused.of_proxy)
+                    refused = Refused(refused.verify_code, issuer, refused.of_proxy)
+                exchange.refused = refused
                 raise
             exchange.step = "answer"
 
@@ -287,12 +319,20 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": VerifiedPool}
 
 
+NOT_YET_VALID, EXPIRED, OTHER_HOST, OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
+
+
 class Refused(msgspec.Struct, frozen=True):
     """A certificate that was refused."""
 
     verify_code: int  # OpenSSL's X509_V_ERR_…; truststore uses the same numbers where it can tell
     issuer: str | None
     of_proxy: bool
+
+    @property
+    def for_its_issuer(self) -> bool:
+        """Say whether nobody is known who vouches for it; else nobody could."""
+        return self.verify_code not in (NOT_YET_VALID, EXPIRED, OTHER_HOST, OTHER_ADDRESS)
 
 
 def causes(error: BaseException) -> list[BaseException]:

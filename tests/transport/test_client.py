@@ -586,7 +586,7 @@ def test_ssl_cert_file_replaces_the_systems_roots_and_ca_file_is_added(
         transport = Transport(environ=os.environ, clock=clock)
         assert transport.post(f"{secure.url}/token", FIELDS).status == 200
         # One root, and not certifi's beside it: requests adds those to a context that it is given.
-        roots: dict[str, int] = transport._roots().context._ctx.cert_store_stats()
+        roots: dict[str, int] = transport._roots().context._ctx.cert_store_stats()  # type: ignore[attr-defined]
         assert roots["x509_ca"] == 1
         monkeypatch.setenv("SSL_CERT_FILE", other.certificate)
         assert "not trusted" in failure(Transport(environ=os.environ, clock=clock), f"{secure.url}/token").sentence
