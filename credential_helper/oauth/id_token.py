@@ -37,6 +37,8 @@ from credential_helper.text import foreign, span
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
+NEEDED = ("jwt",)  # what ``validate`` imports: a fifth of a renewal, and there is time while the answer is waited for
+
 LEEWAY = 60.0  # seconds that two clocks may differ
 _MOST_KEYS = 20  # that one signature is compared with
 

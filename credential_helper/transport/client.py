@@ -249,22 +249,24 @@ def _import(name: str) -> None:
         import_module(name)
 
 
-_DETECTORS = ("charset_normalizer", "chardet")  # requests guesses with them what text is written in; we never ask
+# What requests and urllib3 take if it is there, and do without: what guesses in what text is written, what unpacks
+# compressed answers, another JSON, another SOCKS. None is asked for here, and each costs milliseconds.
+_UNUSED = ("charset_normalizer", "chardet", "brotli", "brotlicffi", "backports", "zstandard", "simplejson", "socks")
 
 
 def _import_requests() -> None:
-    """Import requests (90 ms, so not at the head of the file) without a word on stderr, and without _DETECTORS.
+    """Import requests (90 ms, so not at the head of the file) without a word on stderr, and without what is _UNUSED.
 
-    It warns there about the versions of what it depends on, and takes either detector or none.
+    It warns there about the versions of what it depends on.
     """
     if "requests" in sys.modules:
         return
     import warnings
 
-    masked = [name for name in _DETECTORS if name not in sys.modules]
+    masked = [name for name in _UNUSED if name not in sys.modules]
     try:
         for name in masked:
-            sys.modules[name] = None  # type: ignore[assignment] # documented: to import it is an ImportError
+            sys.modules[name] = None  # type: ignore[assignment] # so that to import it is an ImportError
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import requests  # noqa: F401

@@ -75,7 +75,8 @@ class Early(threading.Thread):
             self.step = "handshake"
             connected.settimeout(self._seconds)
             self._context.set_alpn_protocols(["http/1.1"])  # as urllib3 does
-            return self._context.wrap_socket(connected, server_hostname=host.rstrip("."))
+            name = host.rstrip(".")
+            return self._context.wrap_socket(connected, server_hostname=name.encode() if name.isascii() else name)
         except BaseException:
             connected.close()
             raise
