@@ -90,6 +90,9 @@ def _answer() -> int:
     import os
 
     environ = isolation.clean(os.environ)
+    from credential_helper import lazy
+
+    lazy.begin()
     from credential_helper import cli
 
     return cli.run(sys.argv, environ, heard=heard)

@@ -2,6 +2,7 @@
 
     __main__            replies first, then the command line
     isolation           what the process may load, once no reply was found
+    lazy                what it loads only when it is used, where Python can do that
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     answers │ commands  what tools are answered, and what people type: these two never see each other
     app                 one run: the only place where all that follows is put together
@@ -38,7 +39,7 @@ EVERYBODY = {"model", "session", "errors", "text"}
 # What each module may import beside model, session, errors and text; a folder's modules see each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
-    "__main__": {"cli", "isolation", "light", "replies"},
+    "__main__": {"cli", "isolation", "lazy", "light", "replies"},
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
     "app": {"__init__", "broker", "places", "profiles", "proof", "replies", "stores", "system", "terminal", "tools"},
     "broker": {"flows", "oauth", "places", "proof", "providers", "stores", "system", "transport"},
@@ -49,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "flows": set(),
     "isolation": set(),
+    "lazy": set(),
     "light": set(),
     "model": {"flows", "workloads"},
     "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},

@@ -76,7 +76,7 @@ def _refreshed(
 
     def ask(token: Secret) -> Tokens:
         if errand.kind == "id":
-            provider.transport.needed_next = id_token.NEEDED
+            provider.transport.meanwhile = id_token.prepare
         return refresh_token.refresh(provider, token, scope=scope, resource=errand.profile.resource)
 
     def made(old: Session, tokens: Tokens) -> Session:

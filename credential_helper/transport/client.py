@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import TransportError
@@ -69,7 +69,7 @@ class Transport:
         deadline: float = DEADLINE,
     ) -> None:
         self.skew: float | None = None  # seconds that the last server that told the time is ahead of our clock
-        self.needed_next: tuple[str, ...] = ()  # modules that whoever reads the next answer imports
+        self.meanwhile: Callable[[], None] | None = None  # done while the next answer is waited for: an import
         self._clock = clock
         self._environ = environ or {}
         self._addresses = Addresses(documents, clock)
@@ -217,12 +217,13 @@ class Transport:
         In slices, because Windows hands Ctrl-C over only between two waits, and because a process may be stopped in
         between (Ctrl-Z, a debugger): what the server sent meanwhile waits in the socket, and a token may be in it.
         """
-        needed, self.needed_next = self.needed_next, ()
+        meanwhile, self.meanwhile = self.meanwhile, None
         while left > 0:
             before, slice_ = time.monotonic(), min(_SLICE, left)
-            if needed:
-                _import(needed[0])
-                needed, slice_ = needed[1:], 0.0
+            if meanwhile is not None:
+                with contextlib.suppress(Exception):  # whoever needs it will tell
+                    meanwhile()
+                meanwhile, slice_ = None, 0.0
             if exchange.done.wait(slice_):
                 break
             left -= min(time.monotonic() - before, slice_ + _SLICE)
@@ -239,14 +240,6 @@ class Transport:
             note = silent if self._everything else self._note
             self._trusted = read_roots(self._ca_file, self._environ, note, everything=self._everything)
         return self._trusted
-
-
-def _import(name: str) -> None:
-    """Import a module that will be needed; what is wrong with it, whoever needs it will tell."""
-    from importlib import import_module
-
-    with contextlib.suppress(Exception):
-        import_module(name)
 
 
 # What requests and urllib3 take if it is there, and do without: what guesses in what text is written, what unpacks

@@ -11,9 +11,9 @@ import msgspec
 from credential_helper import __version__, urls
 from credential_helper.errors import TransportError
 from credential_helper.system.clock import Clock
-from credential_helper.text import foreign
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.dialling import Addresses, dial
+from credential_helper.transport.refused import Refused, refusal
 
 if TYPE_CHECKING:
     import socket
@@ -225,37 +225,6 @@ def _session(exchange: Exchange) -> requests.Session:
     return session
 
 
-def _issuer_of(refused: Any, tls: Any, of_proxy: bool) -> str | None:
-    """Look at a refused certificate again, on a connection (``tls``) of its own on which nothing is ever sent.
-
-    Python does not show a certificate that it refused, and who issued it is what a person has to know.
-    """
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    look = tls(
-        refused.host,
-        refused.port,
-        timeout=refused.timeout,
-        proxy=None if of_proxy else refused.proxy,
-        proxy_config=None if of_proxy else refused.proxy_config,
-        ssl_context=context,
-        cert_reqs="CERT_NONE",
-        assert_hostname=False,
-    )
-    try:
-        if refused._tunnel_host is not None and not of_proxy:
-            look.set_tunnel(refused._tunnel_host, refused._tunnel_port, scheme=refused._tunnel_scheme or "http")
-        look.connect()
-        return _issuer_name(look.sock.getpeercert(binary_form=True))
-    except Exception:
-        return None  # a sentence without the name is still true
-    finally:
-        look.close()
-
-
 def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools, whose connections are shown to the exchange before a byte is sent on them."""
     import ssl
@@ -291,11 +260,8 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
             try:
                 super().connect()
             except ssl.SSLCertVerificationError as error:
-                refused = Refused(error.verify_code, None, exchange.at_proxy)
-                if not (exchange.way.provisional and refused.for_its_issuer):
-                    issuer = _issuer_of(self, Tls, refused.of_proxy)
-                    refused = Refused(refused.verify_code, issuer, refused.of_proxy)
-                exchange.refused = refused
+                final = not exchange.way.provisional
+                exchange.refused = refusal(error.verify_code, self, Tls, of_proxy=exchange.at_proxy, final=final)
                 raise
             exchange.step = "answer"
 
@@ -319,22 +285,6 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": VerifiedPool}
 
 
-NOT_YET_VALID, EXPIRED, OTHER_HOST, OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A certificate that was refused."""
-
-    verify_code: int  # OpenSSL's X509_V_ERR_…; truststore uses the same numbers where it can tell
-    issuer: str | None
-    of_proxy: bool
-
-    @property
-    def for_its_issuer(self) -> bool:
-        """Say whether nobody is known who vouches for it; else nobody could."""
-        return self.verify_code not in (NOT_YET_VALID, EXPIRED, OTHER_HOST, OTHER_ADDRESS)
-
-
 def causes(error: BaseException) -> list[BaseException]:
     """Return an exception and all that it wraps, in the several ways of requests, urllib3 and Python."""
     found: list[BaseException] = []
@@ -346,16 +296,3 @@ def causes(error: BaseException) -> list[BaseException]:
             inner = (getattr(link, name, None) for name in ("reason", "original_error", "__cause__", "__context__"))
             waiting += [*link.args, *inner]
     return found
-
-
-def _issuer_name(certificate: bytes) -> str | None:
-    """Return who issued a certificate (DER): the common name, else the organisation."""
-    from cryptography import x509  # PyJWT[crypto] brings it, and only a refused certificate asks for it
-    from cryptography.x509.oid import NameOID
-
-    issuer = x509.load_der_x509_certificate(certificate).issuer
-    for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME):
-        for attribute in issuer.get_attributes_for_oid(kind):
-            if name := foreign(str(attribute.value), 100):
-                return name
-    return None

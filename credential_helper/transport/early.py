@@ -37,7 +37,7 @@ class Early(threading.Thread):
         self.step: Literal["connect", "handshake"] = "connect"
         self.error: OSError | None = None
         self._peer = url.host.strip("[]"), url.port
-        self._context = context
+        self._settings = context
         self._addresses = addresses
         self._seconds = seconds
         self._clock = clock
@@ -74,9 +74,9 @@ class Early(threading.Thread):
                 self._held = connected.dup()
             self.step = "handshake"
             connected.settimeout(self._seconds)
-            self._context.set_alpn_protocols(["http/1.1"])  # as urllib3 does
+            self._settings.set_alpn_protocols(["http/1.1"])  # as urllib3 does
             name = host.rstrip(".")
-            return self._context.wrap_socket(connected, server_hostname=name.encode() if name.isascii() else name)
+            return self._settings.wrap_socket(connected, server_hostname=name.encode() if name.isascii() else name)
         except BaseException:
             connected.close()
             raise

@@ -11,15 +11,8 @@ from credential_helper import urls
 from credential_helper.errors import AuthorizationError, CredentialHelperError, TransportError
 from credential_helper.text import either, foreign
 from credential_helper.transport.answer import Answer
-from credential_helper.transport.connection import (
-    EXPIRED,
-    NOT_YET_VALID,
-    OTHER_ADDRESS,
-    OTHER_HOST,
-    Exchange,
-    Refused,
-    causes,
-)
+from credential_helper.transport.connection import Exchange, causes
+from credential_helper.transport.refused import EXPIRED, NOT_YET_VALID, OTHER_ADDRESS, OTHER_HOST, Refused
 
 if TYPE_CHECKING:
     from credential_helper.transport.proxies import Proxy
