@@ -1,19 +1,14 @@
-"""Whatever way somebody signed in, the second identical call is a kept reply: no module of the slow path, no request.
-
-Python itself says what the installed program imports (-X importtime). The program obeys no PYTHONPROFILEIMPORTTIME, so
-it is started from a copy of its first lines that has this option.
-"""
+"""Whatever way somebody signed in, the second identical call is a kept reply: no slow module, no request."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from integration.clients.installers import PROGRAMS, layer
+from integration.clients.observed import imported, observed
 from integration.clients.programs import Runner
 from integration.scenes.browsers import Begin
 from integration.scenes.keyrings import KeyringSession
@@ -29,34 +24,23 @@ HOT = {
     *(f"credential_helper.{name}" for name in ("__main__", "light", "places", "replies", "tools")),
 }
 SLOW = {"hashlib", "site", "msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
-IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
 INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
 
 Replayed = Callable[[Face, Result], None]
 
 
 @pytest.fixture
-def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
-    """Return the installed program, which says on stderr what it imports."""
-    layer(installed, tmp_path / "observed")
-    for program in PROGRAMS:
-        file = tmp_path / "observed" / "bin" / program
-        text = file.read_text()
-        assert text.count(" -I -S -X utf8 -c ") == 3
-        file.write_text(text.replace(" -c ", " -X importtime -c "))
-    return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
-
-
-@pytest.fixture
-def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
+def replayed(run: Runner, launch: Launcher, installed: Path, tmp_path: Path, home: dict[str, str]) -> Replayed:
     """Return the check, which is given the first answer of ``token prod``."""
+    program = observed(launch, installed, tmp_path / "observed")
 
     def again(*argv: str) -> tuple[str, set[str]]:
         """Run the program once more, and return its answer and the modules that were imported for it."""
-        done = observed(*argv)
+        done = program(*argv)
         assert done.code == 0, done
-        assert IMPORTED.sub("", done.stderr) == ""
-        return done.text, {found[3] for found in IMPORTED.finditer(done.stderr)}
+        modules, said = imported(done)
+        assert said == ""
+        return done.text, modules
 
     def check(face: Face, first: Result) -> None:
         assert first.code == 0, first
@@ -65,11 +49,11 @@ def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
         credential = run("kubectl", "--profile", "prod").text
         assert json.loads(credential)["status"]["token"] == first.text.strip()
         for argv, answer in ((("token", "prod"), first.text), (("kubectl", "--profile", "prod"), credential)):
-            text, imported = again(*argv)
+            text, modules = again(*argv)
             assert text == answer
-            assert {name for name in imported if name.partition(".")[0] == "credential_helper"} == HOT
-            assert not imported & SLOW
-            assert bool(imported & {"_sha2", "_sha256"}) == ("OUR_SECRET" in home)  # the proof of a variable alone
+            assert {name for name in modules if name.partition(".")[0] == "credential_helper"} == HOT
+            assert not modules & SLOW
+            assert bool(modules & {"_sha2", "_sha256"}) == ("OUR_SECRET" in home)  # the proof of a variable alone
         assert face.counts() == {}
 
     return check

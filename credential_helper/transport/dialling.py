@@ -89,8 +89,7 @@ def look_up(host: str, port: int) -> list[tuple[int, Sockaddr]]:
     import socket
 
     try:
-        name = host.encode() if host.isascii() else host  # of text, Python loads what is needed for other letters
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of over 63 characters, or an empty one
         raise socket.gaierror(socket.EAI_NONAME, "no name") from None
     return [(int(family), tuple(sockaddr)) for family, _, _, _, sockaddr in found]

@@ -75,8 +75,7 @@ class Early(threading.Thread):
             self.step = "handshake"
             connected.settimeout(self._seconds)
             self._settings.set_alpn_protocols(["http/1.1"])  # as urllib3 does
-            name = host.rstrip(".")
-            return self._settings.wrap_socket(connected, server_hostname=name.encode() if name.isascii() else name)
+            return self._settings.wrap_socket(connected, server_hostname=host.rstrip("."))
         except BaseException:
             connected.close()
             raise
