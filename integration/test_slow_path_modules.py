@@ -51,7 +51,7 @@ def test_a_persons(
 
 def test_a_machines(program: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
     home["OUR_SECRET"] = ODD_SECRET
-    flow = {"flow": "client-credentials", "client_secret": {"env": "OUR_SECRET"}}
-    write_profiles(home, prod=person(oidc, client_id=M2M_BASIC, **flow))
+    secret = {"env": "OUR_SECRET"}
+    write_profiles(home, prod=person(oidc, client_id=M2M_BASIC, flow="client-credentials", client_secret=secret))
     for argv in (("token", "prod"), ("refresh", "prod"), ("kubectl", "--profile", "prod")):
         assert loaded(program, *argv) & (UNUSED | KEYRING | ID_TOKEN) == set(), argv
