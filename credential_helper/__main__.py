@@ -104,6 +104,9 @@ def _answer() -> int:
     import os
 
     environ = isolation.clean(os.environ)
+    from credential_helper import lazy
+
+    lazy.begin()
     if rest.reply is not None:
         from credential_helper import again
 

@@ -2,7 +2,7 @@
 
     __main__            replies first, then the command line
     again               the call that was just answered, once more and for nobody
-    isolation  lean     what the process may load, once no reply was found, and what it does without
+    isolation lazy lean what the process may load, once no reply was found; what it loads late, or does without
     cli                 argv, or argv[0] → a row of a table → a function that is loaded by name
     words command_line  what is given on a command line: the few words that tools say, and all that people type
     answers │ commands  what tools are answered, and what people type: these two never see each other
@@ -40,7 +40,7 @@ EVERYBODY = {"model", "session", "errors", "text"}
 # What each module may import beside model, session, errors and text; a folder's modules see each other.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
-    "__main__": {"again", "cli", "isolation", "light", "replies"},
+    "__main__": {"again", "cli", "isolation", "lazy", "light", "replies"},
     "again": {"cli", "places", "replies", "tools"},
     "answers": {"__init__", "app", "broker", "profiles", "proof", "replies", "stores", "system", "tools", "urls"},
     "app": {
@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "flows": set(),
     "isolation": set(),
+    "lazy": set(),
     "lean": set(),
     "launcher": {"__init__", "places", "replies", "system", "tools"},
     "light": set(),

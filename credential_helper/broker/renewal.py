@@ -17,6 +17,7 @@ from credential_helper.errors import (
     TokenResponseError,
 )
 from credential_helper.model import Secret, Tokens
+from credential_helper.oauth import id_token
 from credential_helper.oauth.grants import refresh_token
 from credential_helper.session import Place, Session, with_grant
 from credential_helper.stores.sessions import Stored
@@ -75,6 +76,8 @@ def _refreshed(
     provider = means.provider(errand.profile)
 
     def ask(token: Secret) -> Tokens:
+        if errand.kind == "id":
+            provider.transport.meanwhile = id_token.prepare
         return refresh_token.refresh(provider, token, scope=scope, resource=errand.profile.resource)
 
     def made(old: Session, tokens: Tokens) -> Session:

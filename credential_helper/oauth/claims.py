@@ -9,7 +9,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from credential_helper.text import span
+
 BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+LEEWAY = 60.0  # seconds that two clocks may differ
 
 
 def claims_of(token: str) -> dict[str, object] | None:
@@ -50,3 +53,17 @@ def numeric_date(value: object) -> float | None:
 
 
 _EARLIEST = -1e12  # long before any calendar's
+
+
+def time_problem(claims: Mapping[str, object], now: float) -> str | None:
+    """Say what is wrong with exp, iat and nbf at a time; None: nothing (OIDC Core §3.1.3.7, points 9 and 10)."""
+    exp, iat, nbf = (numeric_date(claims.get(name)) for name in ("exp", "iat", "nbf"))
+    if exp is None or iat is None or (nbf is None and claims.get("nbf") is not None):
+        return "has a time that is no number"
+    if exp + LEEWAY <= now:
+        return f"expired {span(now - exp)} ago"
+    if iat - LEEWAY > now:
+        return f"was issued {span(iat - now)} in the future"
+    if nbf is not None and nbf - LEEWAY > now:
+        return f"is not valid before {span(nbf - now)} from now"
+    return None

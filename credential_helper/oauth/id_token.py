@@ -31,14 +31,18 @@ from credential_helper.errors import (
 )
 from credential_helper.model import Identity, Secret
 from credential_helper.oauth import algorithms
-from credential_helper.oauth.claims import BASE64URL, audiences, claims_of, json_object, numeric_date
+from credential_helper.oauth.claims import BASE64URL, LEEWAY, audiences, claims_of, json_object, time_problem
 from credential_helper.text import foreign, span
 
 if TYPE_CHECKING:
     from credential_helper.oauth.provider import Provider
 
-LEEWAY = 60.0  # seconds that two clocks may differ
 _MOST_KEYS = 20  # that one signature is compared with
+
+
+def prepare() -> None:
+    """Import what ``validate`` needs: 75 ms, for which there is time while the answer is waited for."""
+    import jwt  # noqa: F401
 
 
 def validate(
@@ -312,30 +316,17 @@ _OTHERS = "check issuer and client_id: an answer for somebody else is never used
 
 def _judge_times(provider: Provider, claims: dict[str, Any], now: float) -> None:
     """Check exp, iat and nbf (points 9 and 10); where our own clock explains a failure, say that instead."""
-    problem = _time_problem(claims, now)
+    problem = time_problem(claims, now)
     if problem is None:
         return
     skew = provider.transport.skew
-    if skew is not None and abs(skew) > LEEWAY and _time_problem(claims, now + skew) is None:
+    if skew is not None and abs(skew) > LEEWAY and time_problem(claims, now + skew) is None:
         way = "behind" if skew > 0 else "ahead of"
         raise ClockError(
             f"this machine's clock is {span(abs(skew))} {way} {provider.host}",
             hint="set the clock, then try again",
         )
     raise _Unproven(problem)
-
-
-def _time_problem(claims: dict[str, Any], now: float) -> str | None:
-    exp, iat, nbf = (numeric_date(claims.get(name)) for name in ("exp", "iat", "nbf"))
-    if exp is None or iat is None or (nbf is None and claims.get("nbf") is not None):
-        return "has a time that is no number"
-    if exp + LEEWAY <= now:
-        return f"expired {span(now - exp)} ago"
-    if iat - LEEWAY > now:
-        return f"was issued {span(iat - now)} in the future"
-    if nbf is not None and nbf - LEEWAY > now:
-        return f"is not valid before {span(nbf - now)} from now"
-    return None
 
 
 def _identity(claims: dict[str, Any]) -> Identity:

@@ -1,26 +1,25 @@
 """One lock per session, held for the whole of a grant: no two processes spend the same refresh token.
 
-The lock file is never downgraded to a soft lock, which a killed holder would leave behind. The kernel frees it the
-moment its holder dies. It stays when the session goes, because a second file of the same name would be a second lock.
+It is taken by flock(2), as FileLock does it, so each excludes the other. FileLock is loaded only where there is no
+flock (Windows) or a file system refuses it. It is never downgraded to a soft lock, which a killed holder would leave
+behind. The kernel frees it the moment its holder dies. The file stays when the session goes, because a second file of
+the same name would be a second lock.
 
 Only where there are hundreds of them (each audience that a provider refuses leaves one), the oldest are removed, if
-nothing is kept that they protect. That is done by whoever holds them, and FileLock does not take a file for a lock
-that was unlinked while it was waited for.
+nothing is kept that they protect. That is done by whoever holds them, and nobody takes a file for a lock that was
+unlinked while it was waited for.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from credential_helper.errors import LockTimeout, StoreError
 from credential_helper.stores.private_files import State
 from credential_helper.system.clock import Clock
-
-if TYPE_CHECKING:
-    from filelock import FileLock
 
 DEADLINE = 60.0  # seconds that a lock is waited for, where no person is involved
 
@@ -33,6 +32,8 @@ MOST = 200  # lock files in one folder
 _LEFT = 100  # of them, after the oldest are gone
 _WORTHLESS = {"lock", "failure", "failure.new"}  # endings of files that are not missed when they are this old
 
+Release = Callable[[], None]
+
 
 @contextmanager
 def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bool]) -> Iterator[bool]:
@@ -41,14 +42,11 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
     ``waiting(seconds)`` is called before each pause with the time waited so far; it returns False to give up, or
     raises. StoreError: the lock cannot be had at all (read-only, no locks on this file system).
     """
-    from filelock import FileLock  # 40 ms, and only a stale session needs it
-
     state.prepare(name.rpartition("/")[0])
     path = state.locate(name)
     made = not os.path.lexists(path)
-    lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
     started = clock.monotonic()
-    while not _acquire(lock, path):
+    while (release := _acquire(path)) is None:
         waited = clock.monotonic() - started
         if not waiting(waited):
             yield False
@@ -59,7 +57,7 @@ def held(state: State, name: str, *, clock: Clock, waiting: Callable[[float], bo
             _remove_oldest(state, name)
         yield True
     finally:
-        lock.release()
+        release()
 
 
 @contextmanager
@@ -89,22 +87,78 @@ def alone(
         yield
 
 
-def _acquire(lock: FileLock, path: str) -> bool:
-    from filelock import Timeout
-
+def _acquire(path: str) -> Release | None:
+    """Take a lock and return what frees it; None: another process holds it."""
     try:
-        lock.acquire(timeout=0)
-        with suppress(OSError):
-            os.utime(path)  # when it was last held: the oldest go first
-    except Timeout:
-        return False
+        release = _taken(path)
     except (OSError, NotImplementedError) as error:
         reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "locks do not work there"
         raise StoreError(
             f"{path} cannot be locked: {reason}",
             hint="set CREDENTIAL_HELPER_STATE_DIR to a folder on a local disk",
         ) from None
-    return True
+    if release is not None:
+        with suppress(OSError):
+            os.utime(path)  # when it was last held: the oldest go first
+    return release
+
+
+def _taken(path: str) -> Release | None:
+    """As ``_acquire``; raises OSError and NotImplementedError."""
+    try:
+        import fcntl  # noqa: F401 - there is none on Windows
+    except ImportError:
+        return _by_filelock(path)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        if _flocked(path, descriptor):
+            return lambda: _unlock(descriptor)
+    except OSError:
+        return _by_filelock(path)  # which may know another way, or says what is wrong
+    return None
+
+
+def _flocked(path: str, descriptor: int) -> bool:
+    """Say whether an open file is locked now, and closed if not: it may have been removed while it was waited for."""
+    import fcntl
+
+    locked = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.fstat(descriptor)
+        locked = os.path.samestat(ours, os.lstat(path))
+        if locked and stat.S_IMODE(ours.st_mode) != 0o600:  # a umask may have taken bits that are needed
+            os.fchmod(descriptor, 0o600)
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except PermissionError:  # some file systems say so of a lock that is held; and of a file that is not ours
+        pass
+    finally:
+        if not locked:
+            os.close(descriptor)
+    return locked
+
+
+def _unlock(descriptor: int) -> None:
+    """Free a lock, also where a child has the open file."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _by_filelock(path: str) -> Release | None:
+    """As ``_by_flock``, by whatever means FileLock has here."""
+    from filelock import FileLock, Timeout  # 40 ms
+
+    lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock.release
 
 
 def _remove_oldest(state: State, own: str) -> None:
@@ -125,16 +179,13 @@ def _remove_oldest(state: State, own: str) -> None:
 
 
 def _remove(state: State, stem: str) -> None:
-    from filelock import FileLock
-
     path = state.locate(f"{stem}.lock")
-    lock = FileLock(path, timeout=0, mode=0o600, fallback_to_soft=False)
     with suppress(OSError, StoreError):
-        if not _acquire(lock, path):
+        if (release := _acquire(path)) is None:
             return
         try:
             if not any(os.path.lexists(state.locate(f"{stem}.{ending}")) for ending in ("json", "json.new", "prompt")):
                 state.remove(f"{stem}.failure")
                 os.unlink(path)
         finally:
-            lock.release()
+            release()

@@ -56,13 +56,14 @@ def _choose_auto(environ: Mapping[str, str]) -> KeyringBackend:
         return _viable(WinVaultKeyring)
     if (problem := _bus_problem(environ)) is not None:  # spares servers and containers the import
         raise StoreError(f"there is no keyring here ({problem})", hint=USE_A_FILE)
-    from keyring.backends.kwallet import DBusKeyring as KWallet
     from keyring.backends.SecretService import Keyring as SecretService
 
     try:
         service = _viable(SecretService)
         require_collection(service)
     except StoreError as error:
+        from keyring.backends.kwallet import DBusKeyring as KWallet  # loads dbus-python, where it is installed
+
         try:
             return _viable(KWallet)
         except StoreError:

@@ -8,13 +8,18 @@ of its own: a kept one may be closed by the server just while we send (node does
 and a POST is not repeated. Which certificates count is said in certificates.py; how a client shows one of its own in
 client_certificate.py.
 
+The first https connection of a process is opened while requests is imported (early.py), and while an answer is waited
+for, the caller's modules are: neither costs the time that the other takes.
+
 Knows nothing of OAuth. No exception here holds a body, a header or a URL's query.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from credential_helper.errors import TransportError
@@ -30,9 +35,8 @@ from credential_helper.transport.failures import redirected, trouble
 from credential_helper.urls import Url
 
 if TYPE_CHECKING:
-    import truststore
-
     from credential_helper.transport.client_certificate import ClientCertificate
+    from credential_helper.transport.early import Early
     from credential_helper.transport.proxies import Proxy
 
 CONNECT = 10.0  # seconds, for a connection
@@ -65,6 +69,7 @@ class Transport:
         deadline: float = DEADLINE,
     ) -> None:
         self.skew: float | None = None  # seconds that the last server that told the time is ahead of our clock
+        self.meanwhile: Callable[[], None] | None = None  # done while the next answer is waited for: an import
         self._clock = clock
         self._environ = environ or {}
         self._addresses = Addresses(documents, clock)
@@ -73,6 +78,7 @@ class Transport:
         self._connect = connect
         self._deadline = deadline
         self._trusted: Roots | None = None
+        self._everything = False  # all of the system's roots are read
 
     def get(self, url: str, *, authorization: Secret | None = None) -> Answer:
         """Fetch a document, a public one without ``authorization``: the whole value of that header."""
@@ -115,15 +121,14 @@ class Transport:
             raise TransportError(f"nothing is sent to {url.authority} without TLS")
         if url.scheme != "https" and certificate is not None:
             raise TransportError(f"no client certificate can be shown to {url.authority} without TLS")
-        way = self._way(url, certificate)
-        _import_requests()
-        exchange = Exchange(method, address, url, body, headers, way, self._clock)
         started = time.monotonic()
-        exchange.start()
-        try:
-            self._wait(exchange)
-        finally:
-            exchange.end()
+        exchange, left = self._made(method, address, url, body, headers, certificate, self._deadline)
+        refused = exchange.refused
+        if refused is not None and refused.for_its_issuer and exchange.way.provisional:  # so nothing was sent
+            self._note(f"the certificate of {url.authority} is judged once more, by all roots that this machine has")
+            self._everything, self._trusted = True, None
+            exchange, _ = self._made(method, address, url, body, headers, certificate, left)
+        way = exchange.way
         answer = exchange.answer
         if answer is None:
             raise trouble(exchange, self._roots().hint)
@@ -136,11 +141,54 @@ class Transport:
             raise redirected(answer, shown)
         return answer
 
+    def _made(
+        self,
+        method: str,
+        address: str,
+        url: Url,
+        body: bytes | None,
+        headers: dict[str, str],
+        certificate: ClientCertificate | None,
+        seconds: float,
+    ) -> tuple[Exchange, float]:
+        """Make an exchange of at most that many seconds; return how it ended, and how many are left."""
+        way = self._way(url, certificate)
+        early = self._early(url, way)
+        try:
+            _import_requests()
+            exchange = Exchange(method, address, url, body, headers, way, self._clock, early)
+            exchange.start()
+        except BaseException:
+            if early is not None:
+                early.end()
+            raise
+        try:
+            return exchange, self._wait(exchange, seconds)
+        finally:
+            exchange.end()
+
+    def _early(self, url: Url, way: Way) -> Early | None:
+        """Begin to connect where importing what sends the request takes longer, and nobody stands between."""
+        if "requests" in sys.modules or url.scheme != "https" or way.proxy is not None or "%" in url.host:
+            return None
+        if way.certificate is not None:  # it is for one host's eyes, once
+            return None
+        from credential_helper.transport.early import Early
+
+        early = Early(url, way.context, self._addresses, self._connect, self._clock)
+        try:
+            early.start()
+        except RuntimeError:  # no more threads (ulimit -u)
+            return None
+        return early
+
     def _way(self, url: Url, certificate: ClientCertificate | None) -> Way:
-        usual = self._roots().context
+        usual = self._roots()
+        roots = usual if certificate is None else self._showing(certificate)
         return Way(
-            context=usual if certificate is None else self._showing(certificate),
-            proxy_context=usual,
+            context=roots.context,
+            proxy_context=usual.context,
+            provisional=usual.provisional,
             certificate=certificate,
             proxy=self._proxy(url),
             addresses=self._addresses,
@@ -148,13 +196,13 @@ class Transport:
             deadline=self._deadline,
         )
 
-    def _showing(self, certificate: ClientCertificate) -> truststore.SSLContext:
+    def _showing(self, certificate: ClientCertificate) -> Roots:
         """Return TLS settings that show a certificate, for one exchange: no other host gets to see it."""
         from credential_helper.transport import client_certificate
 
-        context = read_roots(self._ca_file, self._environ, silent).context
-        client_certificate.show(context, certificate, self._environ)
-        return context
+        roots = read_roots(self._ca_file, self._environ, silent, everything=self._everything)
+        client_certificate.show(roots.context, certificate, self._environ)
+        return roots
 
     def _proxy(self, url: Url) -> Proxy | None:
         if url.loopback or not any(self._environ.get(name) for name in _PROXY):
@@ -163,18 +211,23 @@ class Transport:
 
         return proxy_for(url, self._environ)
 
-    def _wait(self, exchange: Exchange) -> None:
-        """Wait for the end of an exchange, or until this process has run for as long as it may take.
+    def _wait(self, exchange: Exchange, left: float) -> float:
+        """Wait for the end of an exchange, or until this process has run for ``left`` seconds; return the rest.
 
         In slices, because Windows hands Ctrl-C over only between two waits, and because a process may be stopped in
         between (Ctrl-Z, a debugger): what the server sent meanwhile waits in the socket, and a token may be in it.
         """
-        left = self._deadline
+        meanwhile, self.meanwhile = self.meanwhile, None
         while left > 0:
             before, slice_ = time.monotonic(), min(_SLICE, left)
+            if meanwhile is not None:
+                with contextlib.suppress(Exception):  # whoever needs it will tell
+                    meanwhile()
+                meanwhile, slice_ = None, 0.0
             if exchange.done.wait(slice_):
-                return
+                break
             left -= min(time.monotonic() - before, slice_ + _SLICE)
+        return left
 
     def require_roots(self) -> None:
         """Raise ConfigurationError where ca_file cannot be read, or holds no certificate."""
@@ -184,17 +237,32 @@ class Transport:
     def _roots(self) -> Roots:
         """Return the TLS settings of every connection, made once."""
         if self._trusted is None:
-            self._trusted = read_roots(self._ca_file, self._environ, self._note)
+            note = silent if self._everything else self._note
+            self._trusted = read_roots(self._ca_file, self._environ, note, everything=self._everything)
         return self._trusted
 
 
+# What requests and urllib3 take if it is there, and do without: what guesses in what text is written, what unpacks
+# compressed answers, another JSON, another SOCKS. None is asked for here, and each costs milliseconds.
+_UNUSED = ("charset_normalizer", "chardet", "brotli", "brotlicffi", "backports", "zstandard", "simplejson", "socks")
+
+
 def _import_requests() -> None:
-    """Import requests (90 ms, so not at the head of the file) without a word on stderr.
+    """Import requests (90 ms, so not at the head of the file) without a word on stderr, and without what is _UNUSED.
 
     It warns there about the versions of what it depends on.
     """
+    if "requests" in sys.modules:
+        return
     import warnings
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import requests  # noqa: F401
+    masked = [name for name in _UNUSED if name not in sys.modules]
+    try:
+        for name in masked:
+            sys.modules[name] = None  # type: ignore[assignment] # so that to import it is an ImportError
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import requests  # noqa: F401
+    finally:
+        for name in masked:
+            del sys.modules[name]

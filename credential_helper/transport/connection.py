@@ -11,18 +11,19 @@ import msgspec
 from credential_helper import __version__, urls
 from credential_helper.errors import TransportError
 from credential_helper.system.clock import Clock
-from credential_helper.text import foreign
 from credential_helper.transport.answer import Answer
 from credential_helper.transport.dialling import Addresses, dial
+from credential_helper.transport.refused import Refused, refusal
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     import requests
-    import truststore
     from urllib3.connectionpool import HTTPConnectionPool
 
     from credential_helper.transport.client_certificate import ClientCertificate
+    from credential_helper.transport.early import Early
     from credential_helper.transport.proxies import Proxy
 
 
@@ -32,13 +33,14 @@ BODY_LIMIT = 1 << 20  # bytes
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """How a host is reached."""
 
-    context: truststore.SSLContext  # what the host is shown, and how it is verified
-    proxy_context: truststore.SSLContext  # the same for a proxy, which is never shown a client certificate
+    context: ssl.SSLContext  # what the host is shown, and how it is verified
+    proxy_context: ssl.SSLContext  # the same for a proxy, which is never shown a client certificate
     proxy: Proxy | None
     addresses: Addresses
     connect: float  # seconds for a connection, for a proxy's answer and for a TLS handshake
     deadline: float  # seconds for all of it
     certificate: ClientCertificate | None = None  # that the context shows
+    provisional: bool = False  # a certificate that is not trusted is judged once more, by more roots
 
 
 class Exchange(threading.Thread):
@@ -61,7 +63,9 @@ class Exchange(threading.Thread):
         headers: dict[str, str],
         way: Way,
         clock: Clock,
+        early: Early | None = None,
     ) -> None:
+        """``early``: a connection that is being opened for it, by the same way."""
         super().__init__(name=f"exchange with {url.authority}", daemon=True)
         self.host = url.authority
         self.way = way
@@ -71,6 +75,7 @@ class Exchange(threading.Thread):
         self.step: Literal["connect", "proxy", "handshake", "answer"] = "connect"  # what is waited for
         self.refused: Refused | None = None
         self._request = (method, address, url, body, headers)
+        self._early = early
         self._clock = clock
         self._lock = threading.Lock()
         self._held: list[socket.socket] = []
@@ -81,8 +86,23 @@ class Exchange(threading.Thread):
         """Say whether the way has not yet led past the proxy."""
         return self.way.proxy is not None and self.step in ("connect", "proxy")
 
+    def take_early(self) -> ssl.SSLSocket | None:
+        """Return the connection that was opened for this exchange; None: one may be opened. Raises OSError."""
+        if self._early is None:
+            return None
+        try:
+            connected = self._early.take()
+        except OSError:
+            self.step = self._early.step
+            raise
+        if connected is not None:
+            connected.settimeout(self.way.connect)
+        return connected
+
     def dial(self, host: str, port: int) -> socket.socket:
         """Return a connection to a host, through the proxy where that speaks SOCKS. Raises OSError."""
+        if self._over:
+            raise TimeoutError
         way, proxy = self.way, self.way.proxy if self.way.proxy is not None and self.way.proxy.socks else None
         peer = (host.strip("[]"), port) if proxy is None else (proxy.host, proxy.port)
         connected = self._hold(dial(*peer, seconds=way.connect, addresses=way.addresses))
@@ -113,6 +133,10 @@ class Exchange(threading.Thread):
         """Shut every socket down; from now on none is taken."""
         import socket
 
+        if self._early is not None:
+            if not self._early.done.is_set():
+                self.step = self._early.step
+            self._early.end()
         with self._lock:
             self._over = True
             for held in self._held:
@@ -201,37 +225,6 @@ def _session(exchange: Exchange) -> requests.Session:
     return session
 
 
-def _issuer_of(refused: Any, tls: Any, of_proxy: bool) -> str | None:
-    """Look at a refused certificate again, on a connection (``tls``) of its own on which nothing is ever sent.
-
-    Python does not show a certificate that it refused, and who issued it is what a person has to know.
-    """
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    look = tls(
-        refused.host,
-        refused.port,
-        timeout=refused.timeout,
-        proxy=None if of_proxy else refused.proxy,
-        proxy_config=None if of_proxy else refused.proxy_config,
-        ssl_context=context,
-        cert_reqs="CERT_NONE",
-        assert_hostname=False,
-    )
-    try:
-        if refused._tunnel_host is not None and not of_proxy:
-            look.set_tunnel(refused._tunnel_host, refused._tunnel_port, scheme=refused._tunnel_scheme or "http")
-        look.connect()
-        return _issuer_name(look.sock.getpeercert(binary_form=True))
-    except Exception:
-        return None  # a sentence without the name is still true
-    finally:
-        look.close()
-
-
 def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools, whose connections are shown to the exchange before a byte is sent on them."""
     import ssl
@@ -259,11 +252,16 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
 
     class Verified(Tls):
         def connect(self) -> None:
+            if (ready := exchange.take_early()) is not None:
+                self.sock = ready
+                self.is_verified = True  # by the same settings; else there would be none
+                exchange.step = "answer"
+                return
             try:
                 super().connect()
             except ssl.SSLCertVerificationError as error:
-                of_proxy = exchange.at_proxy
-                exchange.refused = Refused(error.verify_code, _issuer_of(self, Tls, of_proxy), of_proxy)
+                final = not exchange.way.provisional
+                exchange.refused = refusal(error.verify_code, self, Tls, of_proxy=exchange.at_proxy, final=final)
                 raise
             exchange.step = "answer"
 
@@ -287,14 +285,6 @@ def _pools(exchange: Exchange) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": VerifiedPool}
 
 
-class Refused(msgspec.Struct, frozen=True):
-    """A certificate that was refused."""
-
-    verify_code: int  # OpenSSL's X509_V_ERR_…; truststore uses the same numbers where it can tell
-    issuer: str | None
-    of_proxy: bool
-
-
 def causes(error: BaseException) -> list[BaseException]:
     """Return an exception and all that it wraps, in the several ways of requests, urllib3 and Python."""
     found: list[BaseException] = []
@@ -306,16 +296,3 @@ def causes(error: BaseException) -> list[BaseException]:
             inner = (getattr(link, name, None) for name in ("reason", "original_error", "__cause__", "__context__"))
             waiting += [*link.args, *inner]
     return found
-
-
-def _issuer_name(certificate: bytes) -> str | None:
-    """Return who issued a certificate (DER): the common name, else the organisation."""
-    from cryptography import x509  # PyJWT[crypto] brings it, and only a refused certificate asks for it
-    from cryptography.x509.oid import NameOID
-
-    issuer = x509.load_der_x509_certificate(certificate).issuer
-    for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME):
-        for attribute in issuer.get_attributes_for_oid(kind):
-            if name := foreign(str(attribute.value), 100):
-                return name
-    return None

@@ -11,12 +11,11 @@ from credential_helper import urls
 from credential_helper.errors import AuthorizationError, CredentialHelperError, TransportError
 from credential_helper.text import either, foreign
 from credential_helper.transport.answer import Answer
-from credential_helper.transport.connection import Exchange, Refused, causes
+from credential_helper.transport.connection import Exchange, causes
+from credential_helper.transport.refused import EXPIRED, NOT_YET_VALID, OTHER_ADDRESS, OTHER_HOST, Refused
 
 if TYPE_CHECKING:
     from credential_helper.transport.proxies import Proxy
-
-_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64  # x509_vfy.h
 
 
 def trouble(exchange: Exchange, remedy: str) -> CredentialHelperError:
@@ -85,10 +84,10 @@ def _untrusted(refused: Refused, exchange: Exchange, remedy: str) -> TransportEr
         of, by = f"the proxy {proxy.authority}", f"{whose} that comes through the proxy {proxy.authority}"
         whose = of if refused.of_proxy else by
     certificate = f"the certificate of {whose}" + (f", issued by {refused.issuer!r}," if refused.issuer else "")
-    if refused.verify_code in (_OTHER_HOST, _OTHER_ADDRESS):
+    if refused.verify_code in (OTHER_HOST, OTHER_ADDRESS):
         return TransportError(f"{certificate} is for another host", stale_address=True)
-    if refused.verify_code in (_EXPIRED, _NOT_YET_VALID):
-        word = "has expired" if refused.verify_code == _EXPIRED else "is not valid yet"
+    if refused.verify_code in (EXPIRED, NOT_YET_VALID):
+        word = "has expired" if refused.verify_code == EXPIRED else "is not valid yet"
         return TransportError(f"{certificate} {word}", hint="is this machine's clock right?", stale_address=True)
     return TransportError(f"{certificate} is not trusted on this machine", hint=remedy, stale_address=True)
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from credential_helper.errors import StoreError
 from credential_helper.stores import lock
@@ -174,3 +175,75 @@ def test_no_two_hold_a_lock_that_a_third_removes_all_the_time(state: State) -> N
     works = [("40", "hold"), ("40", "hold"), ("40", "hold"), ("400", "remove")]
     rivals = [subprocess.Popen([sys.executable, "-c", RIVAL, str(state.path), *work]) for work in works]
     assert [rival.wait(120) for rival in rivals] == [0, 0, 0, 0]
+
+
+# --- beside filelock --------------------------------------------------------------------------------------------------
+
+FILELOCK = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1], fallback_to_soft=False):
+    print("held", flush=True)
+    time.sleep(30)
+"""
+
+
+def test_who_takes_the_file_with_filelock_keeps_us_out(state: State) -> None:
+    take(state, "a")
+    path = state.locate("sessions/a.lock")
+    with subprocess.Popen([sys.executable, "-c", FILELOCK, path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+            assert not mine
+        stop(holder)
+    take(state, "a")
+
+
+def test_who_holds_it_keeps_out_whoever_takes_it_with_filelock(state: State) -> None:
+    with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False):
+        rival = FileLock(state.locate("sessions/a.lock"), fallback_to_soft=False)
+        with pytest.raises(Timeout):
+            rival.acquire(timeout=0)
+    rival.acquire(timeout=0)
+    rival.release()
+
+
+LOADED = """
+import sys
+from credential_helper.stores import lock
+from credential_helper.stores.private_files import State
+from credential_helper.system.clock import SystemClock
+if sys.argv[2] != "flock":
+    import fcntl
+    def refused(*_):
+        raise OSError(38, "Function not implemented")
+    fcntl.flock = refused
+    if sys.argv[2] == "missing":
+        sys.modules["fcntl"] = None
+try:
+    with lock.held(State(sys.argv[1]), "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
+        print("held" if mine else "not held", end=" ")
+except Exception as error:
+    print(type(error).__name__, end=" ")
+print("filelock" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("flock", "said"), [("flock", "held False"), ("missing", "held True"), ("refused", "StoreError True")]
+)
+def test_filelock_is_loaded_where_there_is_no_flock(state: State, flock: str, said: str) -> None:
+    command = [sys.executable, "-c", LOADED, str(state.path), flock]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip() == said
+    assert not os.path.exists(f"{state.locate('sessions/a.lock')}.lock")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no umask and no FIFOs there")
+def test_a_lock_file_can_be_opened_again_whatever_the_umask(state: State) -> None:
+    old = os.umask(0o777)
+    try:
+        take(state, "a")
+    finally:
+        os.umask(old)
+    assert os.stat(state.locate("sessions/a.lock")).st_mode & 0o777 == 0o600

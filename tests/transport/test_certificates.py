@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -15,6 +17,7 @@ from credential_helper.errors import ConfigurationError, TransportError
 from credential_helper.transport.client import Transport
 from integration.servers.hostile_provider import HostileProvider, answer
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import CHECKOUT
 
 
 @pytest.fixture(autouse=True)
@@ -247,3 +250,98 @@ def test_variables_of_other_programs_mean_nothing(
     variable: str, good: HostileProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(without(good, {variable: good.ca_file}, monkeypatch), TransportError)
+
+
+# --- the folder that OpenSSL looks into by itself ---------------------------------------------------------------------
+
+FOLDER = """
+import ssl, sys; sys.path.insert(0, sys.argv[1])
+from credential_helper.errors import CredentialHelperError
+from credential_helper.system.clock import SystemClock
+from credential_helper.transport.client import Transport
+_, _, url, folder, bundle, ca_file = sys.argv
+own = ssl.get_default_verify_paths()
+default = own._replace(cafile=bundle or None, capath=folder or None)
+ssl.get_default_verify_paths = lambda: default
+ssl.SSLContext.set_default_verify_paths = lambda self: self.load_verify_locations(bundle or None, folder or None)
+lines = []
+try:
+    print(Transport(clock=SystemClock(), environ={}, ca_file=ca_file or None, note=lines.append).get(url).status)
+except CredentialHelperError as error:
+    print(error.sentence)
+print("truststore" if "truststore" in sys.modules else "folder", sum("judged once more" in line for line in lines))
+"""
+
+
+def hashed(folder: Path, provider: HostileProvider) -> str:
+    """Put a provider's authority into a folder as c_rehash does."""
+    folder.mkdir()
+    command = ["openssl", "x509", "-noout", "-hash", "-in", provider.ca_file]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    shutil.copy(provider.ca_file, folder / f"{name}.0")
+    return str(folder)
+
+
+def by_folder(provider: HostileProvider, folder: str = "", bundle: str = "", ca_file: str = "") -> tuple[str, str]:
+    """Ask a server on a machine whose OpenSSL has this folder and this bundle; say what read the roots."""
+    command = [sys.executable, "-I", "-c", FOLDER, str(CHECKOUT), f"{provider.url}/x", folder, bundle, ca_file]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said, by = done.stdout.splitlines()
+    return said, by
+
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl tells the name of a root's file")
+
+
+@on_linux
+@needs_openssl
+def test_a_root_in_the_folder_is_found_without_reading_the_others(good: HostileProvider, tmp_path: Path) -> None:
+    assert by_folder(good, hashed(tmp_path / "certs", good)) == ("200", "folder 0")
+
+
+@on_linux
+@needs_openssl
+def test_ca_file_is_added_to_the_folder(between: HostileProvider, good: HostileProvider, tmp_path: Path) -> None:
+    folder = hashed(tmp_path / "certs", good)
+    assert by_folder(between, folder, ca_file=between.intermediate_file) == ("200", "folder 0")
+
+
+@on_linux
+@needs_openssl
+def test_what_somebody_added_to_the_bundle_alone_is_trusted(good: HostileProvider, tmp_path: Path) -> None:
+    with HostileProvider(tls="self-signed") as other:
+        other.script("/x", answer({}))
+        folder = hashed(tmp_path / "certs", good)
+        assert by_folder(other, folder, bundle=other.certificate) == ("200", "truststore 1")
+        assert len(other.requests) == 1
+
+
+@on_linux
+@needs_openssl
+def test_what_neither_holds_is_refused_by_its_issuers_name(good: HostileProvider, tmp_path: Path) -> None:
+    with HostileProvider(tls="self-signed") as other:
+        said, by = by_folder(other, hashed(tmp_path / "certs", good), bundle=good.ca_file)
+        assert other.requests == []
+    assert said == (f"the certificate of {other.host}, issued by 'hostile provider', is not trusted on this machine")
+    assert by == "truststore 1"
+
+
+@on_linux
+@needs_openssl
+@pytest.mark.parametrize(("tls", "says"), [("expired", "has expired"), ("other-host", "is for another host")])
+def test_more_roots_mend_neither_a_date_nor_a_name(
+    tls: Literal["expired", "other-host"], says: str, tmp_path: Path
+) -> None:
+    with HostileProvider(tls=tls) as provider:
+        said, by = by_folder(provider, hashed(tmp_path / "certs", provider))
+    assert said == f"the certificate of {provider.host}, issued by 'Hostile Test CA', {says}"
+    assert by == "folder 0"
+
+
+@on_linux
+def test_a_folder_without_hashed_names_is_left_to_truststore(good: HostileProvider, tmp_path: Path) -> None:
+    shutil.copy(good.ca_file, tmp_path / "corp.pem")
+    said, by = by_folder(good, str(tmp_path), bundle=good.ca_file)
+    assert (said, by) == ("200", "truststore 0")
+    assert by_folder(good, "", bundle=good.ca_file) == ("200", "truststore 0")

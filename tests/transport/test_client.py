@@ -586,7 +586,7 @@ def test_ssl_cert_file_replaces_the_systems_roots_and_ca_file_is_added(
         transport = Transport(environ=os.environ, clock=clock)
         assert transport.post(f"{secure.url}/token", FIELDS).status == 200
         # One root, and not certifi's beside it: requests adds those to a context that it is given.
-        roots: dict[str, int] = transport._roots().context._ctx.cert_store_stats()
+        roots: dict[str, int] = transport._roots().context._ctx.cert_store_stats()  # type: ignore[attr-defined]
         assert roots["x509_ca"] == 1
         monkeypatch.setenv("SSL_CERT_FILE", other.certificate)
         assert "not trusted" in failure(Transport(environ=os.environ, clock=clock), f"{secure.url}/token").sentence
@@ -1021,3 +1021,41 @@ def test_addresses_that_may_not_be_used(url: str, issuer: str) -> None:
     assert problem is not None
     assert "pass-word" not in problem
     assert problem.isprintable()
+
+
+# --- while an answer is waited for ------------------------------------------------------------------------------------
+
+
+def test_what_will_be_needed_is_imported_once_while_the_answer_is_on_its_way(
+    provider: HostileProvider, transport: Transport
+) -> None:
+    imported = threading.Event()
+
+    def after_it(exchange: Exchange) -> None:
+        assert imported.wait(10)
+        answer({})(exchange)
+
+    provider.script("/x", after_it, answer({}))
+    transport.meanwhile = imported.set
+    assert transport.get(f"{provider.url}/x").status == 200
+    imported.clear()
+    assert transport.get(f"{provider.url}/x").status == 200
+    assert not imported.is_set()
+
+
+def test_what_cannot_be_imported_is_told_by_whoever_needs_it(provider: HostileProvider, transport: Transport) -> None:
+    def broken() -> None:
+        raise ImportError("a broken package")
+
+    provider.script("/x", answer({}))
+    transport.meanwhile = broken
+    assert transport.get(f"{provider.url}/x").status == 200
+
+
+def test_it_takes_nothing_from_the_deadline(provider: HostileProvider, clock: FakeClock) -> None:
+    provider.script("/x", silence())
+    transport = Transport(environ=os.environ, clock=clock, deadline=0.5)
+    transport.meanwhile = lambda: time.sleep(0.3)
+    began = time.monotonic()
+    assert "within 0.5 s" in failure(transport, f"{provider.url}/x").sentence
+    assert time.monotonic() - began < 10
