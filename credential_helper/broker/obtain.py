@@ -7,6 +7,7 @@
 4. An answer that was saved but not yet verified is verified, before anything new is asked for.
 5. The grant's refresh token renews the session without a person, or brings a token for another audience than that of
    the sign-in. Where the provider gives none for it, the session needs a sign-in, and has a grant, of its own.
+   A machine first looks whether another one of its fleet has a token (``fleet``).
 6. Else the profile's flow signs in: a machine by itself, a person only where one can be asked.
 7. What a grant brings is saved at once and answered when it is verified.
 8. Where nothing new can be had now, a token that is still valid is better than none.
@@ -55,15 +56,27 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
         session.take_over_format_1()
         refusals.recall()  # 3. what was refused a moment ago is not provoked
         verification.finish(errand, session, means)  # 4. what was saved unverified is checked first
-        found = (
-            session.fresh()
-            or (deriving.derive if deriving.is_needed(session) else renewal.renew)(
-                errand, session, means, attempt
-            )  # 5.
-            or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
-        )
+        found = session.fresh() or _of_the_fleet(errand, session, means, attempt)
     except CredentialHelperError as error:
         refusals.remember(error, attempt)
         return session.better_than_none(error, attempt)  # 8. or raises
     refusals.forget()
     return found
+
+
+def _of_the_fleet(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
+    """Take what another machine has fetched, or ask the provider and leave it to the others."""
+    if errand.profile.shared_cache is None:
+        return _anew(errand, session, means, attempt)
+    from credential_helper.broker import fleet  # few machines have one
+
+    return fleet.share(errand, session, means, lambda: _anew(errand, session, means, attempt))
+
+
+def _anew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
+    """Ask the provider."""
+    renew = deriving.derive if deriving.is_needed(session) else renewal.renew
+    return (
+        renew(errand, session, means, attempt)  # 5. without a person
+        or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
+    )

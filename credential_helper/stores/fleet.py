@@ -1,0 +1,294 @@
+"""A fleet's cache: a Redis or Valkey server, where one machine leaves a token and the others find it.
+
+- Five names per token, in one slot: the token (a hash: generation, expiry, sealed value), the lock, the counter of
+  generations, a note, and a channel. What is in them is sealed elsewhere (fleet_values.py): here nothing is secret.
+- The lock saves requests, no more: two machines that both fetch a token do no harm. It ends by itself, is released by
+  its owner only, and comes with a generation (a fencing number): an older one never takes the place of a newer one.
+- All times there are the server's own, so machines whose clocks disagree agree about a token.
+- A step is one script, and one answer. All of them together may take ``PATIENCE`` seconds, connecting included; nothing
+  is tried twice (the retries that redis-py makes by itself cost 4 to 7 s where a server is away).
+- Every failure is Unavailable, and says in words of ours what is wrong: what a server says of it may be anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from credential_helper.model import Secret
+from credential_helper.stores.fleet_scripts import DROP, ENTER, LEAVE, LOOK, STORE, Kept, Seen, seen
+from credential_helper.stores.fleet_values import Names
+
+if TYPE_CHECKING:
+    import socket
+
+CONNECT = 0.25  # seconds, for TCP
+PATIENCE = 0.4  # seconds, for all that is waited for a server
+_LEAST = 0.05  # seconds that a step has in any case: this process itself may have been kept from running
+LOCK = 15.0  # seconds that a lock lasts; a provider that takes longer costs another grant, and no more
+_COUNTED = 400 * 86400  # seconds that a counter of generations lasts: longer than any token
+_LONGEST = 1 << 20  # bytes of an answer
+
+STORED, LEFT, FREE = b"stored", b"left", b"free"  # on the channel: a token is there; none was to be had; nobody's turn
+
+Connect = Callable[[float, float], "socket.socket"]  # seconds for TCP, seconds for all; raises OSError
+
+
+class Unavailable(Exception):
+    """The cache is of no use now; ``why`` completes "the shared cache …"."""
+
+    def __init__(self, why: str, *, lasting: bool = True) -> None:
+        super().__init__(why)
+        self.why = why
+        self.lasting = lasting  # it is the server that failed: for a while nobody asks it
+
+
+class Server:
+    """One server, as one process uses it; nothing is opened before it is asked. Every method raises Unavailable."""
+
+    def __init__(
+        self, connect: Connect, *, database: int, user: str | None = None, password: Secret | None = None
+    ) -> None:
+        self._connect = connect
+        self._settings = {
+            "db": database,
+            "username": user,
+            "password": None if password is None else password.reveal(),
+        }
+        self._spent = 0.0  # seconds that were waited for it
+        self._line: _Line | None = None
+
+    def look(self, names: Names) -> Seen:
+        """Say what stands there."""
+        return self._seen(LOOK, names)
+
+    def enter(self, names: Names, owner: str) -> Seen:
+        """Take the lock if it is free, and say what stands there; ``owner`` is random."""
+        return self._seen(ENTER, names, owner, int(LOCK * 1000), _COUNTED)
+
+    def store(self, names: Names, owner: str, kept: Kept, forget_at: int) -> bool:
+        """Put a value there unless a later generation is, release the lock, tell who waits; False: there was one.
+
+        ``forget_at`` is by the server's clock.
+        """
+        arguments = (kept.generation, kept.expires_at, kept.sealed, forget_at, names.channel, STORED)
+        return bool(self._run(STORE, names, owner, *arguments))
+
+    def leave(self, names: Names, owner: str, message: bytes, note: Kept | None = None) -> None:
+        """Release the lock if it is still ours, and leave a note."""
+        what = ("", "") if note is None else (note.expires_at, note.sealed)
+        self._run(LEAVE, names, owner, names.channel, message, *what)
+
+    def drop(self, names: Names, generation: int) -> bool:
+        """Remove the value if it is still of this generation; False: it was not."""
+        return bool(self._run(DROP, names, generation))
+
+    def listen(self, names: Names) -> Listener:
+        """Hear what is told about a token from now on."""
+        _require_redis()
+        return Listener(self._open(), names.channel)
+
+    def renew_patience(self) -> None:
+        """Begin to count anew: what is waited for by intent, another machine's token, is not the server's fault."""
+        self._spent = 0.0
+
+    def close(self) -> None:
+        """Close the connection; may be called again."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _seen(self, script: str, names: Names, *arguments: object) -> Seen:
+        try:
+            return seen(self._run(script, names, *arguments))
+        except ValueError as error:
+            raise Unavailable(_why(error)) from None
+
+    def _run(self, script: str, names: Names, *arguments: object) -> Any:
+        _require_redis()
+        started = time.monotonic()
+        try:
+            if self._line is None:
+                self._line = self._open()
+            return self._line.ask(self._left(), "EVAL", script, 4, *names[:4], *arguments)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._spent += time.monotonic() - started
+
+    def _open(self) -> _Line:
+        started = time.monotonic()
+        left = self._left()
+        try:
+            opened = self._connect(min(CONNECT, left), left)
+        except OSError as error:
+            raise Unavailable(_why(error)) from None
+        return _Line(opened, started + left, self._settings)
+
+    def _left(self) -> float:
+        return max(_LEAST, PATIENCE - self._spent)
+
+
+class Listener:
+    """Hears what is told on one channel."""
+
+    def __init__(self, line: _Line, channel: str) -> None:
+        self._line = line
+        try:
+            line.ask(PATIENCE, "SUBSCRIBE", channel)
+        except BaseException:
+            line.close()
+            raise
+
+    def wait(self, seconds: float) -> bytes | None:
+        """Return what was told within so many seconds; None: nothing. Raises Unavailable."""
+        return self._line.hear(seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._line.close()
+
+
+class _Line:
+    """A connection that is spoken over by redis-py, and ends in time whatever the server does."""
+
+    def __init__(self, opened: socket.socket, until: float, settings: dict[str, Any]) -> None:
+        self._socket = _PunctualSocket(opened, until)
+        try:
+            self._connection = _connection(self._socket, settings)
+            self._try(self._connection.connect)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def ask(self, seconds: float, *words: object) -> Any:
+        """Send one command, and return its answer."""
+        self._socket.until = time.monotonic() + seconds
+        self._try(lambda: self._connection.send_command(*words))
+        return self._try(self._connection.read_response)
+
+    def hear(self, seconds: float) -> bytes | None:
+        self._socket.until = None  # as long as it is told to wait
+        if not self._try(lambda: self._connection.can_read(timeout=seconds)):
+            return None
+        self._socket.until = time.monotonic() + PATIENCE
+        told = self._try(self._connection.read_response)
+        return told[2] if isinstance(told, list) and len(told) == 3 and isinstance(told[2], bytes) else None
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _try(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Exception as error:  # what a server says may break a parser in more ways than redis-py knows
+            raise Unavailable(_why(error)) from None
+
+
+class _PunctualSocket:
+    """A socket with a moment at which waiting ends, however slowly it trickles, and with an end to what it brings."""
+
+    def __init__(self, opened: socket.socket, until: float) -> None:
+        self._socket = opened
+        self._taken = 0
+        self._until: float | None = until
+
+    @property
+    def until(self) -> float | None:
+        return self._until
+
+    @until.setter
+    def until(self, until: float | None) -> None:
+        self._until, self._taken = until, 0
+
+    def recv(self, size: int) -> bytes:
+        self._hurry()
+        return self._counted(self._socket.recv(size))
+
+    def recv_into(self, buffer: Any, *more: Any) -> int:
+        self._hurry()
+        taken = self._socket.recv_into(buffer, *more)
+        self._counted(b"", taken)
+        return taken
+
+    def sendall(self, data: bytes) -> None:
+        self._hurry()
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def _hurry(self) -> None:
+        if self._until is not None:  # what is there already is taken, however late it is
+            self._socket.settimeout(max(0.001, self._until - time.monotonic()))
+
+    def _counted(self, data: bytes, taken: int | None = None) -> bytes:
+        self._taken += len(data) if taken is None else taken
+        if self._taken > _LONGEST:
+            raise OSError("too long an answer")
+        return data
+
+
+def _require_redis() -> None:
+    """Import redis, 95 ms that no server is to blame for: only a machine whose own files have no token comes here."""
+    try:
+        import redis  # noqa: F401
+    except ImportError:
+        raise Unavailable("needs the package redis: install credential-helper[fleet]", lasting=False) from None
+
+
+def _connection(opened: _PunctualSocket, settings: dict[str, Any]) -> Any:
+    """Return redis-py's connection over a socket that stands; on it go AUTH, SELECT and what it is told."""
+    from redis.connection import AbstractConnection
+
+    class Over(AbstractConnection):
+        host, port = "", 0
+        used = False
+
+        def _connect(self) -> Any:
+            if self.used:  # nothing is tried twice
+                raise ConnectionError
+            self.used = True
+            return opened
+
+        def _host_error(self) -> str:
+            return ""
+
+        def repr_pieces(self) -> list[tuple[str, object]]:
+            return []
+
+    connection: Any = Over
+    return connection(protocol=2, driver_info=None, socket_timeout=PATIENCE, **settings)
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+# By the names of the classes of redis-py, ssl and the system, the nearest first.
+_WHY = {
+    "AuthenticationError": "refuses the user or the password",
+    "AuthenticationWrongNumberOfArgsError": "refuses the user or the password",
+    "NoPermissionError": "does not let this user do what is needed",
+    "ReadOnlyError": "is a replica, which takes nothing",
+    "OutOfMemoryError": "is full",
+    "BusyLoadingError": "is still loading",
+    "MovedError": "is part of a cluster, which is not supported",
+    "SSLCertVerificationError": "shows a certificate that is not trusted, or is for another host",
+    "SSLError": "speaks no TLS that can be understood",
+    "TimeoutError": "does not answer in time",
+    "ConnectionError": "cannot be reached",
+    "OSError": "cannot be reached",
+}
+
+
+def _why(error: Exception) -> str:
+    """Say in words of ours what is wrong."""
+    names: Sequence[str] = [kind.__name__ for kind in type(error).__mro__]
+    found = next((_WHY[name] for name in names if name in _WHY), "answers what it should not")
+    if "ACL failure" in str(error)[:200]:  # a script's, which has no class of its own
+        found = _WHY["NoPermissionError"]
+    return found
