@@ -285,10 +285,14 @@ _WHY = {
 }
 
 
+# What Redis and Valkey say of a script's user, which has no class of its own.
+_IN_A_SCRIPT = ("The user executing the script can't", "ACL failure in script")
+
+
 def _why(error: Exception) -> str:
     """Say in words of ours what is wrong."""
     names: Sequence[str] = [kind.__name__ for kind in type(error).__mro__]
     found = next((_WHY[name] for name in names if name in _WHY), "answers what it should not")
-    if "ACL failure" in str(error)[:200]:  # a script's, which has no class of its own
+    if any(words in str(error)[:200] for words in _IN_A_SCRIPT):
         found = _WHY["NoPermissionError"]
     return found

@@ -45,9 +45,10 @@ end
 
 LOOK = f"{_SEEN}return seen(0)"
 
-# A counter that was lost (a flush, a failover, an eviction) goes on behind what is kept.
+# A counter that was lost (a flush, a failover, an eviction) goes on behind what is kept. What an error interrupts (a
+# server that is full, a user who may do too little) is not undone: the lock is taken last, and released first.
 ENTER = f"""{_SEEN}
-if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return seen(0) end
+if redis.call('EXISTS', KEYS[2]) == 1 then return seen(0) end
 local mine = redis.call('INCR', KEYS[3])
 local kept = number(redis.call('HGET', KEYS[1], 'gen'))
 if kept >= mine then
@@ -55,31 +56,32 @@ if kept >= mine then
   redis.call('SET', KEYS[3], string.format('%d', mine))
 end
 redis.call('EXPIRE', KEYS[3], ARGV[3])
+redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2])
 return seen(mine)
 """
 
 STORE = f"""{_SEEN}
 local stored = 0
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+redis.call('PUBLISH', ARGV[6], ARGV[7])
 if number(redis.call('HGET', KEYS[1], 'gen')) < tonumber(ARGV[2]) then
   redis.call('DEL', KEYS[1], KEYS[4])
   redis.call('HSET', KEYS[1], 'gen', ARGV[2], 'exp', ARGV[3], 'ct', ARGV[4])
   redis.call('EXPIREAT', KEYS[1], ARGV[5])
   stored = 1
 end
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-redis.call('PUBLISH', ARGV[6], ARGV[7])
 return stored
 """
 
 LEAVE = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+  redis.call('DEL', KEYS[2])
+  redis.call('PUBLISH', ARGV[2], ARGV[3])
+end
 if ARGV[4] ~= '' then
   redis.call('DEL', KEYS[4])
   redis.call('HSET', KEYS[4], 'exp', ARGV[4], 'ct', ARGV[5])
   redis.call('EXPIREAT', KEYS[4], ARGV[4])
-end
-if redis.call('GET', KEYS[2]) == ARGV[1] then
-  redis.call('DEL', KEYS[2])
-  redis.call('PUBLISH', ARGV[2], ARGV[3])
 end
 return 1
 """

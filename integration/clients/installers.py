@@ -43,6 +43,13 @@ def with_pip(folder: Path) -> Path:
     return folder / "venv" / "bin" / "credential-helper"
 
 
+def with_pip_for_a_fleet(folder: Path) -> Path:
+    """Make a virtual environment with the program and its extra ``fleet`` in it."""
+    executable = with_pip(folder)
+    call(executable.with_name("python"), "-m", "pip", "install", "--quiet", f"{folder / 'source'}[fleet]")
+    return executable
+
+
 def with_pipx(folder: Path) -> Path:
     """Have pipx install it; a space is in the path of its environments, so that no first line can hold it."""
     places = {"PIPX_HOME": str(folder / "pipx home"), "PIPX_BIN_DIR": str(folder / "bin")}
