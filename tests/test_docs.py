@@ -42,7 +42,8 @@ TOOLS = {row.name: row.name if row.hosts is not None else "scripts" for row in t
 ON_THEIR_PAGES = {name for name, page in TOOLS.items() if f"(docs/tools/{page}.md)" not in README}
 
 
-# Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's, Valkey's.
+# Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's,
+# Valkey's.
 FOREIGN_FLAGS = {
     *("--prefix", "--target", "--user"),
     "--with",

@@ -48,9 +48,16 @@ class Server:
     """One server, as one process uses it; nothing is opened before it is asked. Every method raises Unavailable."""
 
     def __init__(
-        self, connect: Connect, *, database: int, user: str | None = None, password: Secret | None = None
+        self,
+        connect: Connect,
+        *,
+        database: int,
+        user: str | None = None,
+        password: Secret | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
+        self._monotonic = monotonic
         self._settings = {
             "db": database,
             "username": user,
@@ -107,7 +114,7 @@ class Server:
 
     def _run(self, script: str, names: Names, *arguments: object) -> Any:
         _require_redis()
-        started = time.monotonic()
+        started = self._monotonic()
         try:
             if self._line is None:
                 self._line = self._open()
@@ -116,10 +123,10 @@ class Server:
             self.close()
             raise
         finally:
-            self._spent += time.monotonic() - started
+            self._spent += self._monotonic() - started
 
     def _open(self) -> _Line:
-        started = time.monotonic()
+        started = self._monotonic()
         left = self._left()
         try:
             opened = self._connect(min(CONNECT, left), left)

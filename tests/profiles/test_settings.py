@@ -369,10 +369,12 @@ def test_every_key_of_the_password_flow_arrives() -> None:
 @pytest.mark.parametrize("secret", settings.SECRETS)
 def test_every_secret_has_the_same_sources(secret: str, kind: str) -> None:
     value: object = ["op"] if kind == "command" else "x"
-    shared = {"flow": "client-credentials", "client_secret": {"env": "X"}, "shared_cache": "rediss://cache"}
-    more: dict[str, object] = {
+    shared: dict[str, object] = {"flow": "client-credentials", "client_secret": {"env": "X"}}
+    shared["shared_cache"] = "rediss://cache.example.com"
+    more = {
         "password": {"flow": "password", "legacy": True, "account": "a"},
-        **dict.fromkeys(("shared_cache_password", "cache_key"), shared),
+        "shared_cache_password": shared,
+        "cache_key": shared,
     }.get(secret, {})
     table, _, inner = secret.partition(".")
     beside = {"tls": {"certificate": "cert.pem"}}.get(table, {})
