@@ -236,6 +236,43 @@ def test_where_the_one_that_fetches_is_killed_another_one_does(fleet: Fleet, ser
     assert fleet.grants == 2
 
 
+def test_what_was_found_is_hot_from_the_next_call_on(fleet: Fleet, relay: Relay) -> None:
+    fleet.configure(f"redis://127.0.0.1:{relay.port}/0")
+    fleet.token("a")
+    assert fleet.token("b") == fleet.issued[0]
+    opened = relay.connections
+    replies = list((fleet.folder / "b" / ".local" / "state" / "credential-helper" / "replies").iterdir())
+    assert len(replies) == 1
+    assert fleet.token("b") == fleet.issued[0]
+    assert relay.connections == opened
+    replies[0].unlink()
+    assert fleet.token("b") == fleet.issued[0]  # the slow way, by the session that stands on its disk
+    assert relay.connections == opened
+    assert fleet.grants == 1
+
+
+def test_redis_is_loaded_only_where_a_machine_has_nothing(fleet: Fleet, server: RedisServer) -> None:
+    fleet.configure(server.url)
+    python = str(fleet.run.executable.with_name("python"))
+    start = "import sys; sys.argv[0] = 'credential-helper'; from credential_helper.__main__ import main; main()"
+
+    def loaded(machine: str, *words: str) -> set[str]:
+        done = subprocess.run(
+            [python, "-X", "importtime", "-c", start, *words],
+            env=fleet.home | fleet.at(machine),
+            input="{}",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+
+    assert {"redis", "cryptography"} <= loaded("a", "token", "prod")
+    found = loaded("a", "get", "--profile", "prod")  # no kept answer, but a session
+    assert "credential_helper.broker" in found
+    assert not found & {"redis", "cryptography", "credential_helper.broker.fleet", "credential_helper.stores.fleet"}
+
+
 # --- a server that is no good -----------------------------------------------------------------------------------------
 
 

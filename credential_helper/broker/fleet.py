@@ -117,8 +117,7 @@ class _Sharing:
         if offer is not None and offer.fresh:
             if not offer.due or noted is not None or seen.locked:
                 return Turn(found=offer)
-            entered = self._cache.enter()
-            return Turn(entered=entered, spare=offer) if entered is not None and entered.mine else Turn(found=offer)
+            return self._ahead(seen, offer)
         if noted is not None and noted.kind == "later":
             if offer is not None:
                 return Turn(found=offer)
@@ -130,6 +129,16 @@ class _Sharing:
         if noted is not None and noted.kind == "alone":
             return Turn(spare=offer)
         return None
+
+    def _ahead(self, seen: Seen, offer: Offer) -> Turn:
+        """Fetch the next token if nobody else does; who comes too late for that is served."""
+        entered = self._cache.enter()
+        if entered is None or not entered.mine:
+            return Turn(found=offer)
+        if entered.token != seen.token:  # somebody was faster
+            self._cache.leave(None)
+            return Turn(found=offer)
+        return Turn(entered=entered, spare=offer)
 
     def _our_turn(self) -> Turn | None:
         """Take the lock if it is free; None: another machine has it."""

@@ -43,6 +43,8 @@ def to_file(path: str, *, seconds: float) -> socket.socket:
     """Return a connection to a socket's file. Raises OSError."""
     import socket
 
+    if not hasattr(socket, "AF_UNIX"):  # Windows
+        raise OSError("there are no such sockets here")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(seconds)

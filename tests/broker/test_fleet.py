@@ -21,7 +21,8 @@ from credential_helper.errors import AuthorizationError, CredentialHelperError, 
 from credential_helper.model import Profile, Secret, SharedCache, Source, Token
 from credential_helper.session import Session
 from credential_helper.stores.fleet import LOCK
-from credential_helper.stores.fleet_scripts import Kept
+from credential_helper.stores.fleet_scripts import Kept, Seen
+from credential_helper.stores.fleet_values import Names
 from credential_helper.stores.private_files import State
 from credential_helper.stores.sessions import Sessions
 from credential_helper.system.caller import Abandoned
@@ -30,7 +31,7 @@ from integration.servers.hostile_provider import Behaviour, Exchange, HostilePro
 from integration.servers.hostile_provider import signing_key as key
 from tests.helpers.broker import TOKEN, FakeCaller, FakePerson
 from tests.helpers.clock import FakeClock
-from tests.helpers.fleet import MemoryFleet
+from tests.helpers.fleet import MemoryFleet, MemoryServer
 from tests.helpers.keyrings import MemoryKeyring
 from tests.helpers.requests import request_by
 
@@ -465,6 +466,26 @@ def test_one_machine_fetches_the_next_token_while_the_old_one_serves_the_others(
     assert fleet.machine("c").token() == "next"
     assert served == ["at-1", "at-1"]
     assert fleet.machine("f").token() == "next"
+    assert fleet.grants == 2
+
+
+def test_who_finds_the_next_one_already_there_fetches_none(fleet: Fleet) -> None:
+    """Another machine looked at the same moment, and was faster."""
+    fleet.machine("a").token()
+    fleet.clock.advance(3600 * 0.81)
+    late = fleet.machine("late")
+    enter = MemoryServer.enter
+
+    class Late(MemoryServer):
+        def enter(self, names: Names, owner: str) -> Seen:
+            fleet.cache.made = MemoryServer
+            assert fleet.machine("quick").token() == "at-2"
+            return enter(self, names, owner)
+
+    fleet.cache.made = Late
+    assert late.token() == "at-1"
+    assert fleet.cache.only.owner is None
+    assert fleet.machine("b").token() == "at-2"
     assert fleet.grants == 2
 
 

@@ -35,11 +35,12 @@ class MemoryFleet:
         self.broken: str | None = None  # why each step fails
         self.while_waiting: Callable[[], None] = lambda: None
         self.opened = 0
+        self.made: type[MemoryServer] = MemoryServer
 
     def server(self, where: SharedCache) -> MemoryServer:
         assert where.host
         self.opened += 1
-        return MemoryServer(self)
+        return self.made(self)
 
     @property
     def only(self) -> Place:
