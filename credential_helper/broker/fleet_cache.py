@@ -24,7 +24,7 @@ from credential_helper.session import place_of
 from credential_helper.stores.fleet import FREE, LEFT, Connect, Listener, Server, Unavailable
 from credential_helper.stores.fleet_notes import FleetNotes, left
 from credential_helper.stores.fleet_scripts import Kept, Seen
-from credential_helper.stores.fleet_values import Keys, Names, SharedNote, SharedToken
+from credential_helper.stores.fleet_values import Keys, Kind, Names, SharedNote, SharedToken
 from credential_helper.text import rfc3339
 
 SHORTEST = 120.0  # seconds of life that are worth sharing
@@ -33,7 +33,7 @@ _SECRET = 16  # bytes of a client secret: a shorter one could be guessed from wh
 _SERVERS_CLOCK = 60.0  # seconds that it may have been set back by
 
 # How long a note counts, in seconds, where the provider does not say.
-NOTED = {"alone": 600.0, "failed": 60.0}
+NOTED: dict[Kind, float] = {"alone": 600.0, "failed": 60.0}
 LONGEST_NOTE = 3600.0
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ T = TypeVar("T")
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
     """What another machine found out."""
 
-    kind: str  # of SharedNote
+    kind: Kind
     left: float  # seconds that it counts for
 
 
@@ -124,16 +124,13 @@ class Cache:
         if stored is not None:
             self._means.note("the token is shared" if stored else "a newer token than this one is shared already")
 
-    def leave(self, kind: str | None, seconds: float | None = None, now: int | None = None) -> None:
+    def leave(self, kind: Kind | None, seconds: float | None = None) -> None:
         """Release the lock, and tell the others why there is no token; None: it is anybody's turn."""
         note = None
-        if kind is not None:
-            here = self.look() if now is None else None
-            moment = now if now is not None else here.now if here is not None else None
-            if moment is not None:
-                ends = moment + int(min(seconds or NOTED[kind], LONGEST_NOTE)) + 1
-                content = SharedNote(kind=kind)  # type: ignore[arg-type]
-                note = Kept(0, ends, self._keys.seal(content, self._names.note, 0, ends))
+        here = self.look() if kind is not None else None
+        if kind is not None and here is not None:
+            ends = here.now + int(min(seconds or NOTED[kind], LONGEST_NOTE)) + 1
+            note = Kept(0, ends, self._keys.seal(SharedNote(kind=kind), self._names.note, 0, ends))
         message = FREE if kind is None else LEFT
         self._try(lambda: self._server.leave(self._names, self._owner, message, note))
 
@@ -244,6 +241,8 @@ def _state(profile: Profile, means: Means) -> str:
     if password is not None and password.kind == "command":
         return "not asked, because a command says its password"
     try:
+        if all(source.kind != "command" for source in _in_common(profile)):
+            _material(profile, means)
         server = server_of(profile, means)
     except (ConfigurationError, StoreError) as error:
         return f"not used: {error.sentence}"
@@ -276,12 +275,17 @@ def identity_of(profile: Profile, means: Means) -> dict[str, object]:
     }
 
 
-def _material(profile: Profile, means: Means) -> list[Secret]:
-    """Return the secrets that the machines have in common, in order."""
+def _in_common(profile: Profile) -> list[Source]:
+    """Return where the secrets are that the machines have in common, in order."""
     key = profile.private_key
     given = (profile.cache_key, profile.client_secret, None if key is None else key.source)
+    return [source for source in given if source is not None]
+
+
+def _material(profile: Profile, means: Means) -> list[Secret]:
+    """Read the secrets that the machines have in common."""
     material = []
-    for source in (one for one in given if one is not None):
+    for source in _in_common(profile):
         secret = Secret(means.read_secret(source).reveal().strip())
         _require_length(profile, source, secret)
         material.append(secret)

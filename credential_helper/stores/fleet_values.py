@@ -23,6 +23,9 @@ _NONCE = 12  # bytes, drawn for each sealing: random ones are safe for 2^32 valu
 
 T = TypeVar("T")
 
+# Why there is no token: the provider asks to wait; none that comes is for sharing; none was to be had.
+Kind = Literal["later", "alone", "failed"]
+
 
 class Names(NamedTuple):
     """The names of one token there; what stands in braces puts them into one slot of a cluster."""
@@ -46,7 +49,7 @@ class SharedToken(msgspec.Struct, frozen=True, kw_only=True):
 class SharedNote(msgspec.Struct, frozen=True, kw_only=True):
     """What a machine found out, for all: sealed, too."""
 
-    kind: Literal["later", "alone", "failed"]  # the provider asks to wait; no token is for sharing; none was to be had
+    kind: Kind
 
 
 class Keys:

@@ -205,7 +205,11 @@ def test_a_secret_that_could_be_guessed_makes_no_key(fleet: Fleet, least: str) -
         machine.secrets["KEY"] = "k" * 31
     assert machine.token() == "at-1"
     assert fleet.cache.places == {}
-    assert machine.said(f"has less than {16 if least == 'secret' else 32} bytes")
+    why = f"has less than {16 if least == 'secret' else 32} bytes"
+    assert machine.said(why)
+    told = described(machine.profile, machine.means) or ""
+    assert ": not used: " in told
+    assert why in told
 
 
 def test_a_key_of_the_fleet_counts_beside_the_secret(fleet: Fleet) -> None:
