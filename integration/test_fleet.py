@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import pytest
 
-from integration.clients.installers import once, with_pip_for_a_fleet
+from integration.clients.installers import once, with_pip
 from integration.clients.programs import Runner
 from integration.clients.real import missing, need
 from integration.scenes.sign_ins import write_profiles
@@ -37,7 +37,7 @@ SECRET = "canary-client%secret/+of-the-fleet"
 PASSWORD = "canary-password-of-the-fleet"
 AUDIENCE = "https://api.example.com"
 MACHINES = 300
-WAVE = 20  # processes that are started at once
+WAVE = 12  # processes that are started at once
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def fleet_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a ``credential-helper`` that was installed with its extra ``fleet``."""
     if named := os.environ.get("CREDENTIAL_HELPER_EXECUTABLE"):
         return Path(named)
-    return once("installed-fleet", tmp_path_factory, with_pip_for_a_fleet)
+    return once("installed-fleet", tmp_path_factory, lambda folder: with_pip(folder, "[fleet]"))
 
 
 @pytest.fixture(params=["redis", "valkey"])
@@ -347,6 +347,23 @@ def test_a_user_who_may_do_too_little_costs_no_answer(redis_server: Path, fleet:
         assert server.say("KEYS", "*:lock") == []  # nobody would release it, and the others would wait for it
         done = fleet.call("a", "refresh", "prod", "--verbose")
         assert "it does not let this user do what is needed" in done.stderr
+
+
+def test_without_the_extra_the_answer_is_the_provider_s(
+    fleet: Fleet, server: RedisServer, launch: Launcher, installed: Path
+) -> None:
+    """Nothing is opened, and nobody is left alone: it is the installation that lacks something."""
+    if subprocess.run([installed.with_name("python"), "-c", "import redis"], capture_output=True).returncode == 0:
+        pytest.skip("CREDENTIAL_HELPER_EXECUTABLE names an installation with the extra")
+    fleet.run = Runner(launch, installed)
+    fleet.configure(server.url)
+    assert [fleet.token(name) for name in "ab"] == fleet.issued
+    assert len(fleet.issued) == 2
+    done = fleet.call("a", "refresh", "prod", "--verbose")
+    said = "needs the package redis: install credential-helper[fleet]"
+    assert f"the shared cache 127.0.0.1:{server.port} {said}" in done.stderr
+    assert f"it {said}; hits 0, misses 2 since" in fleet.call("a", "status", "prod", "--verbose").stderr
+    assert server.say("DBSIZE") == 0
 
 
 # --- TLS, a user of its own, a socket ---------------------------------------------------------------------------------

@@ -13,8 +13,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from credential_helper.model import Secret
 from credential_helper.stores.fleet_scripts import DROP, ENTER, LEAVE, LOOK, STORE, Kept, Seen, seen
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     import socket
 
 CONNECT = 0.25  # seconds, for TCP
-PATIENCE = 0.4  # seconds, for all that is waited for a server
-_LEAST = 0.05  # seconds that a step has in any case: this process itself may have been kept from running
+PATIENCE = 0.35  # seconds, for all that is waited for a server
+LEAST = 0.025  # seconds that a step has in any case
+_SLICE = 0.05  # seconds of one wait: of a longer one, this process was kept from running, which is nobody's fault
 LOCK = 15.0  # seconds that a lock lasts; a provider that takes longer costs another grant, and no more
 _COUNTED = 400 * 86400  # seconds that a counter of generations lasts: longer than any token
 _LONGEST = 1 << 20  # bytes of an answer
 
 STORED, LEFT, FREE = b"stored", b"left", b"free"  # on the channel: a token is there; none was to be had; nobody's turn
+
+T = TypeVar("T")
 
 Connect = Callable[[float, float], "socket.socket"]  # seconds for TCP, seconds for all; raises OSError
 
@@ -57,13 +61,12 @@ class Server:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
-        self._monotonic = monotonic
+        self._patience = _Patience(monotonic)
         self._settings = {
             "db": database,
             "username": user,
             "password": None if password is None else password.reveal(),
         }
-        self._spent = 0.0  # seconds that were waited for it
         self._line: _Line | None = None
 
     def look(self, names: Names) -> Seen:
@@ -94,11 +97,12 @@ class Server:
     def listen(self, names: Names) -> Listener:
         """Hear what is told about a token from now on."""
         _require_redis()
+        self._patience.begin()
         return Listener(self._open(), names.channel)
 
     def renew_patience(self) -> None:
         """Begin to count anew: what is waited for by intent, another machine's token, is not the server's fault."""
-        self._spent = 0.0
+        self._patience.renew()
 
     def close(self) -> None:
         """Close the connection; may be called again."""
@@ -114,28 +118,23 @@ class Server:
 
     def _run(self, script: str, names: Names, *arguments: object) -> Any:
         _require_redis()
-        started = self._monotonic()
+        self._patience.begin()
         try:
             if self._line is None:
                 self._line = self._open()
-            return self._line.ask(self._left(), "EVAL", script, 4, *names[:4], *arguments)
+            return self._line.ask("EVAL", script, 4, *names[:4], *arguments)
         except BaseException:
             self.close()
             raise
-        finally:
-            self._spent += self._monotonic() - started
 
     def _open(self) -> _Line:
-        started = self._monotonic()
-        left = self._left()
+        left = self._patience.left
         try:
-            opened = self._connect(min(CONNECT, left), left)
+            with self._patience.spending(CONNECT):
+                opened = self._connect(min(CONNECT, left), left)
         except OSError as error:
             raise Unavailable(_why(error)) from None
-        return _Line(opened, started + left, self._settings)
-
-    def _left(self) -> float:
-        return max(_LEAST, PATIENCE - self._spent)
+        return _Line(opened, self._patience, self._settings)
 
 
 class Listener:
@@ -144,7 +143,7 @@ class Listener:
     def __init__(self, line: _Line, channel: str) -> None:
         self._line = line
         try:
-            line.ask(PATIENCE, "SUBSCRIBE", channel)
+            line.ask("SUBSCRIBE", channel)
         except BaseException:
             line.close()
             raise
@@ -161,8 +160,9 @@ class Listener:
 class _Line:
     """A connection that is spoken over by redis-py, and ends in time whatever the server does."""
 
-    def __init__(self, opened: socket.socket, until: float, settings: dict[str, Any]) -> None:
-        self._socket = _PunctualSocket(opened, until)
+    def __init__(self, opened: socket.socket, patience: _Patience, settings: dict[str, Any]) -> None:
+        self._socket = _PunctualSocket(opened, patience)
+        self._patience = patience
         try:
             self._connection = _connection(self._socket, settings)
             self._try(self._connection.connect)
@@ -170,17 +170,18 @@ class _Line:
             self._socket.close()
             raise
 
-    def ask(self, seconds: float, *words: object) -> Any:
+    def ask(self, *words: object) -> Any:
         """Send one command, and return its answer."""
-        self._socket.until = time.monotonic() + seconds
+        self._socket.punctual, self._socket.taken = True, 0
         self._try(lambda: self._connection.send_command(*words))
         return self._try(self._connection.read_response)
 
     def hear(self, seconds: float) -> bytes | None:
-        self._socket.until = None  # as long as it is told to wait
+        self._socket.punctual, self._socket.taken = False, 0  # it waits for as long as it is told to
         if not self._try(lambda: self._connection.can_read(timeout=seconds)):
             return None
-        self._socket.until = time.monotonic() + PATIENCE
+        self._socket.punctual = True
+        self._patience.begin()
         told = self._try(self._connection.read_response)
         return told[2] if isinstance(told, list) and len(told) == 3 and isinstance(told[2], bytes) else None
 
@@ -194,35 +195,57 @@ class _Line:
             raise Unavailable(_why(error)) from None
 
 
+class _Patience:
+    """How long a server is waited for still: in a step, and in all of them."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._spent = 0.0  # seconds
+        self.left = PATIENCE  # seconds of this step
+
+    def renew(self) -> None:
+        self._spent = 0.0
+
+    def begin(self) -> None:
+        """Begin a step."""
+        self.left = max(LEAST, PATIENCE - self._spent)
+
+    @contextmanager
+    def spending(self, most: float) -> Iterator[None]:
+        """Count the seconds of a block, up to so many."""
+        started = self._monotonic()
+        try:
+            yield
+        finally:
+            took = min(self._monotonic() - started, most)
+            self._spent += took
+            self.left -= took
+
+
 class _PunctualSocket:
-    """A socket with a moment at which waiting ends, however slowly it trickles, and with an end to what it brings."""
+    """A socket that waits no longer than there is patience, however slowly it trickles; what it brings has an end.
 
-    def __init__(self, opened: socket.socket, until: float) -> None:
+    It waits in slices: what is there when this process may run again is taken, however late that is.
+    """
+
+    def __init__(self, opened: socket.socket, patience: _Patience) -> None:
         self._socket = opened
-        self._taken = 0
-        self._until: float | None = until
-
-    @property
-    def until(self) -> float | None:
-        return self._until
-
-    @until.setter
-    def until(self, until: float | None) -> None:
-        self._until, self._taken = until, 0
+        self._patience = patience
+        self.punctual = True
+        self.taken = 0  # bytes
 
     def recv(self, size: int) -> bytes:
-        self._hurry()
-        return self._counted(self._socket.recv(size))
+        return self._counted(self._waited(lambda: self._socket.recv(size)))
 
     def recv_into(self, buffer: Any, *more: Any) -> int:
-        self._hurry()
-        taken = self._socket.recv_into(buffer, *more)
+        taken = self._waited(lambda: self._socket.recv_into(buffer, *more))
         self._counted(b"", taken)
         return taken
 
     def sendall(self, data: bytes) -> None:
-        self._hurry()
-        self._socket.sendall(data)
+        self._socket.settimeout(max(LEAST, self._patience.left))
+        with self._patience.spending(_SLICE):
+            self._socket.sendall(data)
 
     def close(self) -> None:
         self._socket.close()
@@ -230,13 +253,21 @@ class _PunctualSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
-    def _hurry(self) -> None:
-        if self._until is not None:  # what is there already is taken, however late it is
-            self._socket.settimeout(max(0.001, self._until - time.monotonic()))
+    def _waited(self, read: Callable[[], T]) -> T:
+        while self.punctual:
+            seconds = max(0.001, min(_SLICE, self._patience.left))
+            self._socket.settimeout(seconds)
+            try:
+                with self._patience.spending(seconds):
+                    return read()
+            except TimeoutError:
+                if self._patience.left <= 0:
+                    raise
+        return read()
 
     def _counted(self, data: bytes, taken: int | None = None) -> bytes:
-        self._taken += len(data) if taken is None else taken
-        if self._taken > _LONGEST:
+        self.taken += len(data) if taken is None else taken
+        if self.taken > _LONGEST:
             raise OSError("too long an answer")
         return data
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from credential_helper.transport import dialling
+from credential_helper.urls import is_loopback
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +30,7 @@ def to_host(
     socket.gaierror and TimeoutError are kinds).
     """
     started = time.monotonic()
-    found = _look_up(host, port, connect)
+    found = dialling.look_up(host, port) if _is_known(host) else _look_up(host, port, connect)
     addresses = dialling.Addresses(None, clock)
     plain = dialling.dial(host, port, seconds=connect, addresses=addresses, look_up=lambda *_: found)
     try:
@@ -53,6 +55,17 @@ def to_file(path: str, *, seconds: float) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _is_known(host: str) -> bool:
+    """Say whether nobody has to be asked for a host's address."""
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return True
+    return is_loopback(host)
 
 
 def _look_up(host: str, port: int, seconds: float) -> list[tuple[int, dialling.Sockaddr]]:
