@@ -28,7 +28,8 @@ from integration.clients.programs import Runner
 from integration.clients.real import missing, need
 from integration.scenes.sign_ins import write_profiles
 from integration.servers.hostile_provider import Exchange, HostileProvider, answer, rate_limited
-from integration.servers.redis import ADMIN, RedisServer, free_port, program
+from integration.servers.providers.real import free_port
+from integration.servers.redis import ADMIN, RedisServer, program
 from integration.servers.relay import Manner, Relay
 from integration.servers.tls import Authority
 from tests.helpers.programs import CHECKOUT, Launcher, Result
@@ -179,12 +180,19 @@ class Crowd:
 
     def start(self, first: int, count: int) -> subprocess.Popen[bytes]:
         """Start machines ``first`` and the ones after it."""
-        each = '{ XDG_STATE_HOME="$PWD/$i" "$0" token prod >$i.out 2>$i.err; echo $? >$i.code; } &'
+        places = 'XDG_STATE_HOME="$PWD/$i" CREDENTIAL_HELPER_VERBOSE="$PWD/$i.log"'
+        each = f'{{ {places} "$0" token prod >$i.out 2>$i.err; echo $? >$i.code; }} &'
         script = f"for i in $(seq {first} {first + count - 1}); do {each} done; wait"
         executable = str(self._fleet.run.executable)
         return subprocess.Popen(
             [need("sh"), "-c", script, executable], cwd=self._folder, env=self._fleet.home, stdin=subprocess.DEVNULL
         )
+
+    def told(self) -> set[str]:
+        """Return what any of them has noted about the cache, but that it helped."""
+        logs = [file.read_text() for file in self._folder.glob("*.log")]
+        said = {line.partition(": ")[2] for log in logs for line in log.splitlines()}
+        return {line for line in said if line.startswith("the shared cache ") or "not waited" in line}
 
     def answers(self) -> list[str]:
         """Return what all have answered; each has ended with 0, and said nothing."""
@@ -213,7 +221,7 @@ def test_three_hundred_machines_fetch_one_token(each_server: Path, fleet: Fleet,
     answers = crowd.answers()
     assert len(answers) == MACHINES
     assert set(answers) == set(fleet.issued)
-    assert fleet.grants == 1
+    assert fleet.grants == 1, crowd.told()
 
 
 def test_where_the_one_that_fetches_is_killed_another_one_does(fleet: Fleet, server: RedisServer) -> None:

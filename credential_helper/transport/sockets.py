@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,18 @@ if TYPE_CHECKING:
 
     from credential_helper.system.clock import Clock
 
+_Found = list[tuple[int, dialling.Sockaddr]]
+
 
 def to_host(
-    host: str, port: int, *, context: ssl.SSLContext | None, connect: float, seconds: float, clock: Clock
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext | None,
+    connect: float,
+    seconds: float,
+    clock: Clock,
+    look_up: dialling.Lookup = dialling.look_up,
 ) -> socket.socket:
     """Return a connection that stands, with TLS if there is a ``context``, which verifies the host's name.
 
@@ -30,7 +40,7 @@ def to_host(
     socket.gaierror and TimeoutError are kinds).
     """
     started = time.monotonic()
-    found = dialling.look_up(host, port) if _is_known(host) else _look_up(host, port, connect)
+    found = look_up(host, port) if _is_known(host) else _in_time(lambda: look_up(host, port), connect)
     addresses = dialling.Addresses(None, clock)
     plain = dialling.dial(host, port, seconds=connect, addresses=addresses, look_up=lambda *_: found)
     try:
@@ -68,13 +78,13 @@ def _is_known(host: str) -> bool:
     return is_loopback(host)
 
 
-def _look_up(host: str, port: int, seconds: float) -> list[tuple[int, dialling.Sockaddr]]:
+def _in_time(look_up: Callable[[], _Found], seconds: float) -> _Found:
     """Return a host's addresses; the system's own resolver may wait for many seconds, and cannot be told not to."""
-    outcome: list[list[tuple[int, dialling.Sockaddr]] | OSError] = []
+    outcome: list[_Found | OSError] = []
 
     def work() -> None:
         try:
-            outcome.append(dialling.look_up(host, port))
+            outcome.append(look_up())
         except OSError as error:
             outcome.append(error)
 

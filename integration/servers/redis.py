@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import redis
 
 from integration.servers.lifecycle import Started
+from integration.servers.providers.real import free_port
 from integration.servers.tls import Authority
 
 ADMIN = "the-password-of-the-administrator"
@@ -39,12 +39,6 @@ def program(name: str) -> Path | None:
     if package is None or package.origin is None:
         return None
     return next(iter(sorted(Path(package.origin).parent.rglob("valkey-server"))), None)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 class RedisServer(Started):
