@@ -188,6 +188,16 @@ class App:
         means = self._means(sessions, lambda source: self._look_at(source, profile), asks=False)
         return outlook(self.errand(chosen, Request(tool=PROGRAM)), means)
 
+    def shared_cache(self, profile: Profile) -> str | None:
+        """Say how a machine's shared cache does; None: it has none."""
+        if profile.shared_cache is None:
+            return None
+        from credential_helper.broker import fleet_cache  # few machines have one
+
+        sessions = self.sessions(profile, person=False)
+        means = self._means(sessions, lambda source: self._look_at(source, profile), asks=False)
+        return fleet_cache.described(profile, means)
+
     def _look_at(self, source: Source, profile: Profile) -> Secret:
         """Read a secret, but run no command for it, which may take a minute or ask a person: it has to be there."""
         if source.kind == "keyring":

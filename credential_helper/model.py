@@ -134,6 +134,30 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     scope: tuple[str, ...] | None = None  # instead of the profile's
 
 
+class SharedCache(msgspec.Struct, frozen=True, kw_only=True):
+    """The server where the machines of a fleet share their tokens."""
+
+    scheme: Literal["rediss", "redis", "unix"]  # TLS; none, on loopback; a socket's file
+    host: str = ""  # without brackets
+    port: int = 6379
+    path: str = ""  # absolute, of a socket
+    database: int = 0
+    user: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return its address, as a message has it and as it is told from another one; no secret is in it."""
+        user = f"{self.user}@" if self.user else ""
+        if self.scheme == "unix":
+            return f"unix://{user}{self.path}" + (f"?db={self.database}" if self.database else "")
+        return f"{self.scheme}://{user}{self.place}/{self.database}"
+
+    @property
+    def place(self) -> str:
+        """Return where it is, in short."""
+        return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about one provider, one client and one kind of token; whole from one place (file, or flags)."""
 
@@ -170,6 +194,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     legacy: bool = False  # allows the password flow
     realm: str | None = None  # Auth0's connection, of the password flow
     password: Source | None = None  # of the password flow, unattended
+    shared_cache: SharedCache | None = None  # of a machine: where its fleet shares tokens
+    shared_cache_password: Source | None = None  # that server's
+    cache_key: Source | None = None  # what the machines of the fleet have in common, beside or instead of a secret
     listed: tuple[tuple[str, tuple[Listed, ...]], ...] = ()  # by the key of the profile: whose requests it serves
     origins: tuple[tuple[str, str], ...] = ()  # (setting, where it came from), for status --verbose
 

@@ -88,6 +88,7 @@ OWNERS = {
     "cryptography": {
         "transport",
         "stores/sealing",
+        "stores/fleet_values",
     },  # PyJWT brings it; who issued a certificate; AES-GCM
     "jwt": {"oauth/id_token", "oauth/client_authentication/private_keys"},
     "keyring": {"stores/os_keyring", "stores/which_keyring"},
@@ -95,6 +96,7 @@ OWNERS = {
     "jeepney": {"stores/which_keyring"},  # and secretstorage on that
     "filelock": {"stores/lock"},
     "segno": {"terminal/words"},
+    "redis": {"stores/fleet"},
 }
 
 # Of Python's own, what costs milliseconds and most calls do without: imported inside a function only.
@@ -109,6 +111,7 @@ REVEALS = {
     "broker/new_session": "an ID token's claims are looked at",
     "broker/verification": "a kept token's claims are looked at",
     "broker/deriving": "an access token says whom it is for",
+    "broker/fleet_cache": "an access token says whether it is bound; a secret is long enough; what is shared is sealed",
     "answers/plain": "a kept answer is bound to a digest of the secret",
     "answers/docker": "what docker stores is handed on",
     "model": "a token is hashed, two secrets are compared",
@@ -134,6 +137,8 @@ REVEALS = {
     "stores/passwords": "the index, where it holds the passwords",
     "stores/encoding": "the files of a grant and of a session",
     "stores/sealing": "a refresh token is sealed",
+    "stores/fleet": "the password goes to the server",
+    "stores/fleet_values": "keys are made of what a fleet has in common",
     "stores/proof_key": "what a machine proves itself with is digested",
 }
 
@@ -381,7 +386,7 @@ def test_a_slow_answer_loads_nothing_heavy_before_it_is_needed() -> None:
         for words in (command, bare)
     )
     assert f"{PACKAGE}.broker" in loaded
-    heavy = {"requests", "truststore", "jwt", "keyring", "filelock", "segno", "cryptography", "urllib3"}
+    heavy = {"requests", "truststore", "jwt", "keyring", "filelock", "segno", "cryptography", "urllib3", "redis"}
     python = {"dataclasses", "hashlib", "logging", "pathlib", "socket", "ssl", "subprocess", "tomllib"}
     assert not (loaded - before) & (heavy | python)
 

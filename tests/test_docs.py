@@ -42,7 +42,8 @@ TOOLS = {row.name: row.name if row.hosts is not None else "scripts" for row in t
 ON_THEIR_PAGES = {name for name, page in TOOLS.items() if f"(docs/tools/{page}.md)" not in README}
 
 
-# Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's.
+# Flags that the pages name and that are other programs': pip's, git's, kubectl's, the API server's, kubelogin's,
+# Valkey's.
 FOREIGN_FLAGS = {
     *("--prefix", "--target", "--user"),
     "--with",
@@ -55,6 +56,8 @@ FOREIGN_FLAGS = {
     *("--insecure-skip-tls-verify", "--token-cache-dir", "--token-cache-storage", "--force-refresh"),
     *("--username", "--password", "--listen-address", "--oidc-redirect-url", "--skip-open-browser"),
     "--browser-command",
+    *("--port", "--tls-port", "--tls-cert-file", "--tls-key-file", "--tls-auth-clients"),
+    *("--aclfile", "--maxmemory", "--maxmemory-policy", "--save"),
 }
 
 # Of the tests, not of the program.

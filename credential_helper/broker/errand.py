@@ -9,7 +9,7 @@ import msgspec
 
 from credential_helper import proof
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
-from credential_helper.model import Credential, Profile, Request, Secret, Source, TokenKind
+from credential_helper.model import Credential, Profile, Request, Secret, SharedCache, Source, TokenKind
 from credential_helper.session import Session
 from credential_helper.text import Note
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from credential_helper.broker.person import Person
     from credential_helper.oauth.provider import Provider
     from credential_helper.stores.documents import DiskDocuments
+    from credential_helper.stores.fleet import Server
     from credential_helper.stores.sessions import Sessions, Stored
     from credential_helper.system.caller import Caller
     from credential_helper.system.clock import Clock
@@ -87,6 +88,7 @@ class Means:
         subject: Callable[[str], Secret] | None = None,
         asks: bool = True,
         signed_in: Callable[[str], str] | None = None,
+        server: Callable[[SharedCache], Server] | None = None,
     ) -> None:
         """``person`` brings whoever sits at the terminal, when there is something to say: a fresh token needs nobody.
 
@@ -97,7 +99,7 @@ class Means:
         ``environ`` says which proxies and whose certificates stand between us and a provider; None: nothing does.
         ``hidden`` are the variables that no command of ours sees. ``subject`` obtains the access token of a profile,
         by its name, for another one's to be exchanged. ``asks``: False where nothing may be asked and no command run.
-        ``signed_in`` tells a profile's sign-ins apart, by its name.
+        ``signed_in`` tells a profile's sign-ins apart, by its name. ``server`` of a fleet's cache; None: the real one.
         """
         self.sessions = sessions
         self._person = person
@@ -113,10 +115,12 @@ class Means:
         self.subject = subject
         self.asks = asks
         self.signed_in = signed_in
+        self.server = server
         self._documents: DiskDocuments | None = None
         self._providers: dict[Profile, Provider] = {}
         self._proofs: dict[Profile, str | None] = {}
         self.unbound: dict[Profile, StoreError] = {}  # why a machine's session cannot be told from another's
+        self.jobs: dict[Profile, str] = {}  # whom the token of a job names
         self.traces: dict[Profile, proof.Proof] = {}  # what the token of a job was made of, where it was read
 
     @property
@@ -142,6 +146,7 @@ class Means:
                 from credential_helper.oauth import workload  # few clients have one
 
                 subject, self.traces[profile] = workload.identify(self.provider(profile), ask=self.asks)
+                self.jobs[profile] = subject
                 parts.append(Secret(subject))
             try:
                 digest = proof_key.digest(self.sessions.state, parts, clock=self.clock, make=self.asks)

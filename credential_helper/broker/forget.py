@@ -76,6 +76,10 @@ def drop(profile: Profile, rejected: Secret | None, means: Means) -> bool:
         if changes:
             changes |= {"forced_at": now} if rejected is not None else {}
             sessions.save(place, msgspec.structs.replace(session, **changes))
+            if session.access is not None and "access" in changes and profile.shared_cache is not None:
+                from credential_helper.broker import fleet_cache  # few machines have one
+
+                fleet_cache.reject(profile, means, session.access)
         return bool(changes)
 
 

@@ -12,7 +12,7 @@ from credential_helper.model import Request, Token, TokenKind
 from credential_helper.session import Session
 
 SKEW = 60.0  # that two clocks may disagree by
-_MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it
+MARGIN = 60.0  # of a token's life that is left to the tool, at most a quarter of it
 _ASSUMED_LIFETIME = 3600.0  # of a token whose provider names none, where it can be renewed
 SOON = 5.0  # a kept answer ends that much before its token stops being fresh
 _AHEAD = 600.0  # before a kept answer ends, at most a quarter of the time until then
@@ -42,7 +42,7 @@ def until(session: Session, kind: TokenKind, request: Request) -> float | None:
         return expires_at  # a refresh would bring no other one
     lifetime = max(0.0, expires_at - token.received_at)
     wanted = min(request.minimum_validity, 0.75 * lifetime)
-    return expires_at - max(wanted, min(_MARGIN, lifetime / 4))
+    return expires_at - max(wanted, min(MARGIN, lifetime / 4))
 
 
 def ahead_from(session: Session, kind: TokenKind, request: Request) -> float:

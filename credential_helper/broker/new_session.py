@@ -44,7 +44,7 @@ def keep(
         raise
     known = _is_known(errand, means, tokens)
     new = Session(
-        grant=_grant(errand, session, means),
+        grant=grant_of(errand, session, means),
         audience=profile.audience,
         resource=profile.resource,
         access=access_token_of(tokens, renewable=profile.unattended or tokens.refresh_token is not None),
@@ -61,7 +61,7 @@ def keep(
     return stored
 
 
-def _grant(errand: Errand, session: CachedSession, means: Means) -> Grant:
+def grant_of(errand: Errand, session: CachedSession, means: Means) -> Grant:
     """Return the grant of a sign-in, without its refresh token: who signs in where, and what for."""
     profile = errand.profile
     return grant_made(

@@ -7,6 +7,7 @@
 4. An answer that was saved but not yet verified is verified, before anything new is asked for.
 5. The grant's refresh token renews the session without a person, or brings a token for another audience than that of
    the sign-in. Where the provider gives none for it, the session needs a sign-in, and has a grant, of its own.
+   A machine first looks whether another one of its fleet has a token (``fleet``).
 6. Else the profile's flow signs in: a machine by itself, a person only where one can be asked.
 7. What a grant brings is saved at once and answered when it is verified.
 8. Where nothing new can be had now, a token that is still valid is better than none.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from credential_helper import errors
 from credential_helper.broker.cached_session import CachedSession, NeedsItsOwn
 from credential_helper.broker.errand import Attempt, Errand, Means, Obtained
-from credential_helper.errors import CredentialHelperError
+from credential_helper.errors import CredentialHelperError, InteractionRequired
 
 
 def obtain(errand: Errand, means: Means) -> Obtained:
@@ -47,23 +48,41 @@ def _obtain(errand: Errand, session: CachedSession, means: Means) -> Obtained:
 
 def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
     """Renew or sign in: the lock is ours, or there is no disk to share. Raises NeedsItsOwn, too."""
-    from credential_helper.broker import interaction, refusals, sign_in
+    from credential_helper.broker import interaction, refusals
 
     if found := session.fresh(again=True):  # 2. somebody else was first
         return found
+    if errand.mode == "ahead" and session.stored is None:
+        raise InteractionRequired("who has signed out meanwhile stays so")
     interaction.drop_dead_prompt(session, means)  # the lock is ours: a browser's prompt ended with its process
     attempt = Attempt()
     recent = refusals.Refusals(errand, session, means)
     try:
         session.take_over_format_1()
         recent.recall()  # 3. what was refused a moment ago is not provoked
-        found = _by_what_is_there(errand, session, means, attempt)  # 4. and 5.
-        found = found or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
+        found = _of_the_fleet(errand, session, means, attempt)
     except CredentialHelperError as error:
         recent.remember(error, attempt)
         return session.better_than_none(error, attempt)  # 8. or raises
     recent.forget()
     return found
+
+
+def _of_the_fleet(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
+    """Take what another machine has fetched, or ask the provider and leave it to the others."""
+    if errand.profile.shared_cache is None:
+        return _anew(errand, session, means, attempt)
+    from credential_helper.broker import fleet  # few machines have one
+
+    return fleet.share(errand, session, means, lambda: _anew(errand, session, means, attempt))
+
+
+def _anew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
+    """Ask the provider."""
+    from credential_helper.broker import sign_in
+
+    found = _by_what_is_there(errand, session, means, attempt)  # 4. and 5.
+    return found or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
 
 
 def _by_what_is_there(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:

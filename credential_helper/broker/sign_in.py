@@ -12,8 +12,8 @@ from credential_helper.text import moment, span
 
 def sign_in(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
     """Run the profile's flow. Raises InteractionRequired where nobody can be asked, and whatever the flow raises."""
-    if errand.mode == "ahead" and (errand.profile.session_kind == "person" or session.stored is None):
-        raise InteractionRequired("nobody is asked for a renewal ahead, and who has signed out stays so")
+    if errand.mode == "ahead" and errand.profile.session_kind == "person":
+        raise InteractionRequired("nobody is asked for a renewal ahead")
     if session.is_derived and not _takes_its_place(errand, session, attempt):
         from credential_helper.broker import deriving
 

@@ -87,3 +87,6 @@ def _tell_more(subjects: Iterable[Profile], app: App) -> None:
     for profile in subjects:
         for setting, origin in profile.origins:
             say(f"{profile.name}: {setting} from {origin}")
+        shared = app.shared_cache(profile)
+        if shared is not None:
+            say(f"{profile.name}: {shared}")

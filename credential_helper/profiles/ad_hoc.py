@@ -62,6 +62,7 @@ def ad_hoc_profile(request: Request, flags: Mapping[str, object], environ: Mappi
     name = f"{urls.parse_url(profile.issuer).authority}/{foreign(profile.client_id, 40)}"
     key = None if profile.private_key is None else profile.private_key.source
     given_by = (profile.client_secret, key, profile.password, *(profile.tls or ()))
+    given_by = (*given_by, profile.shared_cache_password, profile.cache_key)
     hidden = frozenset(
         name for source in given_by if source is not None and source.kind == "env" for name in source.value
     )

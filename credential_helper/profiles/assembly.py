@@ -11,7 +11,7 @@ from credential_helper import providers, urls
 from credential_helper.errors import CredentialHelperError
 from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, PEOPLE
 from credential_helper.model import Endpoints, PrivateKey, Profile, Source
-from credential_helper.profiles import parse
+from credential_helper.profiles import parse, shared
 from credential_helper.profiles.parse import write_instead
 from credential_helper.profiles.settings import BY_NAME, KINDS, SECRETS, Setting, by_key
 from credential_helper.profiles.written import Written
@@ -60,6 +60,8 @@ def assemble(
         tls=_tls_of(judged),
         redirect_private_key=judged.get("redirect_private_key.file"),
         password=_source_of("password", judged),
+        shared_cache_password=_source_of("shared_cache_password", judged),
+        cache_key=_source_of("cache_key", judged),
         origins=tuple((key, written.where) for key, written in values.items()),
     )
     errors = list(_lacking(profile, values))
@@ -108,6 +110,7 @@ def _contradictions(judged: Mapping[str, Any], values: Mapping[str, Written]) ->
     yield from _of_the_flow(judged, values, sources["password"])
     yield from _of_tokens(judged, values)
     yield from _of_the_redirect(judged, values)
+    yield from shared.contradictions(judged, values)
 
     # http is for one loopback origin: a second one, or https beside it, would take a secret somewhere else.
     endpoints = [key for key in judged if key.startswith("endpoints.")]

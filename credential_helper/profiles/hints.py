@@ -11,7 +11,10 @@ from credential_helper.tools import LISTED
 from credential_helper.workloads import Workload
 
 # Settings that neither name a session nor change where it is kept.
-NOT_OF_THE_SESSION = ("token", "interactive", "multi_resource", "renew", *LISTED)
+NOT_OF_THE_SESSION = (
+    *("token", "interactive", "multi_resource", "renew", "shared_cache", "shared_cache_password", "cache_key"),
+    *LISTED,
+)
 
 
 def hint_flags(profile: Profile) -> list[str]:
@@ -25,7 +28,7 @@ def hint_flags(profile: Profile) -> list[str]:
         setting = by_key(key)
         in_file = not profile.ad_hoc and origin.endswith(f": profiles.{profile.name}.{key}")
         ours = origin in SECRETS.values()
-        if not setting.flag or in_file or ours or setting.name in NOT_OF_THE_SESSION:
+        if not setting.flag or in_file or ours or setting.name.partition(".")[0] in NOT_OF_THE_SESSION:
             continue
         if setting.switch:
             words += [setting.flag] if getattr(profile, key) else []

@@ -82,7 +82,8 @@ def of_another_issuer(flags: Mapping[str, object], environ: Mapping[str, str]) -
 def redirected_by(flags: Mapping[str, object], environ: Mapping[str, str]) -> str | None:
     """Return a flag that says which server answers for an issuer, unless the variables say the same; None: none."""
     for setting in SETTINGS:
-        if setting.name not in flags or not (setting.name == "ca_file" or setting.name.startswith("endpoints.")):
+        servers = setting.name in ("ca_file", "shared_cache") or setting.name.startswith("endpoints.")
+        if setting.name not in flags or not servers:
             continue
         if str(flags[setting.name]) != environ.get(setting.variable or "", ""):
             return setting.flag

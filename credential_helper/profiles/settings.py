@@ -18,7 +18,7 @@ import msgspec
 from credential_helper import providers
 from credential_helper.errors import CredentialHelperError
 from credential_helper.flows import CLIENT_AUTHENTICATION, FLOWS, spelt
-from credential_helper.profiles import parse, proofs
+from credential_helper.profiles import parse, proofs, shared
 from credential_helper.profiles.entries import parser_of
 from credential_helper.profiles.parse import choice
 from credential_helper.profiles.written import Written
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # The settings that say where a secret is read; each has a variable that holds the secret itself, for an ad-hoc profile.
 SECRETS = {
     name: f"CREDENTIAL_HELPER_{name.upper().replace('.', '_')}"
-    for name in ("client_secret", "private_key", "tls.private_key", "password")
+    for name in ("client_secret", "private_key", "tls.private_key", "password", "shared_cache_password", "cache_key")
 }
 KINDS = ("env", "file", "command", "keyring")  # of model.Source
 
@@ -266,6 +266,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     _setting("realm", parse.text, "NAME", "the connection that knows the password (Auth0)", fixed=True),
     *_source("password", "the password"),
+    _setting(
+        "shared_cache",
+        shared.address,
+        "URL",
+        "the Redis or Valkey server where machines share a token: rediss://USER@HOST:6380/0",
+        fixed=True,
+    ),
+    *_source("shared_cache_password", "that server's password"),
+    *_source("cache_key", "the key that the machines of a fleet have in common"),
     *(
         _setting(key, parser_of(tool.hosts), tool.hosts.metavar, tool.hosts.help, repeat=True)
         for key, tool in LISTED.items()

@@ -39,11 +39,12 @@ def once(name: str, factory: pytest.TempPathFactory, install: Install) -> Path:
         return Path(done.read_text())
 
 
-def with_pip(folder: Path) -> Path:
-    """Make a virtual environment with the program in it."""
+def with_pip(folder: Path, extra: str = "") -> Path:
+    """Make a virtual environment with the program in it, and perhaps an extra of it, as ``[fleet]``."""
     call(sys.executable, "-m", "venv", folder / "venv")
-    call(folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", source(folder / "source"))
-    return folder / "venv" / "bin" / "credential-helper"
+    python = folder / "venv" / "bin" / "python"
+    call(python, "-m", "pip", "install", "--quiet", f"{source(folder / 'source')}{extra}")
+    return python.with_name("credential-helper")
 
 
 def with_pipx(folder: Path) -> Path:

@@ -101,10 +101,24 @@ def test_the_secret_of_variables_goes_to_no_server_that_a_flag_names(environ: En
     assert source(mine, {**same, "issuer": "https://mine.example/"}) is not None
 
 
+def test_the_secret_of_variables_makes_no_key_for_a_cache_that_a_flag_names(environ: Environ) -> None:
+    """What stands there is sealed under it: who has that, and time, could guess a short one."""
+    mine = environ | MINE | {"CREDENTIAL_HELPER_FLOW": "client-credentials"}
+    with pytest.raises(UsageError) as caught:
+        source(mine, {"shared_cache": "rediss://evil.example"})
+    assert caught.value.sentence == (
+        "--shared-cache cannot change the profile of CREDENTIAL_HELPER_ISSUER: who is asked is said there"
+    )
+    assert source(mine | {"CREDENTIAL_HELPER_SHARED_CACHE": "rediss://mine.example"}, {}) is not None
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_file_that_a_flag_or_a_variable_names_needs_leave(environ: Environ, config: Path, secret: str) -> None:
     more: dict[str, object] = {"flow": "password", "legacy": True, "account": "a"} if secret == "password" else {}
     more |= {"tls.certificate": "/etc/cert.pem"} if secret.startswith("tls.") else {}
+    if secret in ("shared_cache_password", "cache_key"):
+        more |= {"flow": "client-credentials", "client_secret.env": "CREDENTIAL_HELPER_OTHER"}
+        more |= {"shared_cache": "rediss://cache.example.com"}
     key = str(put(Path(environ["HOME"], ".ssh", "id_ed25519")))
     by_flag = EVIL | more | {f"{secret}.file": key}
     by_variable = environ | {f"{SECRETS[secret]}_FILE": key}

@@ -97,7 +97,7 @@ def test_who_is_asked_and_with_what_is_fixed() -> None:
         *("redirect_certificate", "redirect_private_key.file"),
         *("private_key.kid", "private_key.algorithm", "private_key.certificate", "private_key.audience"),
         "tls.certificate",
-        *("workload", "subject_token_type"),
+        *("workload", "subject_token_type", "shared_cache"),
     }
 
 
@@ -369,7 +369,13 @@ def test_every_key_of_the_password_flow_arrives() -> None:
 @pytest.mark.parametrize("secret", settings.SECRETS)
 def test_every_secret_has_the_same_sources(secret: str, kind: str) -> None:
     value: object = ["op"] if kind == "command" else "x"
-    more: dict[str, object] = {"password": {"flow": "password", "legacy": True, "account": "a"}}.get(secret, {})
+    shared: dict[str, object] = {"flow": "client-credentials", "client_secret": {"env": "X"}}
+    shared["shared_cache"] = "rediss://cache.example.com"
+    more = {
+        "password": {"flow": "password", "legacy": True, "account": "a"},
+        "shared_cache_password": shared,
+        "cache_key": shared,
+    }.get(secret, {})
     table, _, inner = secret.partition(".")
     beside = {"tls": {"certificate": "cert.pem"}}.get(table, {})
     profile = from_file(**{table: {**beside, inner: {kind: value}} if inner else {kind: value}}, **more)
