@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _options(arguments)
     print(f"medians of {options.pairs} turns; in each of them all that is compared runs once")
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load > processors / 2:
+        print(f"this machine is busy ({load:.1f} of {processors} processors): ms, s and MiB below say little")
     report, failed = Report(), []
     with tempfile.TemporaryDirectory(prefix="credential-helper-bench-") as temporary:
         folder = Path(temporary)

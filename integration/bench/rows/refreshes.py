@@ -1,7 +1,7 @@
 """A refresh: the session has expired before each start, and the provider hands out a new token each time.
 
-Over TLS the program is told whom to trust in three ways: by the system's own roots, which the goals mean; by
-SSL_CERT_DIR, which stands in for them where a machine allows nobody to have others; and by ``ca_file`` in the profile.
+Over TLS the program is told whom to trust in two ways: by the system's own roots, which the goals mean (by SSL_CERT_DIR
+where a machine lets nobody have roots of their own), and by ``ca_file`` in the profile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from integration.bench.report import Report
 from integration.bench.setting import Setting
 
 SYSTEM = "TLS, the system's roots"
+DIRECTORY = "TLS, SSL_CERT_DIR"
 ROUND_TRIP = 0.030  # seconds
 
 
@@ -63,7 +64,7 @@ def renewed(
 
 
 def _refresh(setting: Setting, report: Report, name: str, kind: str) -> None:
-    """Measure refreshes by http, and by TLS in each way to trust."""
+    """Measure refreshes by http, and by TLS in both ways to trust."""
     folder = setting.place(f"{name}-tls")
     folder.mkdir()
     plain, (tls, authority) = Provider(), secure(folder)
@@ -71,12 +72,8 @@ def _refresh(setting: Setting, report: Report, name: str, kind: str) -> None:
     directory = {"SSL_CERT_DIR": str(trust.folder)}
     with plain, tls:
         ways: dict[str, tuple[Provider, dict[str, Any], dict[str, str]]] = {"http": (plain, {}, {})}
-        if trust.inside:
-            ways[SYSTEM] = (tls, {}, {})
-        ways |= {
-            "TLS, SSL_CERT_DIR": (tls, {}, directory),
-            "TLS, ca_file": (tls, {"ca_file": str(authority.ca_file)}, {}),
-        }
+        ways[SYSTEM if trust.inside else DIRECTORY] = (tls, {}, {} if trust.inside else directory)
+        ways["TLS, ca_file"] = (tls, {"ca_file": str(authority.ca_file)}, {})
         renewals = {}
         for label, (provider, profile, environ) in ways.items():
             place = Place(setting.place(name), setting.own, provider, **PROFILES[kind], **profile)
@@ -86,7 +83,7 @@ def _refresh(setting: Setting, report: Report, name: str, kind: str) -> None:
         runs = renewed(renewals, setting, kind=kind, inside=trust.inside)
     found = dict(zip(renewals, report.lines(list(renewals), runs), strict=True))
     report.keep(f"{name} http", found["http"].cpu)
-    report.keep(f"{name} TLS", found[SYSTEM if trust.inside else "TLS, SSL_CERT_DIR"].cpu)
+    report.keep(f"{name} TLS", found[SYSTEM if trust.inside else DIRECTORY].cpu)
 
 
 def refresh(setting: Setting, report: Report) -> None:
