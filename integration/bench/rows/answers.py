@@ -28,10 +28,11 @@ GIVEN = "protocol=https\nhost={}\nusername=ada\npassword=made-up\n\n"
 
 
 def signed_in(setting: Setting, installation: Installation, name: str) -> tuple[Place, bytes]:
-    """Return a home with a session that is valid for an hour, and its token; nothing answers at its provider."""
+    """Return a home with a session that is valid for long, and its token; nothing answers at its provider."""
     with Provider() as provider:
         place = Place(setting.place(name), installation, provider)
         place.signed_in(provider)
+        place.age(received=600, expires=3000)  # in its first minute git is answered without ``state``
         token = once(Command(place.call("token", "prod"), place.environ), place).strip()
     return place, token
 
