@@ -190,7 +190,7 @@ def test_a_line_hands_on_what_both_ends_say_and_is_never_faster_than_it_should_b
 def test_rows_from_beginning_to_end_without_what_tests_need(installed: Path, tmp_path: Path) -> None:
     """The bench imports nothing that the program's own environment lacks."""
     need("openssl")
-    rows = "cached,silence,valid,refresh,line,prompt,kubectl,launcher"
+    rows = "cached,silence,valid,refresh,line,prompt"
     command = [str(python_of(installed)), "-m", "integration.bench", "--rows", rows, "--pairs", "1"]
     done = subprocess.run(
         command,

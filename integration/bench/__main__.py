@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,10 +20,16 @@ TURNS = 41
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; return the exit code. A goal that is not reached is no failure, a wrong answer is one."""
+    """Measure; return the exit code. A goal that is not reached is no failure, a wrong answer is one.
+
+    A row that fails has no figure, and the others are measured all the same.
+    """
     options = _options(arguments)
     print(f"medians of {options.pairs} turns; in each of them all that is compared runs once")
-    report = Report()
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load > processors / 2:
+        print(f"this machine is busy ({load:.1f} of {processors} processors): ms, s and MiB below say little")
+    report, failed = Report(), []
     with tempfile.TemporaryDirectory(prefix="credential-helper-bench-") as temporary:
         folder = Path(temporary)
         found = [installations.own()]
@@ -34,8 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except Unmeasured as why:
                 report.say(f"\n{name} cannot be measured here: {why}")
                 report.lacks(str(why), *table.keys(name))
+            except (Failed, AssertionError, subprocess.TimeoutExpired) as error:
+                failed.append(name)
+                report.say(f"\n{name} FAILED: {error}")
+                report.lacks("failed, see above", *table.keys(name))
     print("\n" + table.text(report.figures, report.missing, options.rows))
-    return 0
+    if failed:
+        print(f"\nbench: failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,7 +74,4 @@ def _rows(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failed as error:
-        sys.exit(f"bench: {error}")
+    sys.exit(main())

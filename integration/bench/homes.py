@@ -17,8 +17,11 @@ AUDIENCE = "https://kubernetes.example.com"
 GIT_HOST = "git.example.com"
 REGISTRY = "registry.example.com"
 
-# With the ID token it is verified, which needs another library; without ``openid`` none comes.
-SCOPES = {"id": "openid profile email offline_access", "access": "offline_access"}
+# By what the answer is. An ID token is verified, which needs another library; without ``openid`` none comes.
+PROFILES = {
+    "access": {"scope": "offline_access"},
+    "id": {"scope": "openid profile email offline_access", "token": "id"},
+}
 
 # What kubectl sets for a plugin with interactiveMode: Never.
 INFO = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "spec": {"interactive": False}}
@@ -30,7 +33,7 @@ class Place(Home):
     def __init__(self, folder: Path, installation: Installation, provider: Provider, **profile: object) -> None:
         self.installation = installation
         hosts = {"git": [f"https://{GIT_HOST}"], "docker": [REGISTRY], "bazel": ["https://cache.example.com"]}
-        person = {"client_id": DEVICE_CLIENT, "flow": "device", "scope": SCOPES["access"]}
+        person = {"client_id": DEVICE_CLIENT, "flow": "device", **PROFILES["access"]}
         asked = {"issuer": provider.issuer, "audience": AUDIENCE}
         super().__init__(folder, installation.executable, **{**asked, **hosts, **person, **profile})
         self.environ["AWS_EC2_METADATA_DISABLED"] = "true"

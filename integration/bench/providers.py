@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from integration.bench.measuring import Failed, Unmeasured
 from integration.scenes.homes import unshare
@@ -20,11 +21,12 @@ TOKEN = "/oauth/token"
 
 
 class Provider(EmbeddedProvider):
-    """Waits ``delay`` seconds before each answer of the token endpoint, and knows when it gave the last one."""
+    """Waits ``delay`` seconds before each answer of the token endpoint, and knows what it gave, and when at last."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls=tls, interval=1)
         self.delay = 0.0
+        self.given: list[dict[str, Any]] = []  # the answers since ``asked`` was called
         self.answered = 0.0  # by time.monotonic
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -32,6 +34,7 @@ class Provider(EmbeddedProvider):
             return super().handle(method, target, headers, body)
         time.sleep(self.delay)
         reply = super().handle(method, target, headers, body)
+        self.given.append(json.loads(reply.body))
         self.answered = time.monotonic()
         return reply
 
@@ -42,6 +45,7 @@ class Provider(EmbeddedProvider):
         A grant counts as itself and as a request to the token endpoint. Failed: otherwise.
         """
         self.counters.clear()
+        self.given.clear()
         yield
         counted = {name: count for name, count in self.counters.items() if name != "requests"}
         if counted != {name: count for name, count in times.items() if count}:

@@ -17,9 +17,9 @@ class Report:
         self.figures: dict[str, float] = {}
         self.missing: dict[str, str] = {}
 
-    def title(self, text: str = "") -> None:
+    def title(self, text: str) -> None:
         """Begin a group of lines."""
-        print(f"\n{text:<{WIDTH}}{'to python':>16}{'to true':>14}{'peak':>11}")
+        print(f"\n{text}\n{'':<{WIDTH}}{'to python':>16}{'to true':>14}{'peak':>11}")
         print(f"{'':<{WIDTH}}{'wall':>8}{'cpu':>8}{'wall':>7}{'cpu':>7}{'memory':>11}", flush=True)
 
     def line(self, label: str, own: Run, bare: Run, true: Run) -> Ratios:

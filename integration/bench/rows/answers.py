@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from integration.bench.homes import AUDIENCE, GIT_HOST, REGISTRY, Place
 from integration.bench.installations import Installation
-from integration.bench.measuring import Command, Failed, bare, measure, true
+from integration.bench.measuring import Command, Failed, Run, bare, measure, true
 from integration.bench.providers import Provider
 from integration.bench.ratios import Ratios
 from integration.bench.report import Report
@@ -28,10 +28,11 @@ GIVEN = "protocol=https\nhost={}\nusername=ada\npassword=made-up\n\n"
 
 
 def signed_in(setting: Setting, installation: Installation, name: str) -> tuple[Place, bytes]:
-    """Return a home with a session that is valid for an hour, and its token; nothing answers at its provider."""
+    """Return a home with a session that is valid for long, and its token; nothing answers at its provider."""
     with Provider() as provider:
         place = Place(setting.place(name), installation, provider)
         place.signed_in(provider)
+        place.age(received=600, expires=3000)  # in its first minute git is answered without ``state``
         token = once(Command(place.call("token", "prod"), place.environ), place).strip()
     return place, token
 
@@ -119,6 +120,14 @@ def docker_list(setting: Setting, installation: Installation) -> Command:
     return command
 
 
+def require(runs: Mapping[str, Run], token: bytes) -> None:
+    """Raise Failed where an answer changed, or where who is given the token was not given this one."""
+    for label, run in runs.items():
+        answer = run.output
+        if label in TOKENS and token not in answer:
+            raise Failed(f"{label} gave another answer: {answer[-300:]!r}")
+
+
 def in_turns(
     setting: Setting, report: Report, installation: Installation, commands: Mapping[str, Command], token: bytes = b""
 ) -> list[Ratios]:
@@ -126,9 +135,7 @@ def in_turns(
     environ = next(iter(commands.values())).environ
     every = [bare(installation.python, environ), true(environ), *commands.values()]
     runs = measure(every, setting.turns)
-    for label, run in zip(commands, runs[2:], strict=True):
-        if label in TOKENS and token not in run.output:
-            raise Failed(f"{label} gave another answer: {run.output[-300:]!r}")
+    require(dict(zip(commands, runs[2:], strict=True)), token)
     return report.lines([f"{label} ({installation.name})" for label in commands], runs)
 
 

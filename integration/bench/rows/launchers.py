@@ -8,7 +8,7 @@ from pathlib import Path
 from integration.bench.measuring import Command, Unmeasured, bare, measure, true
 from integration.bench.ratios import ratios
 from integration.bench.report import Report
-from integration.bench.rows.answers import calls, once, signed_in, silent
+from integration.bench.rows.answers import calls, once, require, signed_in, silent
 from integration.bench.setting import Setting
 from tests.helpers.programs import Launcher
 
@@ -34,7 +34,7 @@ def launcher(setting: Setting) -> Path:
 def launched(setting: Setting, report: Report) -> None:
     """Measure hits, silence and a miss through the launcher."""
     folder = launcher(setting)
-    place, _ = signed_in(setting, setting.own, "launched")
+    place, token = signed_in(setting, setting.own, "launched")
 
     def through(command: Command) -> Command:
         program, *words = command.words
@@ -48,6 +48,7 @@ def launched(setting: Setting, report: Report) -> None:
     miss = place.kubectl()._replace(prepare=place.forget_replies)
     every = [bare(setting.own.python, place.environ), true(place.environ), *hits.values(), *nothing.values()]
     runs = measure(every, setting.turns)
+    require(dict(zip((*hits, *nothing), runs[2:], strict=True)), token)
     found = dict(zip((*hits, *nothing), report.lines([*hits, *nothing], runs), strict=True))
     report.keep("launched", *(found[label].cpu for label in hits))
     report.keep("launched silence", *(found[label].cpu for label in nothing))
