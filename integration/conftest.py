@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 
 from integration.clients.chromium import Chromium
-from integration.clients.installers import once, with_pip
+from integration.clients.installers import PROGRAMS, layer, once, with_pip
 from integration.clients.programs import Kubectl, Runner, kubectls
 from integration.clients.real import missing, need
 from integration.scenes.browsers import Asked, Begin, Tabs, by_browser
@@ -173,6 +173,18 @@ def launch(home: dict[str, str]) -> Iterator[Launcher]:
 def run(launch: Launcher, installed: Path) -> Runner:
     """Return what starts the installed program in ``home``."""
     return Runner(launch, installed)
+
+
+@pytest.fixture
+def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
+    """Return the installed program, which says on stderr what it imports (``imported``)."""
+    layer(installed, tmp_path / "observed")
+    for program in PROGRAMS:
+        file = tmp_path / "observed" / "bin" / program
+        text = file.read_text()
+        assert text.count(" -I -S -X utf8 -c ") == 3
+        file.write_text(text.replace(" -c ", " -X importtime -c "))
+    return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
 
 
 # --- what several scenes begin with -----------------------------------------------------------------------------------

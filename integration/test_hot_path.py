@@ -7,14 +7,12 @@ it is started from a copy of its first lines that has this option.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from integration.clients.installers import PROGRAMS, layer
-from integration.clients.programs import Runner
+from integration.clients.programs import IMPORTED, Runner, imported
 from integration.scenes.browsers import Begin
 from integration.scenes.keyrings import KeyringSession
 from integration.scenes.passwords import LABEL, configure, unattended
@@ -22,29 +20,16 @@ from integration.scenes.private_keys import MACHINE, with_key
 from integration.scenes.sign_ins import asked, person, write_profiles
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import CONNECTION, M2M_BASIC, M2M_POST, ODD_SECRET, PASSWORD, Face, OidcProvider
-from tests.helpers.programs import Launcher, Result
+from tests.helpers.programs import Result
 
 HOT = {
     "credential_helper",
     *(f"credential_helper.{name}" for name in ("__main__", "light", "places", "replies", "tools")),
 }
 SLOW = {"hashlib", "site", "msgspec", "requests", "jwt", "keyring", "ssl", "socket", "_socket"}
-IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")
 INFO = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": {"interactive": False}}
 
 Replayed = Callable[[Face, Result], None]
-
-
-@pytest.fixture
-def observed(launch: Launcher, installed: Path, tmp_path: Path) -> Runner:
-    """Return the installed program, which says on stderr what it imports."""
-    layer(installed, tmp_path / "observed")
-    for program in PROGRAMS:
-        file = tmp_path / "observed" / "bin" / program
-        text = file.read_text()
-        assert text.count(" -I -S -X utf8 -c ") == 3
-        file.write_text(text.replace(" -c ", " -X importtime -c "))
-    return Runner(launch, tmp_path / "observed" / "bin" / "credential-helper")
 
 
 @pytest.fixture
@@ -56,7 +41,7 @@ def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
         done = observed(*argv)
         assert done.code == 0, done
         assert IMPORTED.sub("", done.stderr) == ""
-        return done.text, {found[3] for found in IMPORTED.finditer(done.stderr)}
+        return done.text, imported(done.stderr)
 
     def check(face: Face, first: Result) -> None:
         assert first.code == 0, first
@@ -65,11 +50,11 @@ def replayed(run: Runner, observed: Runner, home: dict[str, str]) -> Replayed:
         credential = run("kubectl", "--profile", "prod").text
         assert json.loads(credential)["status"]["token"] == first.text.strip()
         for argv, answer in ((("token", "prod"), first.text), (("kubectl", "--profile", "prod"), credential)):
-            text, imported = again(*argv)
+            text, loaded = again(*argv)
             assert text == answer
-            assert {name for name in imported if name.partition(".")[0] == "credential_helper"} == HOT
-            assert not imported & SLOW
-            assert bool(imported & {"_sha2", "_sha256"}) == ("OUR_SECRET" in home)  # the proof of a variable alone
+            assert {name for name in loaded if name.partition(".")[0] == "credential_helper"} == HOT
+            assert not loaded & SLOW
+            assert bool(loaded & {"_sha2", "_sha256"}) == ("OUR_SECRET" in home)  # the proof of a variable alone
         assert face.counts() == {}
 
     return check

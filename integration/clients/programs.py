@@ -35,6 +35,14 @@ class Runner:
         return self._launcher.start([self.executable.with_name(program), *argv], **options)
 
 
+IMPORTED = re.compile(r"import time: +(\d+|self \[us\]) \| +(\d+|cumulative) \| +(\S.*)\n")  # python -X importtime
+
+
+def imported(said: str) -> set[str]:
+    """Return the modules that a program has imported, by what it says on stderr."""
+    return {found[3] for found in IMPORTED.finditer(said)}
+
+
 class Kubectl(msgspec.Struct, frozen=True):
     """A real kubectl."""
 
