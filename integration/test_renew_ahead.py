@@ -18,48 +18,18 @@ import pytest
 
 from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
+from integration.scenes.ahead import LIFETIME, LISTED, age, begin, due, state, token
 from integration.scenes.clusters import Cluster
-from integration.scenes.sign_ins import person, sign_in, wait_until, write_profiles
+from integration.scenes.homes import NOBODY, processes
+from integration.scenes.sign_ins import person, wait_until, write_profiles
 from integration.servers.kube_api import KubeApi
-from integration.servers.oidc import CLI, M2M_BASIC, ODD_SECRET, Face, OidcProvider
+from integration.servers.oidc import M2M_BASIC, ODD_SECRET, OidcProvider
 from tests.helpers.programs import Launcher, Result
 
-LIFETIME = 40  # seconds; such a token is answered for 25 s, and renewed ahead from 18.75 s on
-AHEAD = 18.75
+AHEAD = 18.75  # seconds after which such a token is renewed
 DELAY = 2.0
-NOBODY = {"CREDENTIAL_HELPER_INTERACTIVE": "never"}
 HOST = "git.example.com"
 REQUEST = f"protocol=https\nhost={HOST}\n\n".encode()
-LISTED = {"git": [f"https://{HOST}"], "docker": ["registry.example.com"]}
-
-
-def state(home: dict[str, str]) -> Path:
-    return Path(home["XDG_STATE_HOME"], "credential-helper")
-
-
-def processes(home: dict[str, str]) -> list[int]:
-    """Return every process that runs in a home: those that nobody waits for, too."""
-    found = []
-    marker = f"HOME={home['HOME']}".encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if marker in folder.joinpath("environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
-
-
-def age(home: dict[str, str], seconds: float) -> None:
-    """Let the only session, and the answers that were kept of it, have been made that long ago."""
-    (file,) = state(home).glob("sessions/*.json")
-    document = json.loads(file.read_bytes())
-    for kind in ("access", "id"):
-        if document["session"].get(kind):
-            document["session"][kind]["received_at"] -= seconds
-            if document["session"][kind]["expires_at"] is not None:
-                document["session"][kind]["expires_at"] -= seconds
-    file.write_text(json.dumps(document))
-    for reply in state(home).glob("replies/*"):
-        reply.unlink()
 
 
 @pytest.fixture
@@ -74,27 +44,6 @@ Settled = Callable[[], None]
 def settled(home: dict[str, str]) -> Settled:
     """Return what waits until nobody is left in the home."""
     return lambda: wait_until(lambda: not processes(home), "the process that renews ahead to end")
-
-
-def begin(run: Runner, face: Face, home: dict[str, str], **settings: object) -> str:
-    """Sign a person in whose tokens live 40 s, and return the first one."""
-    face.configure(CLI, access_token_ttl=LIFETIME)
-    write_profiles(home, prod=person(face, flow="device", renew="ahead", store="file", **LISTED, **settings))  # type: ignore[arg-type]
-    done = sign_in(run, face, "prod")
-    face.reset_counts()
-    return done.text.strip()
-
-
-def token(run: Runner) -> Result:
-    done = run("token", "prod", env=NOBODY)
-    assert (done.code, done.stderr) == (0, ""), done
-    return done
-
-
-def due(run: Runner, home: dict[str, str]) -> str:
-    """Let the token be due, and an answer with it be kept."""
-    age(home, 20)
-    return token(run).text.strip()
 
 
 def test_a_due_answer_is_given_at_once_and_renewed_behind_it(

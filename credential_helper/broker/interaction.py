@@ -65,13 +65,16 @@ def window_for_nothing(means: Means, session: CachedSession) -> float | None:
     return now - window.opened
 
 
-def drop_dead_prompt(session: CachedSession, means: Means) -> None:
-    """Remove what asks nobody any more: the lock is ours, and a browser's prompt ended with its process."""
+def drop_dead_prompt(session: CachedSession, means: Means, *, signed_in: bool = False) -> None:
+    """Remove what asks nobody any more: the lock is ours, and a browser's prompt ended with its process.
+
+    ``signed_in``: a code, too, has been redeemed, or is not needed; others would show it whenever they wait for us.
+    """
     if not session.disk:
         return
     try:
         prompt = means.sessions.notes.prompt(session.place.grant)
-        if prompt is not None and not prompt.outlives_its_process:
+        if prompt is not None and (signed_in or not prompt.outlives_its_process):
             means.sessions.notes.clear_prompt(session.place.grant)
     except StoreError as error:
         means.note(error.sentence)

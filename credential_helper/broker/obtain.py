@@ -65,6 +65,7 @@ def _work(errand: Errand, session: CachedSession, means: Means) -> Obtained:
         recent.remember(error, attempt)
         return session.better_than_none(error, attempt)  # 8. or raises
     recent.forget()
+    interaction.drop_dead_prompt(session, means, signed_in=True)
     return found
 
 

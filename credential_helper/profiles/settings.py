@@ -285,13 +285,9 @@ SETTINGS: tuple[Setting, ...] = (
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 # Every variable of our prefix that is known, but those that hold a secret. The last are another program's.
-VARIABLES = {setting.variable for setting in (PROFILE, *SETTINGS) if setting.variable} | {
-    f"CREDENTIAL_HELPER_{name}"
-    for name in (
-        *("CONFIG", "INTERACTIVE", "PASSWORD_STORAGE", "PROMPT", "STATE_DIR", "VERBOSE"),
-        *("BIN", "CONFIG_FILE", "IDLE_TIMEOUT", "LOGGING", "STANDALONE"),
-    )
-}
+_OTHERS = "CONFIG INTERACTIVE PASSWORD_STORAGE PROMPT STATE_DIR VERBOSE BIN CONFIG_FILE IDLE_TIMEOUT LOGGING STANDALONE"
+VARIABLES = {setting.variable for setting in (PROFILE, *SETTINGS) if setting.variable}
+VARIABLES |= {f"CREDENTIAL_HELPER_{name}" for name in _OTHERS.split()}
 
 
 def by_key(key: str) -> Setting:

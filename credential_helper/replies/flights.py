@@ -1,7 +1,7 @@
 """Waiting before importing: of processes with the same request one goes on, the others look for its reply.
 
 A hundred processes that load all that a refresh needs, to wait for a lock, take a gigabyte. So on a miss, before
-anything else is loaded, each tries to lock one of 64 files, by its request. Whoever has the lock goes on, and holds it
+anything else is loaded, each tries to lock one of 61 files, by its request. Whoever has the lock goes on, and holds it
 to its end. The others look for the reply every 20 ms. They go on by themselves, without the lock, where it is free
 again and there is no reply (a failure is not waited for by one after the other), where a person is being asked (who
 asks says so in the file: they show the prompt, too), where the file is locked for another request, and after some
@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # typing takes longer than all that is here
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FILES = 64
+_FILES = 61  # a prime: of 64, the last six bits would choose, and they are the same for most names of a profile
 LONGEST = 8.0  # seconds
 _QUICK = 0.02  # between two looks, for a second
 _SLOW = 0.05
@@ -68,7 +68,7 @@ def join_in(request: bytes, environ: "Mapping[str, str]", *, longest: float = LO
         return Flight()
     if descriptor is None:
         return Flight()
-    name = b"%d" % (_checksum(request) % 65536)  # no more of a request: it may hold what is not to be written
+    name = b"%d" % (_checksum(request) % 65521)  # no more of a request: it may hold what is not to be written
     try:
         if not _locked(fcntl, descriptor):
             found = _wait(fcntl, descriptor, name, request, environ, longest)

@@ -156,6 +156,17 @@ class Home:
         assert result.code == 0, result.stderr
 
 
+def processes(environ: Mapping[str, str]) -> list[int]:
+    """Return every process that runs in a home: those that nobody waits for, too."""
+    found = []
+    marker = f"HOME={environ['HOME']}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker in folder.joinpath("environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
 def walk(folder: Path) -> Iterator[Path]:
     """Yield every regular file below a folder."""
     return (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

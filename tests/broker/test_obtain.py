@@ -870,6 +870,33 @@ def test_one_who_may_not_ask_waits_five_seconds_and_leaves_the_code_to_the_next(
     assert file_in(world, "prompt").exists()
 
 
+def test_the_code_of_who_died_after_the_sign_in_was_saved_is_shown_to_nobody_once_that_is_renewed(
+    world: World,
+) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    leave_a_prompt(world)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    assert world.token() == "access-2"
+    assert world.grants() == ["refresh_token"]
+    assert not file_in(world, "prompt").exists()
+    world.clock.advance(3600)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    with held_by_another(world), pytest.raises(LockTimeout):
+        world.token()
+    assert world.person.prompts == []
+
+
+def test_the_code_of_a_dead_holder_stays_where_the_renewal_has_failed(world: World) -> None:
+    world.signed_in()
+    world.clock.advance(3600)
+    leave_a_prompt(world)
+    world.provider.script(TOKEN, answer({}, status=503))
+    with pytest.raises(TransportError):
+        world.token()
+    assert file_in(world, "prompt").exists()
+
+
 @pytest.mark.parametrize(("made", "expires"), [(-1000.0, -1.0), (100.0, 900.0)])
 def test_a_prompt_that_is_expired_or_from_the_future_means_nothing(world: World, made: float, expires: float) -> None:
     leave_a_prompt(world, made=made, expires=expires)

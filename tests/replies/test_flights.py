@@ -109,17 +109,25 @@ def test_where_it_takes_long_they_go_on(home: Home) -> None:
 
 
 def test_another_request_is_not_waited_for_in_the_same_file(home: Home) -> None:
-    number = [int.from_bytes(home.request, "little") % (2**61 - 1) % 64]
+    number = [int.from_bytes(home.request, "little") % (2**61 - 1) % 61]
     same = next(
         request
         for profile in range(10_000)
-        if int.from_bytes(request := home.request_of(f"p{profile}"), "little") % (2**61 - 1) % 64 in number
+        if int.from_bytes(request := home.request_of(f"p{profile}"), "little") % (2**61 - 1) % 61 in number
     )
     flight = leads(home)
     found = join_in(same, home.environ)
     assert isinstance(found, Flight)
     assert found.waited < 8
     flight.end()
+
+
+def test_requests_that_differ_in_a_few_letters_have_files_of_their_own(home: Home) -> None:
+    for number in range(30):
+        found = join_in(home.request_of(f"cluster-{number:02}"), home.environ)
+        assert isinstance(found, Flight)
+        found.end()
+    assert len(list((home.state / "flights").iterdir())) > 10
 
 
 @pytest.mark.parametrize("what", ["is a link", "is open to others", "is a file", "cannot be made"])
