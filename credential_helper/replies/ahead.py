@@ -24,7 +24,10 @@ def begin(marker: str) -> bool:
     if not FORKS or not _claim(marker):
         return False
     try:
+        here, there = system.pipe()
         if system.fork():
+            system.close(there)
+            system.read(here, 1)  # ends when the child has left: a lock that the caller waits for is free then
             return False
         _leave(marker.rpartition("/")[0])
     except OSError:  # no more processes; a child that could not leave has nothing else to do either

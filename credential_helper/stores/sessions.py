@@ -133,6 +133,7 @@ class Sessions:
         file = self.grants.before(place.grant) or self.grants.new_file(place.grant)
         grant = session.grant
         anew = file.grant is None or file.grant.sign_in != grant.sign_in or file.arrival is not None
+        anew = anew and grant.kind == "person"  # of a machine nothing tells one sign-in from the next
         if refresh_token is not None:
             grant = self.grants.holding(file, grant, refresh_token, store)
             session = msgspec.structs.replace(session, grant=grant)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 from credential_helper import places, replies
 from credential_helper.replies.flights import Flight, join_in
 from credential_helper.replies.keep import keep
+from tests.helpers.programs import CHECKOUT
 
 ARGV = ("/usr/bin/credential-helper", "token", "prod")
 SESSION = "sessions/" + "a" * 64 + ".json"
@@ -23,6 +26,9 @@ class Home:
         self.environ = environ
         self.state = Path(environ["HOME"], ".local", "state", "credential-helper")
         self.request = self.request_of("prod")
+        self.config = Path(environ["HOME"], ".config", "credential-helper", "config.toml")
+        self.config.parent.mkdir(parents=True)
+        self.config.touch(0o600)
 
     def request_of(self, profile: str) -> bytes:
         request = replies.request_of((*ARGV[:2], profile), self.environ, b"")
@@ -153,6 +159,38 @@ def test_the_state_directory_is_made_for_nobody_else(home: Home) -> None:
     for folder in (home.state, home.state / "flights"):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert [file.stat().st_mode & 0o777 for file in (home.state / "flights").iterdir()] == [0o600]
+
+
+def test_who_has_not_begun_gets_no_state_directory(home: Home) -> None:
+    home.config.unlink()
+    assert leads(home).descriptor is None
+    assert not home.state.exists()
+
+
+def test_no_more_than_16_bits_of_a_request_are_written(home: Home) -> None:
+    """It may hold what is not to be written: a checksum of all its bits gives a short secret away."""
+    flight = leads(home)
+    (file,) = (home.state / "flights").iterdir()
+    number, process = map(int, file.read_text().split())
+    assert 0 <= number < 65536
+    assert process == os.getpid()
+    flight.end()
+
+
+def test_a_leader_that_was_stopped_is_not_waited_for(home: Home) -> None:
+    program = (
+        "import os, signal, sys\n"
+        f"sys.path.insert(0, {str(CHECKOUT)!r})\n"
+        "from credential_helper.replies import flights\n"
+        f"flights.join_in({home.request!r}, {home.environ!r})\n"
+        "os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as leader:
+        os.waitid(os.P_PID, leader.pid, os.WSTOPPED)
+        found = join_in(home.request, home.environ)
+        leader.kill()
+    assert isinstance(found, Flight)
+    assert 0 < found.waited < 8
 
 
 def test_no_child_holds_it(home: Home) -> None:
