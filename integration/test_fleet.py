@@ -357,6 +357,7 @@ def test_a_user_who_may_do_too_little_costs_no_answer(redis_server: Path, fleet:
         assert "it does not let this user do what is needed" in done.stderr
 
 
+@pytest.mark.timeout(600)  # two installations are made for it
 def test_without_the_extra_the_answer_is_the_provider_s(
     fleet: Fleet, server: RedisServer, launch: Launcher, installed: Path
 ) -> None:
