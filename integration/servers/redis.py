@@ -100,9 +100,10 @@ class RedisServer(Started):
             process.kill()
             process.wait()
 
-    def say(self, *words: Any) -> Any:
+    def say(self, *words: Any, database: int = 0) -> Any:
         """Have its administrator say something."""
-        with redis.Redis(host="127.0.0.1", port=self.port, password=self._password, socket_timeout=DEADLINE) as client:
+        place = {"host": "127.0.0.1", "port": self.port, "db": database}
+        with redis.Redis(**place, password=self._password, socket_timeout=DEADLINE) as client:  # type: ignore[arg-type]
             return client.execute_command(*words)
 
     def everything(self) -> bytes:
