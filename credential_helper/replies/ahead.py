@@ -70,11 +70,15 @@ def _remove_old(folder: str) -> None:
 
 
 def _leave() -> None:
-    """Leave the caller: whoever waits for the end of a pipe does so no longer than this takes."""
+    """Leave the caller: whoever waits for the end of a pipe does so no longer than this takes.
+
+    What else was inherited, a lock above all, is let go before: whoever has seen the end of stdout counts on that.
+    """
+    system.closerange(3, _most())
     nowhere = system.open("/dev/null", system.O_RDWR)
     for descriptor in (0, 1, 2):
         system.dup2(nowhere, descriptor)
-    system.closerange(3, _most())
+    system.close(nowhere)
     system.setsid()
     system.nice(_LATER)
 
