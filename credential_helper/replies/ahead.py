@@ -77,12 +77,14 @@ def _remove_old(folder: str) -> None:
 def _leave(folder: str) -> None:
     """Leave the caller: whoever waits for the end of a pipe does so no longer than this takes.
 
-    The caller's folder may be a medium that is to be taken out. "/" would be above every config file, which counts.
+    A lock on another descriptor is let go of first: who sees stdout end may look at it the next moment. The caller's
+    folder may be a medium that is to be taken out. "/" would be above every config file, which counts.
     """
+    system.closerange(3, _most())
     nowhere = system.open("/dev/null", system.O_RDWR)
     for descriptor in (0, 1, 2):
         system.dup2(nowhere, descriptor)
-    system.closerange(3, _most())
+    system.close(nowhere)
     system.setsid()
     system.chdir(folder)
     system.nice(_LATER)

@@ -29,7 +29,7 @@ PURPOSES = (KUBE, GIT, REGISTRY)
 LIFETIME = 12  # seconds; answered from a kept reply for 4, renewed ahead after 3, fresh for 9
 HELD_BACK = 0.1  # seconds between a token request and its answer
 CLOSE = (-0.02, 0.1)  # seconds around the answer, for the kills that aim at it
-KILLED = 0.15  # of the calls of a lane in which any are
+KILLED = 0.12  # of the calls of a lane in which any are
 PODS = "/api/v1/namespaces/default/pods"
 EXEC_INFO = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}'
 OF_ITS_OWN = '"$0" kubectl; exit $?'  # what one kubectl was told is not told it again: each has a parent of its own
@@ -185,7 +185,7 @@ class Havoc(Lane):
         dice = random.Random(f"{self.seed} hunt")
         while goes_on():
             time.sleep(dice.uniform(0, 0.3))
-            if dice.random() < 0.15:
+            if dice.random() < 0.05:
                 self._wait_for_an_answer(dice, goes_on)
                 prey = sorted(processes(self.desk.environ))  # callers before what they have called
             else:
