@@ -1052,10 +1052,8 @@ def test_what_cannot_be_imported_is_told_by_whoever_needs_it(provider: HostilePr
     assert transport.get(f"{provider.url}/x").status == 200
 
 
-def test_it_takes_nothing_from_the_deadline(provider: HostileProvider, clock: FakeClock) -> None:
+def test_the_deadline_counts_meanwhile(provider: HostileProvider, clock: FakeClock) -> None:
     provider.script("/x", silence())
     transport = Transport(environ=os.environ, clock=clock, deadline=0.5)
     transport.meanwhile = lambda: time.sleep(0.3)
-    began = time.monotonic()
     assert "within 0.5 s" in failure(transport, f"{provider.url}/x").sentence
-    assert time.monotonic() - began < 10

@@ -27,11 +27,11 @@ import sys; sys.path.insert(0, sys.argv[1])
 from credential_helper.errors import CredentialHelperError
 from credential_helper.system.clock import SystemClock
 from credential_helper.transport.client import Transport
-_, _, url, ca_file, proxy, times, when = sys.argv
+_, _, url, ca_file, proxy, times, when, seconds = sys.argv
 if when == "late":
     import requests
 transport = Transport(
-    clock=SystemClock(), environ={"HTTPS_PROXY": proxy}, ca_file=ca_file or None, connect=1.0, deadline=5.0
+    clock=SystemClock(), environ={"HTTPS_PROXY": proxy}, ca_file=ca_file or None, connect=float(seconds), deadline=60.0
 )
 for _ in range(int(times)):
     try:
@@ -94,11 +94,17 @@ class Said(NamedTuple):
 
 
 def ask(
-    url: str, *, ca_file: str = "", proxy: str = "", times: int = 1, when: Literal["early", "late"] = "early"
+    url: str,
+    *,
+    ca_file: str = "",
+    proxy: str = "",
+    times: int = 1,
+    when: Literal["early", "late"] = "early",
+    seconds: float = 20,
 ) -> Said:
     """Ask a server in a process of its own, in which requests is not loaded yet, or is ("late")."""
-    command = [sys.executable, "-I", "-c", PROCESS, str(CHECKOUT), url, ca_file, proxy, str(times), when]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    command = [sys.executable, "-I", "-c", PROCESS, str(CHECKOUT), url, ca_file, proxy, str(times), when, str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done
     *lines, last = done.stdout.splitlines()
     how, interval = last.split()
@@ -147,13 +153,20 @@ def test_nothing_without_tls() -> None:
 # --- what goes wrong is said as ever ----------------------------------------------------------------------------------
 
 
-def same_sentence(url: str, connections: dict[str, int], server: Counter | None = None, ca_file: str = "") -> str:
+def same_sentence(
+    url: str,
+    connections: dict[str, int],
+    server: Counter | None = None,
+    *,
+    ca_file: str = "",
+    seconds: float = 20,
+) -> str:
     """Return what is said of a server, the same in both ways; compare how often it is connected to."""
     said = {}
     whens: tuple[Literal["early", "late"], ...] = ("early", "late")
     for when in whens:
         before = 0 if server is None else server.connections
-        found = ask(url, when=when, ca_file=ca_file)
+        found = ask(url, when=when, ca_file=ca_file, seconds=seconds)
         assert found.early == (when == "early")
         (said[when],) = found.lines
         if server is not None:
@@ -170,7 +183,7 @@ def test_a_server_that_breaks_the_handshake_off() -> None:
 
 def test_a_server_that_accepts_and_hangs_is_waited_for_once() -> None:
     with Counter("hang") as server:
-        sentence = same_sentence(server.url, {"early": 1, "late": 1}, server)
+        sentence = same_sentence(server.url, {"early": 1, "late": 1}, server, seconds=1)
     assert sentence.endswith("did not finish its TLS handshake within 1 s")
 
 
