@@ -212,7 +212,8 @@ class App:
 
     def means(self, profile: Profile | None, *, deadline: float | None = None, warns: bool = True) -> Means:
         """Return what the broker works with; ``deadline`` is the seconds that a tool waits, ``warns`` as it behaves."""
-        sessions = self.sessions(profile, person=not self._ahead)
+        # Nobody is there to answer a dialog: of a keyring that is not known by its class it may be the first sign.
+        sessions = self.sessions(None, person=False) if self._ahead else self.sessions(profile)
         return self._means(sessions, lambda source: self._read_secret(source, profile), deadline, warns)
 
     def _means(
