@@ -86,17 +86,21 @@ def name_of(pid: int) -> str:
         return ""
 
 
-Begin = Callable[[str], Container]
+Begin = Callable[[str, str], Container]
 
 
 @pytest.fixture
 def container(tmp_path: Path, launch: Launcher, run: Runner, home: dict[str, str], oidc: OidcProvider) -> Begin:
-    """Return what signs in, lets a token be due, and starts a container by the name of its process 1."""
+    """Return what signs in, lets a token be due, and starts a container: the name of its process 1, and ``renew``."""
     if not words():
         pytest.skip("this system lets nobody have process ids of one's own (unshare --pid)")
-    begin(run, oidc, home, lifetime=LIFETIME, renew="auto")
-    age(home, DUE)
-    return lambda first: Container(tmp_path, launch, run, home, first)
+
+    def started(first: str, renew: str) -> Container:
+        begin(run, oidc, home, lifetime=LIFETIME, renew=renew)
+        age(home, DUE)
+        return Container(tmp_path, launch, run, home, first)
+
+    return started
 
 
 def marks(home: dict[str, str]) -> list[Path]:
@@ -104,24 +108,28 @@ def marks(home: dict[str, str]) -> list[Path]:
     return list(state(home).glob("flights/*.ahead"))
 
 
-def test_where_process_1_is_a_shell_none_is_started(container: Begin, oidc: OidcProvider, home: dict[str, str]) -> None:
-    inside = container("shell")
-    first, second = inside.asked_twice()
-    assert first == second == inside.finish()
+@pytest.mark.parametrize("first", ["shell", "tini"])
+def test_where_the_end_of_process_1_may_come_at_any_time_none_is_started(
+    container: Begin, oidc: OidcProvider, home: dict[str, str], first: str
+) -> None:
+    inside = container(first, "auto")
+    one, other = inside.asked_twice()
+    assert one == other == inside.finish()
     assert oidc.counts() == {}
     assert not marks(home)
     assert not processes(home)
 
 
-def test_where_process_1_is_an_init_the_answer_is_renewed(
-    container: Begin, run: Runner, oidc: OidcProvider, home: dict[str, str]
+@pytest.mark.parametrize(("first", "renew"), [("init", "auto"), ("tini", "ahead")])
+def test_where_process_1_is_that_of_a_machine_or_the_profile_wants_it_the_answer_is_renewed(
+    container: Begin, run: Runner, oidc: OidcProvider, home: dict[str, str], first: str, renew: str
 ) -> None:
-    inside = container("tini")
-    first, second = inside.asked_twice()
-    assert first == second
+    inside = container(first, renew)
+    one, other = inside.asked_twice()
+    assert one == other
     wait_until(lambda: bool(oidc.issued("refresh_token")) and not marks(home), "the renewal")
     third = inside.finish()
-    assert third == oidc.issued("refresh_token")[0].access_token != first
+    assert third == oidc.issued("refresh_token")[0].access_token != one
     assert oidc.counts() == {"token": 1, "refresh_token": 1}
     assert not processes(home)
     assert token(run).text.strip() == third
@@ -132,7 +140,7 @@ def test_where_process_1_is_an_init_the_answer_is_renewed(
 
 def renewing(container: Begin, oidc: OidcProvider) -> tuple[Container, str]:
     """Start a container with an init; return once its renewal has reached the provider, which takes its time."""
-    inside = container("tini")
+    inside = container("tini", "ahead")
     old, _ = inside.asked_twice()
     wait_until(lambda: oidc.counts().get("refresh_token") == 1, "the renewal to be asked for")
     return inside, old
