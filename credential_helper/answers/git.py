@@ -17,20 +17,18 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from credential_helper import errors, replies
-from credential_helper.answers import plain
+from credential_helper.answers import calling_git, plain
 from credential_helper.answers.call import Call
 from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
-from credential_helper.errors import ConfigurationError, CredentialHelperError, LockTimeout, StoreError, UsageError
+from credential_helper.errors import CredentialHelperError, LockTimeout, StoreError, UsageError
 from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
 from credential_helper.stores.passwords import INDEX, expired
 from credential_helper.tools import TOOLS, Tool, git, wire
-
-_VERSION_DEADLINE = 10.0  # seconds for ``git version``
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +97,7 @@ def get(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
         return _get_stored(app, given, message)
     chosen, entry = found
     with errors.of_profile(chosen.profile.name):
-        form = git.form(message, entry.scheme, lambda: _git_version(app, chosen))
+        form = git.form(message, entry.scheme, lambda: calling_git.version(app, app.hidden | chosen.hidden))
         obtained = app.obtain(chosen, git.request(message))
         credential = obtained.credential
         state = _state(message, obtained, app.clock.now())
@@ -116,19 +114,6 @@ def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tupl
     if not message.named:
         return None
     return app.owners(given).choose(TOOLS["git"], url_of(message), git.request(message))
-
-
-def _git_version(app: App, chosen: Chosen) -> git.Version | None:
-    """Ask the git that called us: it puts its own directory first on our PATH."""
-    from credential_helper.system import children
-
-    hidden = app.hidden | chosen.hidden
-    try:
-        said = children.run(["git", "version"], environ=app.environ, hidden=hidden, deadline=_VERSION_DEADLINE)
-    except ConfigurationError as error:
-        app.note(f"git's version is not known: {error.sentence}")
-        return None
-    return git.version_of(said)
 
 
 def _state(message: git.Message, obtained: Obtained, now: float) -> str | None:

@@ -265,6 +265,25 @@ def test_git_is_asked_for_its_version_where_it_matters_only(world: World) -> Non
     assert world.asked_git.read_text() == "version\n"
 
 
+def test_the_git_that_calls_us_is_asked_once_for_as_long_as_it_is_the_same(world: World) -> None:
+    world.sign_in()
+    world.environ["GIT_EXEC_PATH"] = str(world._bin)
+    for _ in range(3):
+        assert world.get(*CAPABLE).values["authtype"] == "Basic"
+    assert world.asked_git.read_text() == "version\n"
+    world.git("2.53.0")
+    assert world.get(*CAPABLE).values["username"] == "oauth2"
+    assert world.asked_git.read_text() == "version\n" * 2
+
+
+def test_a_git_that_may_be_a_script_for_several_is_asked_each_time(world: World) -> None:
+    world.sign_in()
+    world.environ["GIT_EXEC_PATH"] = "/usr/lib/git-core"
+    for _ in range(3):
+        world.get(*CAPABLE)
+    assert world.asked_git.read_text() == "version\n" * 3
+
+
 def test_git_s_version_is_asked_for_without_our_secrets(world: World) -> None:
     world.sign_in()
     world.environ["CREDENTIAL_HELPER_CLIENT_SECRET"] = "canary"
