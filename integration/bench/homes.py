@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -45,6 +47,14 @@ class Place(Home):
     def kubectl(self) -> Command:
         """Return what kubectl calls."""
         return Command(self.call("kubectl"), self.environ | {"KUBERNETES_EXEC_INFO": json.dumps(INFO)})
+
+    def as_git(self) -> dict[str, str]:
+        """Return the environment of what git calls: it puts its own folder first, and says which that is."""
+        git = shutil.which("git")
+        if git is None:
+            return dict(self.environ)
+        folder = subprocess.run([git, "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+        return {**self.environ, "GIT_EXEC_PATH": folder, "PATH": f"{folder}{os.pathsep}{self.environ['PATH']}"}
 
     def signed_in(self, provider: Provider, **environ: str) -> None:
         """Let ada sign in with a code, with more variables than calls will have."""

@@ -51,7 +51,7 @@ def calls(place: Place) -> dict[str, Command]:
     return {
         "kubectl": place.kubectl(),
         "git get": Command(
-            place.call("get", program="git-credential-helper"), place.environ, WANTED.format(GIT_HOST).encode()
+            place.call("get", program="git-credential-helper"), place.as_git(), WANTED.format(GIT_HOST).encode()
         ),
         "docker get": Command(place.call("get", program="docker-credential-helper"), place.environ, REGISTRY.encode()),
         "bazel get": Command(
@@ -71,7 +71,7 @@ def silent(place: Place) -> dict[str, Command]:
         ("git capability", "capability", ""),
     ]
     commands = {
-        label: Command(place.call(word, program="git-credential-helper"), place.environ, given.encode())
+        label: Command(place.call(word, program="git-credential-helper"), place.as_git(), given.encode())
         for label, word, given in git
     }
     docker = place.call("get", program="docker-credential-helper")
