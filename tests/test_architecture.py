@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lean": set(),
     "launcher": {"__init__", "places", "replies", "system", "tools"},
     "light": set(),
-    "model": {"flows", "workloads"},
+    "model": {"flows", "light", "workloads"},
     "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
     "places": {"light"},
     "profiles": {"__init__", "flows", "places", "proof", "providers", "system", "tools", "urls", "workloads"},
