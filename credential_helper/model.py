@@ -308,12 +308,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     def sha256(self) -> str:
         """Return the lower-case hex SHA-256 of the token."""
-        data = self.value.reveal().encode()
-        if (found := light.sha256(data)) is not None:  # git is told it of each token that is a minute old
-            return found
-        import hashlib
-
-        return hashlib.sha256(data).hexdigest()
+        return sha256(self.value.reveal().encode())
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,3 +323,13 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     fresh_until: float | None  # until when the same answer may be repeated; None: as long as the session stands
     scope: tuple[str, ...]
     identity: Identity | None = None
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 (FIPS 180-4) in hex."""
+    found = light.sha256(data)
+    if found is None:
+        import hashlib
+
+        found = hashlib.sha256(data).hexdigest()
+    return found

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from credential_helper import light
-from credential_helper.model import Endpoints, Identity, Profile, Secret, SessionKind, Token
+from credential_helper.model import Endpoints, Identity, Profile, Secret, SessionKind, Token, sha256
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,13 +213,3 @@ def _digest(identity: dict[str, Any]) -> str:
 
     canonical = json.dumps(identity, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return sha256(canonical.encode(errors="surrogateescape"))  # a path need not be UTF-8
-
-
-def sha256(data: bytes) -> str:
-    """Return the SHA-256 (FIPS 180-4) in hex."""
-    found = light.sha256(data)
-    if found is None:
-        import hashlib
-
-        found = hashlib.sha256(data).hexdigest()
-    return found

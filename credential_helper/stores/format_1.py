@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from credential_helper.model import Identity, Profile, Secret, SessionKind, Token
-from credential_helper.session import Grant, Session, sha256
+from credential_helper.model import Identity, Profile, Secret, SessionKind, Token, sha256
+from credential_helper.session import Grant, Session
 from credential_helper.stores.encoding import decode, version_of
 from credential_helper.stores.grant_files import RECORD
 
