@@ -148,7 +148,7 @@ NAMES = sorted(
     | {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "CREDENTIAL_HELPER_STATE_DIR", "HOME", "SUDO_UID", "AUDIANCE"}
 )
 TEXT = st.one_of(
-    WORDS.filter(lambda word: "\ud800" not in word), st.sampled_from(["prod", "~/x", "/dev/null/x", "/nowhere"])
+    WORDS.filter(lambda word: "\ud800" not in word), st.sampled_from(["prod", "~/x", "/dev/null/x", "/proc/nowhere"])
 )
 VARIABLES = st.dictionaries(st.sampled_from(NAMES), TEXT, max_size=3)
 FLAGS = st.dictionaries(
