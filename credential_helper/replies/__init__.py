@@ -92,7 +92,12 @@ def without_secrets(lines: bytes) -> bytes | None:
 
 def name_of(request: bytes) -> str:
     """Name a reply by the request's length and a cheap checksum; the whole request is compared afterwards."""
-    return f"{len(request)}-{int.from_bytes(request, 'little') % _PRIME:x}"
+    return f"{len(request)}-{checksum(request):x}"
+
+
+def checksum(request: bytes) -> int:
+    """Return a cheap checksum of a request, below 2**61."""
+    return int.from_bytes(request, "little") % _PRIME
 
 
 def stamp_now(path: str) -> str | None:

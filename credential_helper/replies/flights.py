@@ -68,7 +68,7 @@ def join_in(request: bytes, environ: "Mapping[str, str]", *, longest: float = LO
         return Flight()
     if descriptor is None:
         return Flight()
-    name = b"%d" % (_checksum(request) % 65521)  # no more of a request: it may hold what is not to be written
+    name = b"%d" % (replies.checksum(request) % 65521)  # no more of a request: it may hold what is not to be written
     try:
         if not _locked(fcntl, descriptor):
             found = _wait(fcntl, descriptor, name, request, environ, longest)
@@ -120,10 +120,6 @@ def _is_stopped(process: bytes) -> bool:
     return bool(fields) and fields[0] in _STOPPED
 
 
-def _checksum(request: bytes) -> int:
-    return int.from_bytes(request, "little") % (2**61 - 1)
-
-
 def _locked(fcntl: "object", descriptor: int) -> bool:
     """Lock the file if nobody else has; it is free again when its descriptor is closed."""
     try:
@@ -145,7 +141,7 @@ def _open(request: bytes, environ: "Mapping[str, str]") -> "int | None":
         _make(path)
         if not replies.private_folder(path):
             return None
-    number = _checksum(request) % _FILES
+    number = replies.checksum(request) % _FILES
     flags = system.O_RDWR | system.O_CREAT | places.OPEN_FLAGS
     descriptor: int = system.open(join(folder, f"{number:02}"), flags, 0o600)
     if not places.private(system.fstat(descriptor)):
