@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from credential_helper import replies, urls
+from credential_helper import urls
 from credential_helper.answers.call import Call
+from credential_helper.answers.plain import keep_for_all, key_for_all
 from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
@@ -16,10 +17,8 @@ from credential_helper.errors import CredentialHelperError, StoreError
 from credential_helper.model import Identity, Listed, Profile
 from credential_helper.profiles import targets
 from credential_helper.profiles.ad_hoc import ad_hoc_profile
-from credential_helper.profiles.configuration import Claim, Configuration
+from credential_helper.profiles.configuration import Claim
 from credential_helper.profiles.matching import longest_match
-from credential_helper.profiles.settings import VARIABLES
-from credential_helper.replies.keep import keep, may_be_written
 from credential_helper.session import Session, place_of
 from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.tools import TOOLS, docker
@@ -46,7 +45,8 @@ def answer_list(call: Call) -> int:
     app.tell_troubles(TOOLS["docker"], {})
     answer = docker.render_list(servers)
     write(answer)
-    _keep_list(call, answer, until, seen, owners.configuration)
+    if (key := key_for_all(call, b"", {})) is not None:
+        keep_for_all(call, key, answer, {}, until=until, files=list(seen.items()))
     return 0
 
 
@@ -102,25 +102,3 @@ def _stored_servers(passwords: Passwords, listed: Sequence[str]) -> dict[str, st
 
     stored = passwords.listing(DOCKER)
     return {record["server"]: record.get("username", "") for record in stored if not ours(record.get("server", ""))}
-
-
-def _keep_list(
-    call: Call,
-    answer: bytes,
-    until: float,
-    seen: dict[str, str],
-    configuration: Configuration | None,
-) -> None:
-    """Keep a list for the next identical call; its reasons are the config files, the index and sessions."""
-    app = call.app
-    key = replies.request_of(call.argv, app.environ, b"")
-    hidden = app.hidden if configuration is None else configuration.hidden
-    if key is not None and not app.verbose and may_be_written(app.environ, VARIABLES, hidden):
-        keep(
-            key,
-            answer,
-            until=until,
-            state_files=list(seen.items()),
-            config_stamps=[file.stamp for file in configuration.files] if configuration is not None else None,
-            environ=app.environ,
-        )

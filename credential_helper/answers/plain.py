@@ -156,12 +156,10 @@ def keep_silence(
     """
     app = call.app
     owners = app.owners(given)
-    key = replies.request_of(call.argv, app.environ, tool_input) if tool_input is not None else None
-    configuration = owners.configuration
-    hidden = app.hidden if configuration is None else configuration.hidden
-    if key is None or app.verbose or owners.troubles(row) or not may_be_written(app.environ, VARIABLES, hidden):
+    key = key_for_all(call, tool_input, given) if tool_input is not None else None
+    if key is None or owners.troubles(row):
         return
-    if configuration is not None and not configuration.found:  # who has not begun has no state directory either
+    if owners.configuration is not None and not owners.configuration.found:  # who has not begun has no state directory
         return
     try:
         app.state.prepare("replies")
@@ -169,14 +167,39 @@ def keep_silence(
     except StoreError as error:
         app.note(f"nothing is kept: {error.sentence}")
         return
+    keep_for_all(call, key, answer, given, code=code, until=NEVER, files=[*files, *origin])
+
+
+def key_for_all(call: Call, tool_input: bytes, given: Given | Mapping[str, object]) -> bytes | None:
+    """Return the request whose answer is of no one profile; None: it is not to be written, so nothing is kept."""
+    app = call.app
+    configuration = app.owners(given).configuration
+    hidden = app.hidden if configuration is None else configuration.hidden
+    if app.verbose or not may_be_written(app.environ, VARIABLES, hidden):
+        return None
+    return replies.request_of(call.argv, app.environ, tool_input)
+
+
+def keep_for_all(
+    call: Call,
+    key: bytes,
+    answer: bytes,
+    given: Given | Mapping[str, object],
+    *,
+    until: float,
+    files: Sequence[tuple[str, str]],
+    code: int = 0,
+) -> None:
+    """Keep an answer that is of no one profile: it stands on the config files, and on ``files`` (name, stamp)."""
+    configuration = call.app.owners(given).configuration
     keep(
         key,
         answer,
         code=code,
-        until=NEVER,
-        state_files=[*files, *origin],
+        until=until,
+        state_files=files,
         config_stamps=[file.stamp for file in configuration.files] if configuration is not None else None,
-        environ=app.environ,
+        environ=call.app.environ,
     )
 
 
