@@ -15,8 +15,9 @@ import base64
 import contextlib
 import select
 import socket
-import threading
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
+
+from integration.servers.listener import Listener
 
 
 class Asked(NamedTuple):
@@ -28,43 +29,20 @@ class Asked(NamedTuple):
     login: tuple[str, str] | None
 
 
-class RecordingProxy:
+class RecordingProxy(Listener):
     """See the head of this file."""
 
     def __init__(
         self, *, to: int | None = None, login: tuple[str, str] | None = None, refusal: tuple[int, str] | None = None
     ) -> None:
+        super().__init__()
         self.asked: list[Asked] = []
         self._to = to
         self._login = login
         self._refusal = refusal or ((2, "403 Forbidden") if to is None else None)
-        self._closing = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self._server.settimeout(0.05)
-        self.port: int = self._server.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        self._threads[0].join()  # then nobody adds to the others
-        for thread in self._threads[1:]:
-            thread.join()
-        self._server.close()
-
-    def _accept(self) -> None:
-        while not self._closing.is_set():
-            with contextlib.suppress(TimeoutError):
-                connection, _ = self._server.accept()
-                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError, EOFError):
             connection.settimeout(10)
             first = _read(connection, 1)
@@ -119,7 +97,7 @@ class RecordingProxy:
 
     def _pipe(self, one: socket.socket, other: socket.socket) -> None:
         ends: dict[Any, socket.socket] = {one: other, other: one}
-        while not self._closing.is_set():
+        while not self.closing.is_set():
             for end in select.select(list(ends), [], [], 0.02)[0]:
                 data = end.recv(65536)
                 if not data:
