@@ -651,7 +651,7 @@ def test_the_tests_about_signals_do_not_depend_on_who_started_them() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=10 * DEADLINE,  # dozens of programs, and each has a DEADLINE of its own
         start_new_session=True,
     )
     assert done.returncode == 0, done.stdout

@@ -35,7 +35,8 @@ class Runner:
         return self._launcher.start([self.executable.with_name(program), *argv], **options)
 
 
-_IMPORTED = re.compile(r"import time: +(?:\d+|self \[us\]) \| +(?:\d+|cumulative) \| +(\S.*)\n")
+# What one thread imports is taken off what another one does meanwhile, so a time may be below zero.
+_IMPORTED = re.compile(r"import time: +(?:-?\d+|self \[us\]) \| +(?:-?\d+|cumulative) \| +(\S.*)\n")
 
 
 def imported_by(stderr: str) -> tuple[set[str], str]:

@@ -33,21 +33,23 @@ class KeyringSession:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700)
         self.folder = folder
-        self._process = subprocess.Popen(
-            [need("dbus-run-session"), "--", sys.executable, "-m", __name__, need("gnome-keyring-daemon")],
-            cwd=CHECKOUT,
-            env=environment(folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [need("dbus-run-session"), "--", sys.executable, "-m", __name__, need("gnome-keyring-daemon")],
+                cwd=CHECKOUT,
+                env=environment(folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self.address: str = self._read()
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, "the keyring's process has ended"
+        assert line, f"the keyring's process has ended: {self._log.read_text(errors='replace')}"
         return json.loads(line)
 
     def ask(self, word: str) -> Any:

@@ -79,7 +79,7 @@ def run(home: Path, state: str, snippet: str, **environ: str) -> Run:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     return Run(process)
@@ -129,9 +129,10 @@ def wait_for_default_collection(*, lock: bool, daemon: int) -> None:
     from its service file, which takes the name and stays locked.
     """
     import secretstorage
+    from jeepney import DBusErrorResponse
     from jeepney.bus_messages import message_bus
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     problem = "no daemon has taken the name"
     while time.monotonic() < deadline:
         with contextlib.closing(secretstorage.dbus_init()) as connection:
@@ -146,8 +147,8 @@ def wait_for_default_collection(*, lock: bool, daemon: int) -> None:
                     problem = "the collection is locked"
                 else:
                     problem = f"the owner of the name is {reply.body}"
-            except secretstorage.SecretStorageException as error:
-                problem = str(error)
+            except (secretstorage.SecretStorageException, DBusErrorResponse, OSError) as error:
+                problem = repr(error)  # a busy daemon answers late, or with an error that secretstorage has no name for
         time.sleep(0.05)
     raise TimeoutError(f"gnome-keyring {daemon}: {problem}")
 
