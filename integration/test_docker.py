@@ -534,7 +534,10 @@ def test_in_a_real_keyring_and_nowhere_on_disk_and_there_in_the_next_session(des
         shutil.rmtree(home / "run")
         return answer
 
-    code, stderr, items = session(LOG_IN, docker=need("docker"), host=host, password=PASSWORD)
+    for _ in range(5):  # a keyring has 3 s, which are short on a machine that does much else: one tries again
+        code, stderr, items = session(LOG_IN, docker=need("docker"), host=host, password=PASSWORD)
+        if "did not answer within 3 s" not in stderr:
+            break
     assert code == 0, stderr
     assert "credential-helper" not in stderr
     ((label, secret),) = items

@@ -89,10 +89,15 @@ def look_up(host: str, port: int) -> list[tuple[int, Sockaddr]]:
     import socket
 
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(spelled(host), port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of over 63 characters, or an empty one
         raise socket.gaierror(socket.EAI_NONAME, "no name") from None
     return [(int(family), tuple(sockaddr)) for family, _, _, _, sockaddr in found]
+
+
+def spelled(host: str) -> bytes | str:
+    """Return a host's name as sockets take it as it is: of a str they make an IDNA name, and load what that takes."""
+    return host.encode() if host.isascii() else host
 
 
 def dial(host: str, port: int, *, seconds: float, addresses: Addresses, look_up: Lookup = look_up) -> socket.socket:

@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from credential_helper.transport.dialling import dial
+from credential_helper.transport.dialling import dial, spelled
 
 if TYPE_CHECKING:
     import socket
@@ -75,7 +75,7 @@ class Early(threading.Thread):
             self.step = "handshake"
             connected.settimeout(self._seconds)
             self._settings.set_alpn_protocols(["http/1.1"])  # as urllib3 does
-            return self._settings.wrap_socket(connected, server_hostname=host.rstrip("."))
+            return self._settings.wrap_socket(connected, server_hostname=spelled(host.rstrip(".")))
         except BaseException:
             connected.close()
             raise
