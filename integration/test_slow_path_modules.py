@@ -41,6 +41,19 @@ def test_a_persons(
     assert ("truststore" in modules) == (not read_roots(None, {}, lambda _: None).provisional)
 
 
+def test_the_connection_is_begun_before_what_uses_it_is_loaded(
+    run: Runner, observed: Runner, oidc: OidcProvider, home: dict[str, str]
+) -> None:
+    write_profiles(home, prod=person(oidc.tls, flow="device", store="file") | {"ca_file": oidc.tls.ca_file})
+    sign_in(run, oidc.tls, "prod")
+    said = observed("refresh", "prod").stderr
+    early, renewal, requests = (
+        said.index(f" {name}\n")
+        for name in ("credential_helper.transport.early", "credential_helper.broker.renewal", "requests")
+    )
+    assert early < renewal < requests
+
+
 def test_a_machines(observed: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
     home["OUR_SECRET"] = ODD_SECRET
     secret = {"env": "OUR_SECRET"}

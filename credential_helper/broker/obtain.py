@@ -90,6 +90,8 @@ def _by_what_is_there(errand: Errand, session: CachedSession, means: Means, atte
     """Verify and renew what has been saved; None: only a sign-in helps."""
     if session.stored is None:
         return None
+    if session.stored.session.refreshable:
+        means.provider(errand.profile).expect_token_request()
     from credential_helper.broker import deriving, renewal, verification
 
     verification.finish(errand, session, means)  # 4. what was saved unverified is checked first

@@ -7,12 +7,13 @@ The secrets are handed in as functions, and read by whoever needs one.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from credential_helper import providers
-from credential_helper.errors import ConfigurationError
+from credential_helper.errors import ConfigurationError, CredentialHelperError
 from credential_helper.model import Profile, Secret
 from credential_helper.oauth.discovery.cache import Cache, Documents
 from credential_helper.oauth.discovery.issuer import Issuer, tenant_in
@@ -83,6 +84,13 @@ class Provider:
         Raises TransportError, RateLimited, TokenResponseError.
         """
         return self._discovery.metadata(fresh=fresh)
+
+    def expect_token_request(self) -> None:
+        """Have the connection for it opened while its sender is being loaded, where it is known whereto."""
+        with contextlib.suppress(CredentialHelperError):  # told by whoever needs it
+            metadata = self._discovery.known()
+            if metadata is not None and self.tls is None:  # a certificate is for one host's eyes, once
+                self.transport.expect(metadata.token_endpoint)
 
     def renew_metadata(self) -> Metadata:
         """Ask the provider, unless this process has; return what holds now.

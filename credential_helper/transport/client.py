@@ -8,8 +8,8 @@ of its own: a kept one may be closed by the server just while we send (node does
 and a POST is not repeated. Which certificates count is said in certificates.py; how a client shows one of its own in
 client_certificate.py.
 
-The first https connection of a process is opened while requests is imported (early.py), and while an answer is waited
-for, the caller's modules are: neither costs the time that the other takes.
+The first https connection of a process is opened while requests is imported, or what is loaded before that (early.py),
+and while an answer is waited for, the caller's modules are: neither costs the time that the other takes.
 
 Knows nothing of OAuth. No exception here holds a body, a header or a URL's query.
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from credential_helper import lean
-from credential_helper.errors import TransportError
+from credential_helper.errors import ConfigurationError, TransportError
 from credential_helper.model import Secret
 from credential_helper.system.clock import Clock
 from credential_helper.text import Note, silent
@@ -81,6 +81,7 @@ class Transport:
         self._deadline = deadline
         self._trusted: Roots | None = None
         self._everything = False  # all of the system's roots are read
+        self._expected: tuple[str, Early] | None = None  # a connection to HOST:PORT that nothing has been sent on
 
     def get(self, url: str, *, authorization: Secret | None = None) -> Answer:
         """Fetch a document, a public one without ``authorization``: the whole value of that header."""
@@ -106,6 +107,13 @@ class Transport:
         if authorization is not None:
             headers["Authorization"] = authorization.reveal()
         return self._exchange("POST", url, urlencode(fields).encode(), headers, certificate)
+
+    def expect(self, address: str) -> None:
+        """Begin to connect to a host that is about to be asked; what is wrong with it is told when it is."""
+        with contextlib.suppress(ValueError, ConfigurationError):  # as where it is asked
+            url = parse(address)
+            early = self._early(url, self._way(url, None)) if self._expected is None else None
+            self._expected = self._expected if early is None else (url.authority, early)
 
     def _exchange(
         self,
@@ -155,7 +163,7 @@ class Transport:
     ) -> tuple[Exchange, float]:
         """Make an exchange of at most that many seconds; return how it ended, and how many are left."""
         way = self._way(url, certificate)
-        early = self._early(url, way)
+        early = self._ready(url, way) or self._early(url, way)
         try:
             _import_requests()
             exchange = Exchange(method, address, url, body, headers, way, self._clock, early)
@@ -168,6 +176,16 @@ class Transport:
             return exchange, self._wait(exchange, seconds)
         finally:
             exchange.end()
+
+    def _ready(self, url: Url, way: Way) -> Early | None:
+        """Return the connection that was begun for this exchange, once."""
+        expected, self._expected = self._expected, None
+        if expected is None:
+            return None
+        if expected[0] == url.authority and url.scheme == "https" and way.certificate is None:
+            return expected[1]
+        expected[1].end()
+        return None
 
     def _early(self, url: Url, way: Way) -> Early | None:
         """Begin to connect where importing what sends the request takes longer, and nobody stands between."""

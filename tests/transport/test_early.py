@@ -1,4 +1,4 @@
-"""The connection that is opened while requests is imported, against servers that count who connects."""
+"""The connection that is opened while other things are imported, against servers that count who connects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import pytest
@@ -27,12 +28,14 @@ import sys; sys.path.insert(0, sys.argv[1])
 from credential_helper.errors import CredentialHelperError
 from credential_helper.system.clock import SystemClock
 from credential_helper.transport.client import Transport
-_, _, url, ca_file, proxy, times, when, seconds = sys.argv
+_, _, url, ca_file, proxy, times, when, seconds, expected = sys.argv
 if when == "late":
     import requests
 transport = Transport(
     clock=SystemClock(), environ={"HTTPS_PROXY": proxy}, ca_file=ca_file or None, connect=float(seconds), deadline=60.0
 )
+for address in expected.split():
+    transport.expect(address)
 for _ in range(int(times)):
     try:
         print(transport.get(url).status)
@@ -102,9 +105,11 @@ def ask(
     times: int = 1,
     when: Literal["early", "late"] = "early",
     seconds: float = 20,
+    expected: str = "",
 ) -> Said:
     """Ask a server in a process of its own, in which requests is not loaded yet, or is ("late")."""
-    command = [sys.executable, "-I", "-c", PROCESS, str(CHECKOUT), url, ca_file, proxy, str(times), when, str(seconds)]
+    words = (str(CHECKOUT), url, ca_file, proxy, str(times), when, str(seconds), expected)
+    command = [sys.executable, "-I", "-c", PROCESS, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done
     *lines, last = done.stdout.splitlines()
@@ -130,6 +135,45 @@ def test_it_is_used_once_for_the_request_it_was_opened_for(good: HostileProvider
         assert (server.connections, len(good.requests)) == (1, 1)
         assert ask(server.url, ca_file=good.ca_file, times=2) == Said(["200", "200"], True)
         assert (server.connections, len(good.requests)) == (3, 3)
+
+
+def test_who_is_expected_is_connected_to_before_it_is_asked(good: HostileProvider) -> None:
+    good.requests.clear()
+    with Counter("pipe", good.port) as server:
+        expected = f"{server.url} {server.url}/other"
+        assert ask(server.url, ca_file=good.ca_file, expected=expected, times=2) == Said(["200", "200"], True)
+        assert (server.connections, len(good.requests)) == (2, 2)
+
+
+def test_what_was_opened_for_one_host_is_not_taken_for_another(good: HostileProvider) -> None:
+    good.requests.clear()
+    with Counter("pipe", good.port) as server, Counter("pipe", good.port) as other:
+        assert ask(server.url, ca_file=good.ca_file, expected=other.url) == Said(["200"], True)
+        assert server.connections == 1
+        assert other.connections <= 1  # it may have been ended first
+        assert len(good.requests) == 1
+
+
+@pytest.mark.parametrize("expected", ["http://provider.test/x", "nothing", "https://[/", "ftp://provider.test/x"])
+def test_who_cannot_be_expected_is_told_of_when_it_is_asked(good: HostileProvider, expected: str) -> None:
+    with Counter("pipe", good.port) as server:
+        assert ask(server.url, ca_file=good.ca_file, expected=expected).lines == ["200"]
+        assert server.connections == 1
+
+
+def test_a_file_of_roots_that_is_not_there_is_told_when_it_is_needed(tmp_path: Path) -> None:
+    said = ask("https://127.0.0.1:9/x", ca_file=str(tmp_path / "none.pem"), expected="https://127.0.0.1:9/x")
+    assert said.lines == ask("https://127.0.0.1:9/x", ca_file=str(tmp_path / "none.pem")).lines
+    assert "none.pem" in said.lines[0]
+
+
+def test_nobody_is_expected_past_a_proxy_nor_where_requests_is_loaded(good: HostileProvider) -> None:
+    with RecordingProxy(to=good.port) as proxy, Counter("hang") as server:
+        url = server.url.replace("127.0.0.1", "provider.test")
+        good.script("/x", answer({}))
+        assert not ask(url, ca_file=good.ca_file, proxy=f"http://{proxy.host}", expected=url).early
+        assert not ask("http://127.0.0.1:9/x", expected=server.url, when="late").early
+        assert server.connections == 0
 
 
 def test_where_requests_is_loaded_there_is_nothing_to_gain(good: HostileProvider) -> None:

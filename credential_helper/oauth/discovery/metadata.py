@@ -133,12 +133,20 @@ class Discovery:
 
         Raises TransportError, RateLimited, TokenResponseError.
         """
-        if self._metadata is None:
-            self._metadata = self._judged_kept() if self._missing else self._judge({"issuer": self._issuer.configured})
-        if self._metadata is None:
+        known = self.known()
+        if known is None:
             return self._discover()
         if fresh and self._missing and not self.asked and not self._cache.is_young(self._cache.metadata().made, KEPT):
-            return self._discover(otherwise=self._metadata)
+            return self._discover(otherwise=known)
+        return known
+
+    def known(self) -> Metadata | None:
+        """Return the metadata as far as the provider need not be asked; None: it has to be.
+
+        Raises TokenResponseError.
+        """
+        if self._metadata is None:
+            self._metadata = self._judged_kept() if self._missing else self._judge({"issuer": self._issuer.configured})
         return self._metadata
 
     def renew(self) -> Metadata:
