@@ -127,9 +127,10 @@ class Refusals:
     def remember(self, error: CredentialHelperError, attempt: Attempt) -> None:
         """Keep a refusal that the provider would only repeat; after a browser was opened, any.
 
-        But not for a check of what is kept that could not be made.
+        But not for a check of what is kept that could not be made. Of what happens to whom nobody waits for, only a
+        pause that the provider asks for (RFC 6585 §4): the next one, a minute later, keeps it.
         """
-        if not self._session.disk or self._errand.mode == "ahead":
+        if not self._session.disk or (self._errand.mode == "ahead" and not isinstance(error, RateLimited)):
             return
         seconds = _memory(error, unattended=self._errand.profile.unattended)
         browsed = attempt.browsed and not (attempt.kept is not None and isinstance(error, TransportError))

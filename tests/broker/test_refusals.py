@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from credential_helper.broker.cached_session import CachedSession
-from credential_helper.broker.errand import Attempt, Errand, Means
+from credential_helper.broker.errand import Attempt, Errand, Means, Mode
 from credential_helper.broker.refusals import Refusals
 from credential_helper.errors import (
     AuthorizationError,
@@ -77,8 +77,11 @@ class Process:
     def refusals(self) -> Refusals:
         return Refusals(self.errand(), self.session, self.means)
 
-    def remember(self, error: CredentialHelperError, *, unattended: bool = False, tool: str = "kubectl") -> None:
-        Refusals(self.errand(tool=tool, unattended=unattended), self.session, self.means).remember(error, Attempt())
+    def remember(
+        self, error: CredentialHelperError, *, unattended: bool = False, tool: str = "kubectl", mode: Mode = "any"
+    ) -> None:
+        errand = msgspec.structs.replace(self.errand(tool=tool, unattended=unattended), mode=mode)
+        Refusals(errand, self.session, self.means).remember(error, Attempt())
 
     def recall(self, *, config_changed_at: float = 0.0, quiet: bool = True) -> RememberedError | None:
         errand = self.errand(tool="kubectl" if quiet else "git", config_changed_at=config_changed_at)
@@ -129,6 +132,24 @@ def test_a_refusal_is_remembered_for_its_time_and_not_longer(
     clock.advance(seconds - 0.5)
     assert process.recall() is not None
     clock.advance(0.5)
+    assert process.recall() is None
+
+
+@pytest.mark.parametrize("error", [DECLINED, TransportError("x"), AuthorizationError("x", error="invalid_client")])
+def test_what_happens_to_a_renewal_ahead_is_nobody_s_business(
+    sessions: Sessions, clock: FakeClock, error: CredentialHelperError
+) -> None:
+    process = Process(sessions, clock)
+    process.remember(error, mode="ahead")
+    assert process.recall() is None
+
+
+def test_a_pause_that_a_renewal_ahead_is_asked_for_is_kept_by_all(sessions: Sessions, clock: FakeClock) -> None:
+    process = Process(sessions, clock)
+    process.remember(RateLimited("x", retry_after=120), mode="ahead")
+    clock.advance(119)
+    assert process.recall() is not None
+    clock.advance(1)
     assert process.recall() is None
 
 
