@@ -80,10 +80,11 @@ def _of_the_fleet(errand: Errand, session: CachedSession, means: Means, attempt:
 
 def _anew(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained:
     """Ask the provider."""
+    if found := _by_what_is_there(errand, session, means, attempt):  # 4. and 5.
+        return found
     from credential_helper.broker import sign_in
 
-    found = _by_what_is_there(errand, session, means, attempt)  # 4. and 5.
-    return found or sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
+    return sign_in.sign_in(errand, session, means, attempt)  # 6. and 7. the profile's flow
 
 
 def _by_what_is_there(errand: Errand, session: CachedSession, means: Means, attempt: Attempt) -> Obtained | None:

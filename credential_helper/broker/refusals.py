@@ -70,7 +70,7 @@ class Refusals:
         self._id, self._session_id = session.place.grant, session.place.session
         self._clock = means.clock
         self._parent = means.caller.key
-        self._person = means.person
+        self._means = means
         self._note = means.note
 
     def recall(self) -> None:
@@ -88,7 +88,7 @@ class Refusals:
     def _told_terminal(self, failure: Failure) -> bool:
         """Say whether the terminal that this is a background job of was told that nobody can be asked."""
         person = failure.exit_code == InteractionRequired.exit_code and failure.passing
-        return person and self._person.background in failure.told
+        return person and self._means.person.background in failure.told
 
     def standing(self) -> RememberedError | None:
         """Return what ``recall`` would raise; nothing is noted."""
@@ -138,7 +138,7 @@ class Refusals:
             seconds = max(seconds, _AFTER_A_BROWSER)
         told: tuple[str, ...] = (self._parent,)
         if isinstance(error, InteractionRequired):
-            repeats, terminal = self._errand.request.manners.repeats, self._person.background
+            repeats, terminal = self._errand.request.manners.repeats, self._means.person.background
             seconds = _FIVE_TRIES if repeats or terminal is not None else seconds
             # A shell is the parent of its next command, too, and that one may have the terminal to itself.
             told = (*(told if repeats else ()), *(() if terminal is None else (terminal,)))

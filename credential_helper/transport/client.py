@@ -17,13 +17,11 @@ Knows nothing of OAuth. No exception here holds a body, a header or a URL's quer
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from credential_helper import lean
 from credential_helper.errors import ConfigurationError, TransportError
 from credential_helper.model import Secret
 from credential_helper.system.clock import Clock
@@ -34,6 +32,7 @@ from credential_helper.transport.certificates import Roots, read_roots
 from credential_helper.transport.connection import Exchange, Way
 from credential_helper.transport.dialling import Addresses, Documents
 from credential_helper.transport.failures import redirected, trouble
+from credential_helper.transport.loading import load_requests
 from credential_helper.urls import Url
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ class Transport:
         way = self._way(url, certificate)
         early = self._ready(url, way) or self._early(url, way)
         try:
-            _import_requests()
+            load_requests()
             exchange = Exchange(method, address, url, body, headers, way, self._clock, early)
             exchange.start()
         except BaseException:
@@ -260,43 +259,3 @@ class Transport:
             note = silent if self._everything else self._note
             self._trusted = read_roots(self._ca_file, self._environ, note, everything=self._everything)
         return self._trusted
-
-
-# What requests and urllib3 take if it is there, and do without: what guesses in what text is written, what unpacks
-# compressed answers, another JSON, another SOCKS. None is asked for here, and each costs milliseconds.
-_ABSENT = ("charset_normalizer", "chardet", "brotli", "brotlicffi", "backports", "zstandard", "simplejson", "socks")
-
-# What they import and do not come to use here: HTTP/2, .netrc and proxies of the system, archives, forms with files,
-# names that are not ASCII, dates of cookies, what tells where an exception came from.
-_LATER = {
-    "calendar": ("timegm",),
-    "copy": (),
-    "encodings.idna": (),
-    "idna": (),
-    "importlib.metadata": ("version",),
-    "mimetypes": (),
-    "random": (),
-    "tempfile": (),
-    "traceback": (),
-    "urllib.request": (
-        "getproxies",
-        "getproxies_environment",
-        "parse_http_list",
-        "proxy_bypass",
-        "proxy_bypass_environment",
-    ),
-    "zipfile": (),
-}
-_INSTEAD = {"certifi": {"where": lambda: os.devnull}}  # its roots are in no way ours
-
-
-def _import_requests() -> None:
-    """Import requests (40 ms, so not at the head of the file) without a word on stderr, and without all of these.
-
-    It warns there about the versions of what it depends on.
-    """
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lean.load("requests", later=_LATER, instead=_INSTEAD, absent=_ABSENT)

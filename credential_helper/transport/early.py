@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KEPT = 2.0  # seconds after its handshake at which a connection is still taken: a server may close an idle one
 
 _SWITCHING = 0.0005  # seconds; by Python's own 5 ms each return from OpenSSL waits as long for whoever imports
+_USUAL = sys.getswitchinterval()
 
 
 class Early(threading.Thread):
@@ -48,7 +49,6 @@ class Early(threading.Thread):
 
     def run(self) -> None:
         """Connect, and keep what became of it, unless it is over by then."""
-        interval = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCHING)
         try:
             made = self._connect()
@@ -61,7 +61,7 @@ class Early(threading.Thread):
             error.__traceback__ = None  # its frames keep the socket open
             self.error = error
         finally:
-            sys.setswitchinterval(interval)
+            sys.setswitchinterval(_USUAL)
             self.done.set()
 
     def _connect(self) -> ssl.SSLSocket:

@@ -24,7 +24,7 @@ from tests.helpers.clock import FakeClock
 from tests.helpers.programs import CHECKOUT
 
 PROCESS = """
-import sys; sys.path.insert(0, sys.argv[1])
+import sys, threading; sys.path.insert(0, sys.argv[1])
 from credential_helper.errors import CredentialHelperError
 from credential_helper.system.clock import SystemClock
 from credential_helper.transport.client import Transport
@@ -41,6 +41,9 @@ for _ in range(int(times)):
         print(transport.get(url).status)
     except CredentialHelperError as error:
         print(error.sentence)
+for thread in threading.enumerate():
+    if thread.name.startswith("connection to"):
+        thread.join()
 print("early" if "credential_helper.transport.early" in sys.modules else "late", sys.getswitchinterval())
 """
 

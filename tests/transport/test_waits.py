@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from credential_helper.transport import waits
 
@@ -98,3 +101,40 @@ def test_retry_after_comes_first_and_nonsense_is_passed_over() -> None:
     assert asked(retry_after="3", x_rate_limit_reset="47") == 3.0
     assert asked(retry_after="soon", ratelimit_reset="x", x_rate_limit_reset="47") == 47.0
     assert asked() is None
+
+
+# --- dates of HTTP (RFC 9110 §5.6.7)
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777.0),
+        ("Sun Nov  6 08:49:37 1994", 784111777.0),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", 784111777.0),
+        (" Thu, 29 Feb 2024 23:59:59 GMT ", 1709251199.0),
+        ("Thu, 30 Feb 2024 23:59:59 GMT", None),
+        ("Sun, 06 Nov 1994 08:49:61 GMT", None),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+        ("Sun, \u0661 Nov 1994 08:49:37 GMT", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
+def test_a_date_is_read_in_each_of_its_formats_wherever_we_are(
+    monkeypatch: pytest.MonkeyPatch, written: str, moment: float | None, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert waits.http_date(written) == moment
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_the_preferred_format_is_read_as_python_writes_it(moment: int) -> None:
+    assert waits.http_date(formatdate(moment, usegmt=True)) == moment
