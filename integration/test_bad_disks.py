@@ -25,7 +25,7 @@ from integration.clients.real import missing
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Home, Report, walk, with_mounts
 from integration.servers.hostile_provider import HostileProvider, answer
 from integration.servers.oidc import M2M_POST, ODD_SECRET, Face, OidcProvider
-from tests.helpers.programs import Result
+from tests.helpers.programs import DEADLINE, Result
 
 WARNING = "CREDENTIAL_HELPER_STATE_DIR"
 
@@ -553,7 +553,7 @@ def test_a_logout_cancels_a_sign_in_that_waits_for_a_person(home: Home, oidc: Oi
     code = waiting.wait_for(PROMPT)[1]
     logout = home.run("logout", "prod")
     assert logout.code == 0, logout.stderr
-    result = waiting.finish(10)
+    result = waiting.finish()
     assert (result.code, result.stdout) == (77, b""), result.stderr
     assert "logout" in result.stderr
     oidc.approve(code)
@@ -564,19 +564,19 @@ def test_a_logout_cancels_a_sign_in_that_waits_for_a_person(home: Home, oidc: Oi
 
 
 def test_a_logout_during_the_last_poll_gives_back_what_it_brings(home: Home, oidc: OidcProvider) -> None:
-    oidc.fail_next("device_code", delay=1.5)
+    oidc.fail_next("device_code", delay=5.0)
     waiting = home.run.start("login", "prod", env=PERSON)
     oidc.approve(waiting.wait_for(PROMPT)[1])
     wait_until(lambda: oidc.counts().get("device_code") == 1)
     logout = home.run("logout", "prod")
     assert logout.code == 0, logout.stderr
-    assert waiting.finish(10).code == 77
+    assert waiting.finish().code == 77
     assert len(oidc.issued("device_code")) == 1
     assert oidc.refresh_tokens() == []
     assert home.is_signed_out()
 
 
-def wait_until(true: Callable[[], bool], timeout: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], timeout: float = DEADLINE) -> None:
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline, "it did not happen"

@@ -49,7 +49,7 @@ from integration.servers.oidc import (
 )
 from integration.servers.registry import FakeDaemon
 from integration.servers.tls import Authority
-from tests.helpers.programs import CHECKOUT, Launcher, Running
+from tests.helpers.programs import CHECKOUT, DEADLINE, Launcher, Running
 
 SELF = "signing in to prod"  # what a prompt says when no other tool asks
 SIGNED_IN = "Signed in"  # the titles of the listener's pages
@@ -266,7 +266,7 @@ def test_a_browser_does_not_outlive_a_pytest_that_was_killed() -> None:
     with starter.stdout:
         folder, *processes = starter.stdout.readline().split()
     starter.kill()
-    starter.wait(10)
+    starter.wait(DEADLINE)
     assert len(processes) > 2
     wait_until(lambda: not Path(folder).exists(), "the watchman's end")
     assert all(gone(int(pid)) for pid in processes)
@@ -627,7 +627,7 @@ def test_silent_connections_are_in_nobody_s_way(begin: Begin) -> None:
 
 
 def test_a_callback_that_comes_again_exchanges_nothing_twice(begin: Begin, oidc: OidcProvider) -> None:
-    oidc.fail_next("authorization_code", delay=1.0)
+    oidc.fail_next("authorization_code", delay=3.0)
     running, wanted = begin()
     callback = wanted.authorize()
     with ThreadPoolExecutor(3) as pool:
@@ -676,7 +676,7 @@ def test_ctrl_c_ends_the_wait(begin: Begin, oidc: OidcProvider, home: dict[str, 
     running.wait_for("Ctrl-C stops")
     assert not wanted.gone
     running.type(b"\x03")
-    done = running.finish(5.0)
+    done = running.finish()
     assert (done.code, done.stdout) == (130, b"")
     assert "Traceback" not in done.terminal
     assert wanted.gone
@@ -688,7 +688,7 @@ def test_ctrl_c_during_the_wait_of_kubectl(cluster: Cluster, home: dict[str, str
     running = cluster.start("get", "pods", terminal=True)
     wanted = tabs.wait()
     running.type(b"\x03")
-    running.finish(10.0)
+    running.finish()
     wait_until(lambda: wanted.gone, "the listener's end")
     wait_until(
         lambda: not [file for file in walk(Path(home["XDG_STATE_HOME"])) if file.suffix == ".prompt"], "no prompt"
@@ -703,7 +703,7 @@ def test_when_kubectl_is_killed_the_listener_ends(cluster: Cluster, launch: Laun
     wanted = tabs.wait()
     [(helper, parent)] = cluster.calls
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: gone(helper), "the helper's end", timeout=10.0)
+    wait_until(lambda: gone(helper), "the helper's end")
     assert wanted.gone
 
 
@@ -711,8 +711,10 @@ def test_a_browser_that_stays_inherits_nothing_of_the_listener(
     run: Runner, oidc: OidcProvider, home: dict[str, str], tmp_path: Path
 ) -> None:
     write_profiles(home, prod=by_browser(oidc))
-    browser = tmp_path / "stays"
-    browser.write_text(f"#!/bin/sh\nls -l /proc/self/fd >'{tmp_path / 'descriptors'}'; exec sleep 5\n")
+    browser, descriptors = tmp_path / "stays", tmp_path / "descriptors"
+    browser.write_text(
+        f"#!/bin/sh\nls -l /proc/self/fd >'{tmp_path}/new'; mv '{tmp_path}/new' '{descriptors}'; exec sleep 5\n"
+    )
     browser.chmod(0o700)
     home["BROWSER"] = str(browser)
     running = run.start("token", "prod", terminal=True)
@@ -720,14 +722,15 @@ def test_a_browser_that_stays_inherits_nothing_of_the_listener(
     assert SIGNED_IN in wanted.visit().text
     assert running.finish().code == 0
     assert wanted.gone
-    assert "socket:" not in (tmp_path / "descriptors").read_text()
+    wait_until(descriptors.exists, "the browser's list")
+    assert "socket:" not in descriptors.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_killed_holder_is_followed_by_a_new_tab(begin: Begin, oidc: OidcProvider, number: signal.Signals) -> None:
     running, first = begin()
     running.signal(number)
-    running.process.wait(5)
+    running.process.wait(DEADLINE)
     assert first.gone
 
     after, second = begin()
@@ -747,7 +750,7 @@ def test_who_waited_behind_a_killed_holder_opens_a_tab_of_its_own(
     waiter = run.start("token", "prod", terminal=True)
     waiter.wait_for(re.escape(first.url), where="terminal")
     leader.signal(signal.SIGKILL)
-    leader.process.wait(5)
+    leader.process.wait(DEADLINE)
     second = tabs.wait(2)
     assert second.state != first.state
     waiter.wait_for(re.escape(second.url), where="terminal")
@@ -768,7 +771,7 @@ def test_a_killed_holder_is_no_sign_in_that_is_under_way(
     tabs.wait(2)
     login.wait_for("Ctrl-C stops")
     login.signal(signal.SIGKILL)
-    login.process.wait(5)
+    login.process.wait(DEADLINE)
 
     oidc.reset_counts()
     oidc.configure(access_token_ttl=3600, id_token_ttl=3600)
@@ -786,7 +789,7 @@ def test_a_killed_holder_is_no_sign_in_that_is_under_way(
 def test_logout_cancels_the_wait(begin: Begin, run: Runner, home: dict[str, str]) -> None:
     running, wanted = begin()
     assert run("logout", "prod").code == 0
-    done = running.finish(5.0)
+    done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert "the sign-in was cancelled by a logout" in done.terminal
     assert wanted.gone
@@ -796,7 +799,7 @@ def test_logout_cancels_the_wait(begin: Begin, run: Runner, home: dict[str, str]
 def test_when_its_terminal_is_closed_the_listener_ends(begin: Begin) -> None:
     running, wanted = begin()
     running.hang_up()
-    assert running.finish(5.0).stdout == b""
+    assert running.finish().stdout == b""
     assert wanted.gone
 
 

@@ -42,7 +42,7 @@ from integration.servers.hostile_provider import (
     signing_key,
 )
 from integration.servers.oidc import CLI, OidcProvider
-from tests.helpers.programs import Result
+from tests.helpers.programs import DEADLINE, Result
 
 # "%", "/" and "+" would each be written differently in a form, in a URL and in a header.
 CLIENT_SECRET = "canary-client%secret/+cafe"
@@ -564,7 +564,7 @@ def test_no_child_sees_a_secret(desk: Desk, provider: HostileProvider, tmp_path:
     result = running.finish()
     assert result.code == 0, result.terminal
     caged(result.terminal)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + DEADLINE
     while "activate" not in seen.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)  # the browser is not waited for
     told = seen.read_text()

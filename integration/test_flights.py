@@ -12,7 +12,7 @@ from pathlib import Path
 from credential_helper import replies
 from integration.clients.programs import Runner, imported_by
 from integration.clients.real import need
-from integration.scenes.ahead import age, begin, state
+from integration.scenes.ahead import LIFETIME, age, begin, state
 from integration.scenes.homes import NOBODY
 from integration.scenes.sign_ins import asked, person, prompts, wait_until, write_profiles
 from integration.servers.oidc import AUDIENCE, OidcProvider
@@ -34,7 +34,7 @@ def flights(home: dict[str, str]) -> list[Path]:
 def expired(run: Runner, oidc: OidcProvider, home: dict[str, str]) -> None:
     """Let ada have signed in, and her token be no good any more."""
     begin(run, oidc, home)
-    age(home, 60)
+    age(home, LIFETIME)
 
 
 def answered(done: list[Result], oidc: OidcProvider) -> None:

@@ -495,7 +495,7 @@ def test_the_path_of_a_url_fakes_no_line_of_the_prompt(bare_desk: Desk, git: Git
     assert "EVIL" not in shown
     assert user_code in shown
     running.type(b"\x03")
-    running.finish(10)
+    running.finish()
 
 
 def test_with_no_session_and_no_terminal_git_says_our_sentence(
@@ -560,7 +560,7 @@ def test_a_clone_killed_while_a_sign_in_waits_leaves_nobody_waiting(
     [helper] = [int(line) for line in pids.read_text().split()]
     assert not gone(helper)
     running.signal(number)
-    wait_until(lambda: gone(helper), "the helper's end", 15)
+    wait_until(lambda: gone(helper), "the helper's end")
     assert bare_desk.lock_is_free()
     running.kill()
     again = bare_desk.start(git, "ls-remote", f"{server.url}/project.git", terminal=True)
@@ -572,7 +572,7 @@ def test_ctrl_c_in_a_clone_is_obeyed_at_once(bare_desk: Desk, git: Git, server: 
     running = bare_desk.start(git, "clone", f"{server.url}/project.git", "work", terminal=True)
     asked(running)
     running.type(b"\x03")
-    done = running.finish(10)
+    done = running.finish()
     assert done.code != 0
     assert "Traceback" not in done.terminal
     assert "Username" not in done.terminal

@@ -142,7 +142,7 @@ def test_two_homes_with_one_keyring_keep_two_grants_apart(
 
 @pytest.mark.parametrize("trouble", [locked, frozen, absent, gone, deaf], ids=lambda trouble: trouble.__name__)
 def test_a_token_that_cannot_be_had_now_is_not_lost(
-    trouble: Callable[[Home, KeyringSession], contextlib.AbstractContextManager[None]],
+    trouble: Callable[[Home, KeyringSession], contextlib.AbstractContextManager[object]],
     keyring: KeyringSession,
     make: Callable[..., Home],
     oidc: OidcProvider,
@@ -161,7 +161,6 @@ def test_a_token_that_cannot_be_had_now_is_not_lost(
         assert (result.code, result.stdout) == (74, b""), result.stderr
         assert "keyring" in result.stderr
         assert "Traceback" not in result.stderr
-        assert max(valid.seconds, result.seconds) < 8  # a deadline of 3 s, and the rest
     assert home.grant()["sealed"]
     assert keyring.records() == records
     assert "refresh_token" not in oidc.counts()
@@ -205,14 +204,17 @@ def test_a_keyring_that_hangs_costs_a_sign_in_its_deadline_and_a_renewal_nothing
     home.sign_in(oidc)
     home.expire()
     home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
-    with frozen(home, keyring):
+    with deaf(home, keyring) as bus:
         result = home.run("token", "prod", env=NOBODY)
         assert (result.code, result.stderr) == (0, "")
-        assert result.seconds < 3  # nobody asked the keyring
+        bus.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has asked the keyring
+            bus.accept()
+    with frozen(home, keyring):
         assert home.refresh_token() == oidc.issued("refresh_token")[-1].refresh_token
         began = time.monotonic()
         home.sign_in(oidc)
-        assert 3 <= time.monotonic() - began < 25  # a person could have unlocked it meanwhile
+        assert time.monotonic() - began >= 3  # a person could have unlocked it meanwhile
         assert home.refresh_token() == oidc.issued("device_code")[-1].refresh_token
 
 

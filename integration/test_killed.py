@@ -25,7 +25,7 @@ import pytest
 from integration.scenes.homes import NOBODY, PERSON, PROMPT, Approver, Home
 from integration.scenes.lanes import Killed, Lane, total
 from integration.servers.oidc import Face, OidcProvider
-from tests.helpers.programs import Running
+from tests.helpers.programs import DEADLINE, Running
 
 SEED = 20261
 LANES = 10  # homes in which things go wrong at the same time
@@ -66,7 +66,7 @@ class HomeLane(Lane):
             time.sleep(self.random.uniform(0, self.life))
         running.signal(signal.SIGKILL)
         at = time.time()
-        assert running.process.wait(10) in (0, -signal.SIGKILL)
+        assert running.process.wait(DEADLINE) in (0, -signal.SIGKILL)
         self.killed.landed += running.process.returncode != 0
         self.settle()
         self.killed.asked += running.process.returncode != 0 and len(self.issued()) > before
@@ -192,7 +192,7 @@ def home(tmp_path: Path, installed: Path, oidc: OidcProvider) -> Iterator[Home]:
     made.launcher.stop()
 
 
-def wait_until(true: Callable[[], bool], timeout: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], timeout: float = DEADLINE) -> None:
     deadline = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
@@ -218,7 +218,7 @@ def slow_refresh(home: Home, face: Face, delay: float, *, terminal: bool = False
 def test_a_signal_during_a_refresh_waits_for_the_save(
     home: Home, oidc: OidcProvider, number: signal.Signals, code: int
 ) -> None:
-    running = slow_refresh(home, oidc, 0.8)
+    running = slow_refresh(home, oidc, 2.0)
     old = home.refresh_token()
     running.signal(number)
     result = running.finish()
@@ -233,7 +233,7 @@ def test_a_signal_during_a_refresh_waits_for_the_save(
 
 
 def test_ctrl_c_at_the_keyboard_during_a_refresh_waits_for_the_save(home: Home, oidc: OidcProvider) -> None:
-    running = slow_refresh(home, oidc, 0.8, terminal=True)
+    running = slow_refresh(home, oidc, 2.0, terminal=True)
     running.type(b"\x03")
     result = running.finish()
     assert (result.code, result.stdout, result.terminal.replace("^C", "").strip()) == (130, b"", "")
@@ -242,13 +242,15 @@ def test_ctrl_c_at_the_keyboard_during_a_refresh_waits_for_the_save(home: Home, 
 
 
 def test_a_second_ctrl_c_is_obeyed_at_once(home: Home, oidc: OidcProvider) -> None:
-    running = slow_refresh(home, oidc, 8)
+    running = slow_refresh(home, oidc, 20)
+    old = home.refresh_token()
     running.signal(signal.SIGINT)
     time.sleep(0.3)
     assert running.process.poll() is None, "the first one was obeyed during the request"
     running.signal(signal.SIGINT)
-    result = running.finish(4)
+    result = running.finish()
     assert (result.code, result.stdout) == (130, b"")
+    assert home.refresh_token() == old, "the answer was waited for"
     assert "Traceback" not in result.stderr
     assert home.leftovers() == []
 
@@ -258,7 +260,7 @@ def test_a_lost_answer_and_a_ctrl_c_keep_the_session(home: Home, oidc: OidcProvi
     home.sign_in(oidc)
     home.expire()
     old = home.refresh_token()
-    oidc.fail_next("refresh_token", delay=0.5, lose=True)
+    oidc.fail_next("refresh_token", delay=2.0, lose=True)
     oidc.reset_counts()
     running = home.run.start("token", "prod", env=NOBODY)
     wait_until(lambda: oidc.counts().get("refresh_token") == 1)
@@ -277,18 +279,16 @@ def test_a_lost_answer_and_a_ctrl_c_keep_the_session(home: Home, oidc: OidcProvi
 def test_a_signal_while_a_person_is_waited_for_is_obeyed_at_once(
     home: Home, oidc: OidcProvider, number: signal.Signals, code: int
 ) -> None:
-    oidc.configure(interval=30)
+    oidc.configure(interval=300)  # between two polls
     running = home.run.start("token", "prod", terminal=True)
     running.wait_for(PROMPT)
     (prompt,) = home.grants.glob("*.prompt")
     assert not home.lock_is_free()
-    began = time.monotonic()
     if number == signal.SIGINT:
         running.type(b"\x03")
     else:
         os.kill(running.pid, number)
-    result = running.finish(10)
-    assert time.monotonic() - began < 3
+    result = running.finish()
     assert (result.code, result.stdout) == (code, b"")
     assert "Traceback" not in result.terminal
     assert not prompt.exists()

@@ -315,13 +315,13 @@ def test_a_cluster_of_stock_gets_the_id_token(cluster: Cluster, oidc: OidcProvid
     write_profiles(home, prod={"issuer": oidc.issuer, "client_id": CLI})
     cluster.kube.reset()
     cluster.kube.trust(oidc.issuer, [CLI])  # what --oidc-client-id says
-    oidc.configure(CLI, id_token_ttl=3, access_token_ttl=3600)
+    oidc.configure(CLI, id_token_ttl=8, access_token_ttl=3600)
     assert got_pods(cluster.get_pods_as(oidc))
     claims = last_claims(cluster.kube)
     assert (claims["aud"], claims["email"]) == (CLI, "ada@example.com")
     oidc.configure(CLI, id_token_ttl=3600)
     oidc.reset_counts()
-    time.sleep(3.1)  # its own expiry counts, not the access token's
+    time.sleep(8.1)  # its own expiry counts, not the access token's
     assert got_pods(cluster("get", "pods"))
     assert oidc.counts() == {"token": 1, "refresh_token": 1}
     assert len(cluster.kube.tokens()) == 2

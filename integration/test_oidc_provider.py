@@ -30,6 +30,7 @@ from integration.servers.oidc import (
     OidcProvider,
     ProviderError,
 )
+from tests.helpers.programs import DEADLINE
 
 SCOPE = "openid profile email offline_access"
 
@@ -44,7 +45,7 @@ class Client:
         self.session.verify = face.ca_file or True
 
     def get(self, endpoint: str) -> Any:
-        answer = self.session.get(self.face.url(endpoint), timeout=10)
+        answer = self.session.get(self.face.url(endpoint), timeout=DEADLINE)
         assert answer.status_code == 200
         return answer.json()
 
@@ -53,7 +54,7 @@ class Client:
         if basic:
             pair = ":".join(quote_plus(half) for half in basic)  # RFC 6749 §2.3.1
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        answer = self.session.post(self.face.url(endpoint), data=fields, headers=headers, timeout=10)
+        answer = self.session.post(self.face.url(endpoint), data=fields, headers=headers, timeout=DEADLINE)
         return answer.status_code, answer.json() if answer.content else None
 
     def ask(self, client_id: str = CLI, **fields: str) -> Any:
@@ -148,7 +149,7 @@ def test_https_is_trusted_by_nobody_without_the_ca_file(oidc: OidcProvider) -> N
         session.trust_env = False
         for face in (oidc.tls, oidc.auth0_tls):
             with pytest.raises(requests.exceptions.SSLError):
-                session.get(face.url("discovery"), timeout=10)
+                session.get(face.url("discovery"), timeout=DEADLINE)
 
 
 def test_every_face_has_sign_ins_and_counts_of_its_own(client: Client, oidc: OidcProvider) -> None:
@@ -192,12 +193,13 @@ def test_a_code_is_answered_once(client: Client, oidc: OidcProvider) -> None:
 def test_an_early_poll_is_told_to_slow_down_and_later_ones_wait_five_seconds_more(
     client: Client, oidc: OidcProvider
 ) -> None:
+    oidc.configure(interval=3)
     asked = client.ask()
     assert client.poll(asked)[1]["error"] == "authorization_pending"
     status, answer = client.poll(asked)
     assert (status, answer["error"]) == (400, "slow_down")
     oidc.approve(asked["user_code"])
-    time.sleep(1.1)  # enough for the interval that was sent, not for the one that slow_down made of it
+    time.sleep(3.1)  # enough for the interval that was sent, not for the one that slow_down made of it
     assert client.poll(asked)[1]["error"] == "slow_down"
 
 
@@ -296,7 +298,7 @@ def test_basic_halves_that_are_not_form_encoded_are_refused(client: Client) -> N
     raw = base64.b64encode(f"{M2M_BASIC}:{ODD_SECRET}".encode()).decode()
     headers = {"Authorization": f"Basic {raw}"}
     fields = {"grant_type": "client_credentials"}
-    answer = client.session.post(client.face.token_endpoint, data=fields, headers=headers, timeout=10)
+    answer = client.session.post(client.face.token_endpoint, data=fields, headers=headers, timeout=DEADLINE)
     assert answer.status_code == 400
     assert answer.json()["error"] == "invalid_request"
 
@@ -329,7 +331,7 @@ def test_interval_code_lifetime_and_date_can_be_set(client: Client, oidc: OidcPr
     asked = client.ask()
     assert "interval" not in asked
     assert asked["expires_in"] == 30
-    date = client.session.get(oidc.jwks_uri, timeout=10).headers["Date"]
+    date = client.session.get(oidc.jwks_uri, timeout=DEADLINE).headers["Date"]
     assert parsedate_to_datetime(date).timestamp() == pytest.approx(time.time() - 840, abs=3)
 
 
@@ -358,12 +360,12 @@ def test_the_next_answers_of_an_endpoint_or_grant_fail_as_told(client: Client, o
     oidc.fail_next("refresh_token", times=2, status=429, body={"error": "slow"}, headers={"Retry-After": "7"})
     oidc.fail_next("jwks", times=None, status=500)
     fields = {"grant_type": "refresh_token", "client_id": CLI, "refresh_token": "x"}
-    answers = [client.session.post(oidc.token_endpoint, data=fields, timeout=10) for _ in range(4)]
+    answers = [client.session.post(oidc.token_endpoint, data=fields, timeout=DEADLINE) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [502, 429, 429, 400]
     assert answers[0].headers["Content-Type"].startswith("text/html")
     assert answers[1].headers["Retry-After"] == "7"
     assert answers[1].json() == {"error": "slow"}
-    assert [client.session.get(oidc.jwks_uri, timeout=10).status_code for _ in range(3)] == [500] * 3
+    assert [client.session.get(oidc.jwks_uri, timeout=DEADLINE).status_code for _ in range(3)] == [500] * 3
     oidc.clear_faults()
     assert client.get("jwks")
     assert oidc.counts() == {"token": 4, "refresh_token": 4, "jwks": 4}

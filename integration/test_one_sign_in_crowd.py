@@ -24,7 +24,7 @@ from integration.scenes.audiences import ALL, Desk, asked_for, audience, prod, r
 from integration.scenes.homes import NOBODY, PERSON, Approver
 from integration.scenes.lanes import Lane, total
 from integration.servers.oidc import CLI, Face, OidcProvider, Recorded
-from tests.helpers.programs import Running
+from tests.helpers.programs import DEADLINE, Running
 
 MANY = 20
 SEED = os.environ.get("CREDENTIAL_HELPER_TEST_SEED") or str(secrets.randbelow(1_000_000))
@@ -156,7 +156,7 @@ class DeskLane(Lane):
         with contextlib.suppress(ProcessLookupError):
             running.signal(signal.SIGKILL)
         at = time.time()
-        assert running.process.wait(10) in (0, -signal.SIGKILL)
+        assert running.process.wait(DEADLINE) in (0, -signal.SIGKILL)
         self.settle()
         if running.process.returncode != 0:
             self.killed.landed += 1

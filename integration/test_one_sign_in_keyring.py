@@ -157,7 +157,6 @@ def test_a_key_that_cannot_be_had_now_costs_nothing(
             assert done.code in (66, 74), done
             assert done.stdout == b""
             assert "Traceback" not in done.stderr
-            assert done.seconds < 10
     assert "write" not in watch.calls()
     assert oidc.counts() == {}
     assert oidc.refresh_tokens() == [before]

@@ -40,7 +40,7 @@ from integration.servers.oidc import (
     Face,
     OidcProvider,
 )
-from tests.helpers.programs import Launcher, Result, Running
+from tests.helpers.programs import DEADLINE, Launcher, Result, Running
 
 WARNING = "credential-helper: warning: "
 
@@ -407,7 +407,7 @@ def test_a_terminated_prompt_gives_the_echo_back(run: Runner, auth0: Face, home:
     running = run.start("token", "prod", terminal=True)
     running.wait_for(LABEL, where="terminal")
     running.signal(signal.SIGTERM)
-    running.process.wait(5)
+    running.process.wait(DEADLINE)
     assert running.echoes
     assert running.finish().stdout == b""
 
@@ -417,7 +417,7 @@ def test_logout_cancels_a_password_prompt(run: Runner, auth0: Face, home: dict[s
     running = run.start("token", "prod", terminal=True)
     running.wait_for(LABEL, where="terminal")
     assert run("logout", "prod").code == 0
-    done = running.finish(5.0)
+    done = running.finish()
     assert (done.code, done.stdout) == (77, b"")
     assert "the sign-in was cancelled by a logout" in done.terminal
 

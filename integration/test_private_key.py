@@ -15,7 +15,7 @@ from integration.scenes.private_keys import MACHINE, PERSON, keep, profile, regi
 from integration.scenes.sign_ins import Value, sign_in, write_profiles
 from integration.servers.hostile_provider import signing_key
 from integration.servers.oidc import AUDIENCE, Face, OidcProvider, Recorded
-from tests.helpers.programs import Result
+from tests.helpers.programs import DEADLINE, Result
 
 
 def assertions(face: Face) -> list[Recorded]:
@@ -121,7 +121,7 @@ def test_an_assertion_that_was_overheard_is_good_for_nothing(
     (request,) = assertions(oidc)
     with requests.Session() as session:
         session.trust_env = False
-        again = session.post(oidc.token_endpoint, data=request.fields, timeout=10)
+        again = session.post(oidc.token_endpoint, data=request.fields, timeout=DEADLINE)
     assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
     assert run("refresh", "prod").code == 0  # with one of its own
     assert oidc.requests("token")[-1].status == 200

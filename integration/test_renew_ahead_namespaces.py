@@ -19,17 +19,13 @@ import pytest
 
 from integration.clients.programs import Kubectl, Runner
 from integration.clients.real import need
-from integration.scenes.ahead import age, begin, state, token
+from integration.scenes.ahead import DUE, PAST, age, begin, state, token
 from integration.scenes.clusters import Cluster
 from integration.scenes.homes import NOBODY, processes
 from integration.scenes.sign_ins import asked, wait_until
 from integration.servers.kube_api import POD, KubeApi
 from integration.servers.oidc import OidcProvider
 from tests.helpers.programs import Launcher, Result, Running
-
-LIFETIME = 400  # seconds; such a token is answered for 335, and renewed ahead from 251 on
-DUE = 260
-PAST = 150  # after which a due one has expired
 
 # What process 1 does: ask twice, a kept answer is due from the first one on, and stay until it is told to go.
 TWICE = '"$0" token prod && "$0" token prod && echo both; while [ ! -e go ]; do sleep 0.05; done; "$0" token prod'
@@ -96,7 +92,7 @@ def container(tmp_path: Path, launch: Launcher, run: Runner, home: dict[str, str
         pytest.skip("this system lets nobody have process ids of one's own (unshare --pid)")
 
     def started(first: str, renew: str) -> Container:
-        begin(run, oidc, home, lifetime=LIFETIME, renew=renew)
+        begin(run, oidc, home, renew=renew)
         age(home, DUE)
         return Container(tmp_path, launch, run, home, first)
 
@@ -211,7 +207,7 @@ def test_the_renewal_goes_on_when_kubectl_is_killed(
     run: Runner, launch: Launcher, oidc: OidcProvider, home: dict[str, str], cluster: Cluster
 ) -> None:
     """kubectl waits for a server that never answers, until it is killed: itself, its group, or by ``timeout``."""
-    begin(run, oidc, home, lifetime=LIFETIME)
+    begin(run, oidc, home)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         kubectl = [*cluster.command, "--server", f"https://127.0.0.1:{silent.getsockname()[1]}", "get", "pods"]
         for how, command, kill in (
@@ -249,7 +245,7 @@ def kill_groups(_: Running, home: dict[str, str]) -> None:
 def test_a_lock_that_kubectl_inherits_is_free_while_the_token_is_renewed(
     run: Runner, launch: Launcher, oidc: OidcProvider, home: dict[str, str], cluster: Cluster, tmp_path: Path
 ) -> None:
-    begin(run, oidc, home, lifetime=LIFETIME)
+    begin(run, oidc, home)
     with_kubectl(cluster, home)
     oidc.fail_next("refresh_token", delay=5.0)
     script = '( flock 9; "$@" ) 9>"$0" && flock "$0" date +%s.%N'

@@ -28,7 +28,7 @@ from integration.servers.embedded_provider import (
     Provider,
 )
 from tests.helpers.clock import FakeClock
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 AUDIENCE = "https://kubernetes.example.com"
 SECRET = "s e/cr:et%+"
@@ -402,7 +402,7 @@ def running(key: rsa.RSAPrivateKey) -> Iterator[EmbeddedProvider]:
 
 
 def fetch(issuer: str, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(urlsplit(issuer).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(issuer).netloc, timeout=DEADLINE)
     try:
         sent = {"Content-Type": "application/x-www-form-urlencoded"} | {
             name.replace("_", "-"): value for name, value in headers.items()
@@ -458,7 +458,7 @@ def test_as_a_program_it_prints_its_address_and_stops_when_told() -> None:
         basic_header = basic(MACHINE_CLIENT, quote_plus(SECRET))
         assert fetch(issuer, "POST", "oauth/token", fields, Authorization=basic_header)[0] == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(DEADLINE) == 0
         assert process.stdout.read() == ""
 
 
@@ -471,9 +471,11 @@ def test_as_a_program_it_does_not_outlive_its_parent() -> None:
         "print(child.pid, child.stdout.readline(), end='', flush=True)\n"
         "os._exit(0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, timeout=DEADLINE
+    )
     issuer = done.stdout.split()[1]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         try:
             fetch(issuer, "GET", "jwks.json")

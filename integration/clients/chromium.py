@@ -42,8 +42,8 @@ from integration.servers.lifecycle import Started
 
 START_TRIES = 5  # the driver takes a free port for IPv6 and ends if the same one is not free for IPv4
 START_DEADLINE = 60.0  # seconds, for the driver as for the browser: a cold disk, two busy cores
-END_DEADLINE = 10.0  # seconds
-PATIENCE = 20.0  # seconds that a page may take
+END_DEADLINE = 30.0  # seconds
+PATIENCE = 60.0  # seconds that a page may take
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the name of an element's id (WebDriver §12.2)
 SIZE = "800,600"
 

@@ -74,6 +74,6 @@ def _kubectl_version(path: str) -> str | None:
     """Return "1.NN"; None for a dispatcher, or where it will not say."""
     command = [path, "version", "--client", "--output=json"]
     environ = {"PATH": os.environ["PATH"], "HOME": os.devnull, "KUBECONFIG": os.devnull}
-    answer = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+    answer = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
     said = re.search(r'"gitVersion": *"v(1\.\d+)[^"]*"', answer.stdout)
     return said[1] if said and "dispatcher" not in said[0] else None

@@ -12,7 +12,9 @@ from integration.scenes.sign_ins import person, sign_in, write_profiles
 from integration.servers.oidc import CLI, Face
 from tests.helpers.programs import Result
 
-LIFETIME = 40  # seconds; such a token is answered for 25 s, and renewed ahead from 18.75 s on
+LIFETIME = 400  # seconds; such a token is answered for 335, and renewed ahead from 251 on
+DUE = 260
+PAST = 150  # after which a due one has expired
 LISTED = {"git": ["https://git.example.com"], "docker": ["registry.example.com"]}
 
 
@@ -53,5 +55,5 @@ def token(run: Runner) -> Result:
 
 def due(run: Runner, home: Mapping[str, str]) -> str:
     """Let the token be due, and an answer with it be kept."""
-    age(home, 20)
+    age(home, DUE)
     return token(run).text.strip()

@@ -14,7 +14,7 @@ import requests
 from integration.clients.chromium import Chromium
 from integration.scenes.sign_ins import Value, person, wait_until
 from integration.servers.oidc import CLI_BROWSER, Face
-from tests.helpers.programs import Running
+from tests.helpers.programs import DEADLINE, Running
 
 HAND_OVER = """\
 import json, sys, urllib.request
@@ -66,7 +66,7 @@ class Asked:
 
     def connect(self) -> socket.socket:
         """Connect to the listener."""
-        return socket.create_connection((self.host, self.port), timeout=10)
+        return socket.create_connection((self.host, self.port), timeout=DEADLINE)
 
     @property
     def gone(self) -> bool:

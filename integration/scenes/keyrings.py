@@ -22,7 +22,7 @@ from typing import Any
 from integration.clients.real import need
 from integration.scenes.homes import Home
 from integration.scenes.secret_service import environment, unlocked, wait_for_default_collection
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 SERVICE = "credential-helper/"
 
@@ -68,7 +68,7 @@ class KeyringSession:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(DEADLINE)
         self._process.stdout.close()
 
 
@@ -108,15 +108,15 @@ def gone(home: Home, keyring: KeyringSession) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deaf(home: Home, keyring: KeyringSession) -> Iterator[None]:
-    """A bus that takes the call and never says a word."""
+def deaf(home: Home, keyring: KeyringSession) -> Iterator[socket.socket]:
+    """A bus that takes the call and never says a word: where the calls arrive."""
     with socket.socket(socket.AF_UNIX) as bus:
         path = keyring.folder / "deaf"
         path.unlink(missing_ok=True)
         bus.bind(str(path))
         bus.listen(64)
         home.environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={path}"
-        yield
+        yield bus
     home.environ["DBUS_SESSION_BUS_ADDRESS"] = keyring.address
 
 

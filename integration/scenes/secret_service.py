@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.clients.real import need
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 SECRETS = "org.freedesktop.secrets"
 
@@ -26,8 +26,8 @@ from credential_helper.stores.os_keyring import Keyring
 
 NAME, OTHER = "a" * 32, "b" * 32
 notes = []
-keyring = Keyring(environ=os.environ, deadline=lambda: 3.0, note=notes.append)
-patient = Keyring(environ=os.environ, deadline=lambda: 15.0)
+keyring = Keyring(environ=os.environ, deadline=lambda: 9.0, note=notes.append)
+patient = Keyring(environ=os.environ, deadline=lambda: 60.0)
 
 def refused(call):
     began = time.monotonic()
@@ -137,7 +137,7 @@ def wait_for_default_collection(*, lock: bool, daemon: int) -> None:
     while time.monotonic() < deadline:
         with contextlib.closing(secretstorage.dbus_init()) as connection:
             try:
-                reply = connection.send_and_get_reply(message_bus.GetConnectionUnixProcessID(SECRETS), timeout=5)
+                reply = connection.send_and_get_reply(message_bus.GetConnectionUnixProcessID(SECRETS), timeout=DEADLINE)
                 if reply.body == (daemon,):
                     collection = secretstorage.get_collection_by_alias(connection, "default")
                     if not collection.is_locked():

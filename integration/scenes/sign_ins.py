@@ -11,7 +11,7 @@ from typing import Unpack
 
 from integration.clients.programs import Runner
 from integration.servers.oidc import AUDIENCE, CLI, Face
-from tests.helpers.programs import Options, Result, Running
+from tests.helpers.programs import DEADLINE, Options, Result, Running
 
 CODE = re.compile(r"shows  ([A-Z]{4}-[A-Z]{4}) ")
 CLOSING = r"signed in to prod as ada@example\.com until [-0-9: ]+, renews by itself\n"
@@ -82,7 +82,7 @@ def sign_in(run: Runner, face: Face, *argv: str, **options: Unpack[Options]) -> 
     return done
 
 
-def wait_until(true: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+def wait_until(true: Callable[[], bool], what: str, timeout: float = DEADLINE) -> None:
     """Look again and again; AssertionError after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not true():

@@ -215,8 +215,8 @@ class Issuer:
             session.trust_env = False
             session.verify = self._ca_file or True
             session.headers["x-uncounted"] = "1"  # the provider's counts are about the clients under test
-            metadata = session.get(self._issuer.rstrip("/") + "/.well-known/openid-configuration", timeout=10).json()
-            keys = session.get(metadata["jwks_uri"], timeout=10).json()["keys"]
+            metadata = session.get(self._issuer.rstrip("/") + "/.well-known/openid-configuration", timeout=60).json()
+            keys = session.get(metadata["jwks_uri"], timeout=60).json()["keys"]
         return {key["kid"]: jwt.PyJWK(key) for key in keys}
 
 

@@ -53,7 +53,7 @@ from integration.servers.tls import Authority
 
 HERE = Path(__file__).parent / "oidc_provider"
 INSTALL_DEADLINE = 300.0  # seconds; npm on a slow line
-START_DEADLINE = 15.0  # seconds; half a second where nothing else runs
+START_DEADLINE = 30.0  # seconds; half a second where nothing else runs
 START_TRIES = 3  # node 20 may stand still for ever at its start, once in some hundred times
 
 # Client ids that every face knows; odd characters are there to break whoever does not encode them.
@@ -226,7 +226,7 @@ class Face:
         """Return the user codes that nobody has answered yet."""
         return self._control("pending", list[str])
 
-    def wait_for_user_code(self, timeout: float = 10.0) -> str:
+    def wait_for_user_code(self, timeout: float = 60.0) -> str:
         """Return the only pending user code, as soon as there is one; for clients whose prompt cannot be read."""
         deadline = time.monotonic() + timeout
         while not (codes := self.pending()):
@@ -462,10 +462,10 @@ class OidcProvider(Started, Face):
         if process is not None:
             process.terminate()
             try:
-                process.wait(5)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(5)
+                process.wait(30)
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()

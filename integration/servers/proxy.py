@@ -44,7 +44,7 @@ class RecordingProxy(Listener):
 
     def serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError, EOFError):
-            connection.settimeout(10)
+            connection.settimeout(60)
             first = _read(connection, 1)
             passed = self._by_socks(connection) if first == b"\x05" else self._by_connect(connection, first)
             if passed and self._to is not None:

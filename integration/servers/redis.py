@@ -27,7 +27,7 @@ from integration.servers.providers.real import free_port
 from integration.servers.tls import Authority
 
 ADMIN = "the-password-of-the-administrator"
-DEADLINE = 15.0  # seconds
+DEADLINE = 60.0  # seconds
 
 
 def program(name: str) -> Path | None:

@@ -37,7 +37,7 @@ from integration.clients.real import need
 from integration.servers.oidc import Face
 from integration.servers.tls import Authority
 
-START_DEADLINE = 20.0  # seconds
+START_DEADLINE = 60.0  # seconds
 SERVICE = "registry.test"
 
 Accept = Callable[[str, str], str | None]
@@ -50,7 +50,7 @@ def provider_tokens(face: Face, audience: str) -> Accept:
         assert username
         try:
             kid = jwt.get_unverified_header(password)["kid"]
-            keys = requests.get(face.jwks_uri, timeout=10, verify=face.ca_file or True).json()
+            keys = requests.get(face.jwks_uri, timeout=60, verify=face.ca_file or True).json()
             key = jwt.PyJWKSet.from_dict(keys)[kid]
             claims = jwt.decode(password, key, algorithms=["RS256", "ES256"], audience=audience, issuer=face.issuer)
         except (jwt.PyJWTError, KeyError):
@@ -216,11 +216,11 @@ class Registry:
         assert self._process.stderr is not None
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
-        self._reader.join(10)
+            self._process.wait(30)
+        self._reader.join(30)
         self._process.stderr.close()
         if self._service is not None:
             self._service.close()
@@ -275,13 +275,13 @@ class FakeDaemon:
 def _log_in(username: str, serveraddress: str, password: str = "", **_: str) -> tuple[int, object]:
     """Log in by the door that the registry shows: Basic, or a token service (Bearer)."""
     url = f"http://{serveraddress}/v2/"
-    shown = requests.get(url, timeout=10).headers["WWW-Authenticate"]
+    shown = requests.get(url, timeout=60).headers["WWW-Authenticate"]
     parameters = dict(re.findall(r'(\w+)="([^"]*)"', shown))
     fields: dict[str, str] = {}
     if shown.startswith("Bearer "):
         url = parameters["realm"]
         fields = {"service": parameters["service"], "account": username, "offline_token": "true", "client_id": "docker"}
-    answer = requests.get(url, params=fields, auth=(username, password), timeout=10)
+    answer = requests.get(url, params=fields, auth=(username, password), timeout=60)
     if answer.status_code != 200:
         return 401, {"message": f"login attempt to {url} failed with status: {answer.status_code}"}
     return 200, {"Status": "Login Succeeded", "IdentityToken": answer.json().get("refresh_token", "") if fields else ""}

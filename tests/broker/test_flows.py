@@ -18,6 +18,7 @@ from credential_helper.session import with_grant
 from integration.servers.hostile_provider import Behaviour, Exchange, HostileProvider, answer, html, oauth_error
 from tests.helpers.broker import CODE, TOKEN, FakePerson, World
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import DEADLINE
 from tests.helpers.prompts import prompt_at
 
 
@@ -47,12 +48,12 @@ class Browser(FakePerson):
         tokens = answer({**self.world.tokens(id_token=False), "id_token": id_token})
         self.world.provider.script(TOKEN, self.token or tokens)
         back = request["redirect_uri"] + "?" + urlencode({"code": "the-code", "state": request["state"]})
-        with urllib.request.urlopen(back, timeout=20) as response:
+        with urllib.request.urlopen(back, timeout=DEADLINE) as response:
             self.pages.append(response.read().decode())
 
     def close(self) -> None:
         for thread in self.threads:
-            thread.join(20)
+            thread.join(DEADLINE)
 
 
 @pytest.fixture

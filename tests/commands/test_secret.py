@@ -18,7 +18,7 @@ import pytest
 
 from credential_helper import replies, tools
 from credential_helper.commands import secret
-from tests.helpers.programs import CHECKOUT, Launcher, Options, Result, Running
+from tests.helpers.programs import CHECKOUT, DEADLINE, Launcher, Options, Result, Running
 
 SECRET = "s3cr3t of the ci"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
@@ -251,7 +251,7 @@ def test_the_echo_comes_back_after_sigterm(desk: Desk) -> None:
     running.wait_for("secret for ci: ")
     assert not running.echoes
     running.signal(signal.SIGTERM)
-    running.process.wait(20)
+    running.process.wait(DEADLINE)
     assert running.echoes
     assert running.finish().code == 128 + signal.SIGTERM
 
@@ -309,7 +309,7 @@ def test_two_at_once_both_say_what_they_did(desk: Desk) -> None:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

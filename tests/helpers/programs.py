@@ -129,7 +129,7 @@ class Running:
         """Close the terminal's window."""
         assert self._terminal is not None, "it was started without a terminal"
         terminal, self._terminal = self._terminal, None
-        self._readers[-1].join(1.0)  # while it reads, the kernel keeps the terminal open
+        self._readers[-1].join(DEADLINE)  # while it reads, the kernel keeps the terminal open
         os.close(terminal)
 
     def signal(self, number: signal.Signals) -> None:
@@ -158,15 +158,22 @@ class Running:
         """End it and what it started in its own process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self.process.wait(5)
+        self.process.wait(DEADLINE)
         self._drain()
 
     def _drain(self) -> None:
         """Read what is left; a grandchild that holds on to a pipe is not waited for."""
-        for reader in self._readers:
+        deadline = time.monotonic() + DEADLINE
+        for reader, source in zip(self._readers, self._sources(), strict=True):
             reader.join(1.0)
+            while reader.is_alive() and _has_more(source) and time.monotonic() < deadline:  # it has had no time yet
+                reader.join(0.1)
         if self._terminal is not None:
             self.hang_up()
+
+    def _sources(self) -> tuple[IO[bytes] | int | None, ...]:
+        """Return what each of the readers reads."""
+        return self.process.stdout, self.process.stderr, self._terminal
 
     def _keep(self, where: Where, data: bytes) -> None:
         with self._changed:
@@ -192,6 +199,14 @@ class Running:
             if not data:
                 return
             self._keep("terminal", data)
+
+
+def _has_more(source: IO[bytes] | int | None) -> bool:
+    """Say whether there is something to read, be it the end."""
+    try:
+        return source is not None and bool(select.select([source], [], [], 0)[0])
+    except ValueError:  # its reader has closed it
+        return False
 
 
 def _thread(target: Callable[[], None]) -> threading.Thread:
@@ -234,7 +249,7 @@ class Launcher:
         return running
 
     def run(
-        self, argv: Sequence[str | os.PathLike[str]], *, timeout: float = 30.0, **options: Unpack[Options]
+        self, argv: Sequence[str | os.PathLike[str]], *, timeout: float = DEADLINE, **options: Unpack[Options]
     ) -> Result:
         """Run a program to its end; AssertionError after ``timeout`` seconds."""
         return self.start(argv, **options).finish(timeout)

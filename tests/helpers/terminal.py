@@ -20,7 +20,7 @@ import msgspec
 from credential_helper.model import Credential, Identity, Profile, Prompt, Secret
 from credential_helper.terminal.terminal import Terminal
 from tests.helpers.clock import FakeClock
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 from tests.helpers.prompts import prompt_at
 
 UTF8 = {"LANG": "C.UTF-8"}
@@ -35,6 +35,9 @@ credential-helper: kubectl needs a sign-in to prod (example.eu.auth0.com)
 AUTHORIZE = "https://example.eu.auth0.com/authorize?response_type=code&client_id=Xyz&state=abc"
 
 
+MARK = b"\0(so far)\0"
+
+
 class Pty:
     """A terminal of 80 columns and 24 lines, and what stands on it."""
 
@@ -45,15 +48,31 @@ class Pty:
 
     def text(self) -> str:
         """Return what was written since the last time."""
-        data = b""
-        while select.select([self.master], [], [], 0.02)[0]:
+        data, end = b"", time.monotonic() + DEADLINE
+        marked = self._mark()
+        while select.select([self.master], [], [], 0.02)[0] or (marked and MARK not in data and time.monotonic() < end):
+            if not select.select([self.master], [], [], 0)[0]:
+                continue
             try:
                 data += os.read(self.master, 65536)
             except OSError:  # EIO: the other end is closed
                 break
-        return data.decode().replace("\r\n", "\n")
+        return data.replace(MARK, b"").decode().replace("\r\n", "\n")
 
-    def reads(self, wanted: str, seconds: float = 10.0) -> bool:
+    def _mark(self) -> bool:
+        """Write a mark behind all that was written: the kernel hands it on in its own time. False: it takes none."""
+        try:
+            writer = os.open(self.name, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            return os.isatty(self.slave) and os.write(writer, MARK) == len(MARK)
+        except OSError:  # it is stopped, or hung up
+            return False
+        finally:
+            os.close(writer)
+
+    def reads(self, wanted: str, seconds: float = DEADLINE) -> bool:
         """Say whether a text is written within so many seconds; all that was written before it is read, too."""
         text, end = "", time.monotonic() + seconds
         while wanted not in text and time.monotonic() < end:
@@ -136,7 +155,7 @@ def session(screen: Pty | None, snippet: str, *, stderr: int | None) -> str:
         stderr=stderr,
         start_new_session=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=True,
     )
     return process.stdout

@@ -15,7 +15,7 @@ import pytest
 from credential_helper import places, replies
 from credential_helper.replies.flights import Flight, join_in
 from credential_helper.replies.keep import keep
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 ARGV = ("/usr/bin/credential-helper", "token", "prod")
 SESSION = "sessions/" + "a" * 64 + ".json"
@@ -52,7 +52,7 @@ class Home:
         thread.start()
 
         def result() -> replies.Reply | Flight:
-            thread.join(30)
+            thread.join(2 * DEADLINE)
             return found[0]
 
         return result
@@ -97,12 +97,12 @@ def test_where_the_first_fails_the_others_go_on_and_not_one_after_the_other(home
 
 def test_where_a_person_is_asked_nobody_waits(home: Home) -> None:
     flight = leads(home)
-    other = home.waiting()
+    other = home.waiting(longest=DEADLINE)
     flight.asks()
     flight.asks()
     found = other()
     assert isinstance(found, Flight)
-    assert 0 < found.waited < 8
+    assert 0 < found.waited < DEADLINE
     flight.end()
 
 
@@ -122,9 +122,9 @@ def test_another_request_is_not_waited_for_in_the_same_file(home: Home) -> None:
         if int.from_bytes(request := home.request_of(f"p{profile}"), "little") % (2**61 - 1) % 61 in number
     )
     flight = leads(home)
-    found = join_in(same, home.environ)
+    found = join_in(same, home.environ, longest=DEADLINE)
     assert isinstance(found, Flight)
-    assert found.waited < 8
+    assert found.waited < DEADLINE
     flight.end()
 
 
@@ -187,10 +187,10 @@ def test_a_leader_that_was_stopped_is_not_waited_for(home: Home) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program]) as leader:
         os.waitid(os.P_PID, leader.pid, os.WSTOPPED)
-        found = join_in(home.request, home.environ)
+        found = join_in(home.request, home.environ, longest=DEADLINE)
         leader.kill()
     assert isinstance(found, Flight)
-    assert 0 < found.waited < 8
+    assert 0 < found.waited < DEADLINE
 
 
 def test_no_child_holds_it(home: Home) -> None:

@@ -19,6 +19,7 @@ from credential_helper.stores.fleet_notes import ALONE, FleetNotes
 from credential_helper.stores.fleet_scripts import Kept, Seen, seen
 from credential_helper.stores.fleet_values import PREFIX, Keys, SharedNote, SharedToken
 from credential_helper.stores.private_files import State
+from tests.helpers.programs import DEADLINE
 
 KEYS = Keys([Secret("a-secret-of-a-whole-fleet")])
 NAMES = KEYS.names({"client_id": "ci"})
@@ -251,8 +252,8 @@ def test_what_is_told_is_heard_and_what_is_no_message_is_not(scripted: Callable[
     other = scripted(subscribed + told + b":7\r\n")
     server = Server(other.connect, database=0)
     listener = server.listen(NAMES)
-    assert listener.wait(5) == b"stored"
-    assert listener.wait(5) is None
+    assert listener.wait(DEADLINE) == b"stored"
+    assert listener.wait(DEADLINE) is None
     assert listener.wait(0.01) is None
     listener.close()
 

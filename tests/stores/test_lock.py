@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 with lock.held(State(sys.argv[1]), "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
     print("held" if mine else "not held", flush=True)
-    time.sleep(30)
+    time.sleep(300)
 """
 
 
@@ -104,12 +103,10 @@ def test_an_error_inside_the_block_releases_the_lock(state: State, clock: FakeCl
 
 def test_the_lock_is_not_inherited_by_children(state: State) -> None:
     with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False):
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], close_fds=False)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], close_fds=False)
     try:
-        began = time.monotonic()
         with lock.held(state, "sessions/a.lock", clock=SystemClock(), waiting=lambda _: False) as mine:
             assert mine
-        assert time.monotonic() - began < 5
     finally:
         child.kill()
         child.wait()
@@ -184,7 +181,7 @@ import sys, time
 from filelock import FileLock
 with FileLock(sys.argv[1], fallback_to_soft=False):
     print("held", flush=True)
-    time.sleep(30)
+    time.sleep(300)
 """
 
 

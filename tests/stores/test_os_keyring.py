@@ -22,7 +22,7 @@ from credential_helper.errors import StoreError
 from credential_helper.model import Secret
 from credential_helper.stores.os_keyring import Keyring
 from tests.helpers.backends import Memory
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 NAME = "0123456789abcdef0123456789abcdef"
 USER = "prod ada@example.com"
@@ -34,11 +34,11 @@ class Slow(Memory):
     answered = threading.Event()
 
     def get_password(self, service: str, username: str) -> str | None:
-        self.answered.wait(30)
+        self.answered.wait()
         return super().get_password(service, username)
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        self.answered.wait(30)
+        self.answered.wait()
         super().set_password(service, username, password)
 
 
@@ -102,7 +102,7 @@ def _empty() -> Iterator[None]:
     Slow.answered.set()
 
 
-def chosen(kind: type[KeyringBackend] | str, deadline: float = 5.0, note: Callable[[str], None] = print) -> Keyring:
+def chosen(kind: type[KeyringBackend] | str, deadline: float = 9.0, note: Callable[[str], None] = print) -> Keyring:
     name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
     environ = {"PYTHON_KEYRING_BACKEND": name}
     return Keyring(environ=environ, deadline=lambda: deadline, store="keyring", note=note)
@@ -252,14 +252,14 @@ def test_what_windows_cannot_hold_is_refused_before_it_is_tried() -> None:
 
 
 def test_a_keyring_that_does_not_answer_costs_its_deadline_once() -> None:
-    keyring = chosen(Slow, deadline=0.1)
+    deadlines = iter((0.1, 3600.0))  # whoever waits again does it for an hour
+    environ = {"PYTHON_KEYRING_BACKEND": f"{__name__}.Slow"}
+    keyring = Keyring(environ=environ, deadline=lambda: next(deadlines), store="keyring")
     began = time.monotonic()
     assert refusal(lambda: keyring.read(NAME, USER)).sentence == "the keyring did not answer within 0.1 s"
-    assert 0.05 < time.monotonic() - began < 2
-    began = time.monotonic()
+    assert time.monotonic() - began > 0.05
     error = refusal(lambda: keyring.delete(NAME, USER))
     assert (error.sentence, error.hint) == ("the keyring still does not answer", "unlock the keyring")
-    assert time.monotonic() - began < 0.05
 
 
 def test_a_keyring_that_was_unlocked_in_the_meantime_is_used_again() -> None:
@@ -305,14 +305,14 @@ def test_the_deadline_is_asked_anew_for_each_call() -> None:
 def wait_for_keyring_threads() -> None:
     for thread in threading.enumerate():
         if thread.name == "keyring":
-            thread.join(5)
+            thread.join(DEADLINE)
 
 
 # --- which keyring ----------------------------------------------------------------------------------------------------
 
 
 def test_usable_chooses_the_keyring_that_is_used_from_then_on() -> None:
-    keyring = Keyring(environ={"PYTHON_KEYRING_BACKEND": f"{__name__}.Memory"}, deadline=lambda: 5.0)
+    keyring = Keyring(environ={"PYTHON_KEYRING_BACKEND": f"{__name__}.Memory"}, deadline=lambda: 9.0)
     assert refusal(lambda: keyring.read(NAME, USER)).sentence == "there is no keyring here (no D-Bus session)"
     assert not keyring.usable("auto")
     assert keyring.usable("keyring")
@@ -332,7 +332,7 @@ def python(snippet: str, environ: dict[str, str]) -> subprocess.CompletedProcess
         env=environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=True,
     )
 
@@ -382,11 +382,9 @@ try:
 except StoreError as error:
     print(error)
 """
-    began = time.monotonic()
-    ran = python(snippet, environ)
+    ran = python(snippet, environ)  # Slow waits for ever
     assert ran.stdout == "the keyring did not answer within 1 s\n"
     assert ran.stderr == ""
-    assert time.monotonic() - began < 10  # Slow waits 30 s
 
 
 def test_a_bus_address_that_leads_nowhere_is_no_keyring(tmp_path: Path, environ: dict[str, str]) -> None:

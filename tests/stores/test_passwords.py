@@ -23,7 +23,7 @@ from credential_helper.system.clock import SystemClock
 from tests.helpers.credentials import NOW
 from tests.helpers.keyrings import LOCKED
 from tests.helpers.passwords import House
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 GIT = {"protocol": "https", "host": "git.example.com", "username": "ada", "password": "s3cret-of-ada"}
 DOCKER = {"server": "registry.example.com", "username": "ada", "password": "s3cret-of-ada"}
@@ -527,13 +527,13 @@ def test_whoever_is_killed_leaves_nothing_listed_that_cannot_be_read(
     killed = 0
     for attempt in range(12):
         process = child(tmp_path, storage, "busy.example.com", turns=100_000)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE
         while not any(r["server"] == "busy.example.com" for r in passwords.listing(tool)):
             assert time.monotonic() < deadline
             time.sleep(0.005)
         time.sleep(0.003 * attempt)
         process.send_signal(signal.SIGKILL)
-        killed += process.wait(10) == -signal.SIGKILL
+        killed += process.wait(DEADLINE) == -signal.SIGKILL
         process.communicate()
         for record in passwords.listing(tool):
             assert passwords.get(tool, record) is not None

@@ -35,7 +35,7 @@ import pathlib, sys, time
 from credential_helper.system.caller import Caller
 caller = Caller()
 sys.stderr.write("ready\\n"); sys.stderr.flush()
-end = time.time() + 10
+end = time.time() + 60
 while caller.waits() and time.time() < end:
     time.sleep(0.02)
 pathlib.Path(sys.argv[1]).write_text("gone" if time.time() < end else "still waiting")
@@ -43,7 +43,7 @@ pathlib.Path(sys.argv[1]).write_text("gone" if time.time() < end else "still wai
 
 
 def _wait_for(path: Path) -> str:
-    end = time.monotonic() + 15
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         if path.exists() and (text := path.read_text()):
             return text

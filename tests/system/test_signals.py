@@ -59,7 +59,7 @@ def test_a_signal_while_an_object_is_finalized_is_obeyed_a_moment_later(
 
     with pytest.raises(Interrupted) as caught:
         Finalized()
-        time.sleep(10)
+        time.sleep(60)
     assert caught.value.exit_code == 128 + number
     assert capfd.readouterr() == ("", "")
 

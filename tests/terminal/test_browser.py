@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import DEADLINE
 from tests.helpers.terminal import AUTHORIZE, PLAIN, UTF8, Pty, in_a_browser, prompt, terminal
 
 
@@ -30,7 +31,7 @@ class Recorder:
 
     def arguments(self) -> list[str]:
         """Return its arguments and then its environment, one a line; waits for it to start."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + DEADLINE
         while not self.log.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.log.read_text().splitlines()

@@ -22,7 +22,7 @@ import pytest
 
 from credential_helper.errors import InteractionRequired, UsageError
 from credential_helper.terminal import keyboard
-from tests.helpers.programs import CHECKOUT, Launcher, Result, Running
+from tests.helpers.programs import CHECKOUT, DEADLINE, Launcher, Result, Running
 
 # Reads a line and says on stdout what came of it; SIGTERM and the like are taken over as in cli.run.
 READ = """\
@@ -119,7 +119,7 @@ def flags(running: Running) -> int:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -131,7 +131,7 @@ def said(result: Result) -> list[dict[str, Any]]:
 
 def echoes_after(running: Running) -> bool:
     """Say whether a terminal echoes after its reader's end; its other end outlives that."""
-    running.process.wait(20)
+    running.process.wait(DEADLINE)
     return running.echoes
 
 
@@ -308,7 +308,7 @@ def test_a_terminal_without_an_echo_keeps_none(launcher: Launcher) -> None:
     running = launcher.start([sys.executable, "-c", code, *argv], terminal=True, stdin=None)
     running.wait_for("ada: ")
     running.type(b"line\r")
-    running.process.wait(20)
+    running.process.wait(DEADLINE)
     assert not running.echoes
     assert said(running.finish())[0]["line"] == "line"
 
@@ -392,7 +392,7 @@ def test_in_the_background_it_waits_and_leaves_the_terminal_alone(job: Job) -> N
     running.wait_for("stopped")
     job.order("bg")
     time.sleep(1.2)  # two looks at the terminal
-    assert Path(f"/proc/{job.process}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+    eventually(lambda: Path(f"/proc/{job.process}/stat").read_text().rpartition(")")[2].split()[0] == "S")
     assert running.echoes
     assert job.labels() == 1
     running.type(b"for the shell\r")
@@ -498,7 +498,7 @@ def type_ahead(pair: tuple[int, int], line: bytes) -> None:
     """Type a line and wait until it can be read."""
     master, slave = pair
     os.write(master, line)
-    assert select.select([slave], [], [], 20)[0]
+    assert select.select([slave], [], [], DEADLINE)[0]
 
 
 @pytest.mark.parametrize(("hidden", "line"), [(True, "late"), (False, "cat key")])

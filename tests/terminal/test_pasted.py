@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import termios
 import time
@@ -15,6 +16,7 @@ import pytest
 from credential_helper.terminal.keyboard import LONGEST
 from credential_helper.terminal.terminal import Terminal
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import DEADLINE
 from tests.helpers.terminal import PLAIN, UTF8, Pty, in_a_browser, session, terminal
 
 BACK = "http://127.0.0.1:41515/callback"
@@ -28,7 +30,9 @@ def echoes(screen: Pty) -> bool:
 
 def typed(screen: Pty, keys: bytes) -> None:
     os.write(screen.master, keys)
-    time.sleep(0.02)
+    if keys.endswith((b"\n", b"\r", b"\x04")):
+        assert select.select([screen.slave], [], [], DEADLINE)[0]
+    time.sleep(0.05)  # for what stands behind the first line
 
 
 def line(told: Terminal) -> str | None:

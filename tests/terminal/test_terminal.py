@@ -18,6 +18,7 @@ from credential_helper.errors import AuthorizationError, CredentialHelperError, 
 from credential_helper.model import Identity, Prompt
 from credential_helper.terminal.words import qr_lines
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import DEADLINE
 from tests.helpers.requests import request_by
 from tests.helpers.terminal import (
     PLAIN,
@@ -424,7 +425,7 @@ def typed(screen: Pty, line: str) -> Iterator[None]:
     thread = threading.Thread(target=wait_and_type, daemon=True)
     thread.start()
     yield
-    thread.join(20)
+    thread.join(DEADLINE)
 
 
 def with_a_password(clock: FakeClock) -> Prompt:

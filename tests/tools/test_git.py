@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import time
 from typing import Any, Literal
 
 import msgspec
@@ -128,10 +127,10 @@ def test_a_long_line_is_one_line(length: int) -> None:
     assert message.lists["wwwauth"] == (header.decode(),)
 
 
+@pytest.mark.timeout(120)
 def test_many_lines_take_no_longer_than_their_bytes() -> None:
-    began = time.process_time()
-    assert len(lists(b"wwwauth[]=x\n" * 300_000, "wwwauth")) == 300_000
-    assert time.process_time() - began < 10
+    """With their square, these would take several minutes."""
+    assert len(lists(b"wwwauth[]=x\n" * 600_000, "wwwauth")) == 600_000
 
 
 def test_a_request_without_end_is_refused() -> None:
@@ -237,11 +236,10 @@ def test_bearer_is_offered_where_a_challenge_begins_with_it(header: str, offered
 
 
 def test_a_header_made_to_be_slow_is_not() -> None:
+    """One that is read again from each of its parts would take hours."""
     for part in (b'\\"', b'"', b", ", b" \t", b",bearer="):
         message = git.read(b"wwwauth[]=" + part * (1 << 20) + b"x\n")
-        began = time.process_time()
         assert message.offered_bearer is False
-        assert time.process_time() - began < 10
 
 
 def basic(pair: bytes) -> bytes:

@@ -29,6 +29,7 @@ from integration.servers.proxy import RecordingProxy
 from integration.servers.tls import Authority
 from tests.helpers.assertions import pem
 from tests.helpers.clock import FakeClock
+from tests.helpers.programs import DEADLINE
 
 PROFILE = "config.toml: profiles.prod.tls"
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -138,7 +139,7 @@ def test_a_server_may_ask_when_it_has_seen_the_path(authority: Authority) -> Non
         connection.verify_client_post_handshake()
         connection.do_handshake()
         connection.setblocking(False)
-        while connection.getpeercert(binary_form=True) is None and select.select([connection], [], [], 10)[0]:
+        while connection.getpeercert(binary_form=True) is None and select.select([connection], [], [], DEADLINE)[0]:
             with contextlib.suppress(ssl.SSLWantReadError):
                 connection.read(1)
         connection.setblocking(True)

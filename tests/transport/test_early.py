@@ -21,7 +21,7 @@ from credential_helper.urls import parse_url
 from integration.servers.hostile_provider import HostileProvider, answer, closed_port
 from integration.servers.proxy import RecordingProxy
 from tests.helpers.clock import FakeClock
-from tests.helpers.programs import CHECKOUT
+from tests.helpers.programs import CHECKOUT, DEADLINE
 
 PROCESS = """
 import sys, threading; sys.path.insert(0, sys.argv[1])
@@ -31,8 +31,11 @@ from credential_helper.transport.client import Transport
 _, _, url, ca_file, proxy, times, when, seconds, expected = sys.argv
 if when == "late":
     import requests
+class Standing(SystemClock):  # a connection does not grow old while a busy machine imports
+    def monotonic(self):
+        return 0.0
 transport = Transport(
-    clock=SystemClock(), environ={"HTTPS_PROXY": proxy}, ca_file=ca_file or None, connect=float(seconds), deadline=60.0
+    clock=Standing(), environ={"HTTPS_PROXY": proxy}, ca_file=ca_file or None, connect=float(seconds), deadline=60.0
 )
 for address in expected.split():
     transport.expect(address)
@@ -265,7 +268,7 @@ def test_a_certificate_that_is_refused(tls: Literal["good", "expired", "other-ho
 
 def opened(provider: HostileProvider, clock: FakeClock, url: str | None = None) -> Early:
     context = read_roots(provider.ca_file, {}, lambda _: None).context
-    early = Early(parse_url(url or provider.url), context, Addresses(None, clock), 5.0, clock)
+    early = Early(parse_url(url or provider.url), context, Addresses(None, clock), DEADLINE, clock)
     early.start()
     return early
 
@@ -280,7 +283,7 @@ def test_it_is_taken_once(good: HostileProvider, clock: FakeClock) -> None:
 
 def test_an_old_one_is_closed(good: HostileProvider, clock: FakeClock) -> None:
     early = opened(good, clock)
-    assert early.done.wait(10)
+    assert early.done.wait(DEADLINE)
     clock.sleep(KEPT + 1)
     assert early.take() is None
 
@@ -288,10 +291,10 @@ def test_an_old_one_is_closed(good: HostileProvider, clock: FakeClock) -> None:
 def test_one_that_the_server_has_closed_is_not_taken(good: HostileProvider, clock: FakeClock) -> None:
     with Counter("pipe", good.port) as server:
         early = opened(good, clock, server.url)
-        assert early.done.wait(10)
+        assert early.done.wait(DEADLINE)
         held = early._held
         assert held is not None
-    held.settimeout(10)
+    held.settimeout(DEADLINE)
     while held.recv(65536):  # what came before the end: tickets
         pass
     assert early.take() is None
@@ -315,4 +318,4 @@ def test_who_ends_it_ends_the_wait() -> None:
         while early._held is None:
             assert not early.done.wait(0.01)
         early.end()
-        assert early.done.wait(10)
+        assert early.done.wait(DEADLINE)

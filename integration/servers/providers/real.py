@@ -145,9 +145,9 @@ class RealProvider(Started):
         if process is not None:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(20)
+                process.wait(60)
         self.http.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -27,6 +27,7 @@ from integration.servers.hostile_provider import HostileProvider, answer, half_j
 from tests.helpers.clock import FakeClock
 from tests.helpers.endpoints import TOKENS, provider_at
 from tests.helpers.ports import free_port
+from tests.helpers.programs import DEADLINE
 from tests.helpers.providers import Memory
 
 CODE = "c0de-that-nobody-repeats"
@@ -129,7 +130,7 @@ class BrowserStage:
     def page(self) -> str:
         """The last page that the browser has shown."""
         if self.asked:
-            self._browser.join(30)
+            self._browser.join(DEADLINE)
         return self.pages[-1][1]
 
     @property
@@ -145,7 +146,7 @@ class BrowserStage:
 
     def _visit(self, address: str) -> None:
         url = urlsplit(address)
-        connection = http.client.HTTPConnection(url.netloc, timeout=30)
+        connection = http.client.HTTPConnection(url.netloc, timeout=DEADLINE)
         try:
             connection.request("GET", f"{url.path or '/'}?{url.query}")
             got = connection.getresponse()
@@ -197,7 +198,7 @@ def ends(provider: Provider, stage: BrowserStage) -> CredentialHelperError:
 def nobody_listens(stage: BrowserStage) -> bool:
     url = urlsplit(stage.parameters["redirect_uri"])
     try:
-        socket.create_connection((url.hostname, url.port), timeout=10).close()
+        socket.create_connection((url.hostname, url.port), timeout=DEADLINE).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -559,7 +560,7 @@ def test_a_reload_is_no_second_exchange(hostile: HostileProvider, provider: Prov
         for one in reloads:
             one.start()
         for one in reloads:
-            one.join(30)
+            one.join(DEADLINE)
 
     stage.play = play
     authorization_code.sign_in(provider, stage)

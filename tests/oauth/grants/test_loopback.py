@@ -21,11 +21,13 @@ from hypothesis import strategies as st
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.oauth.grants import loopback
-from credential_helper.oauth.grants.loopback import LONGEST_HEAD, MOST, PATIENCE, Listener, PortTaken, callback
+from credential_helper.oauth.grants.loopback import LONGEST_HEAD, MOST, Listener, PortTaken, callback
 from tests.helpers.ports import free_port
+from tests.helpers.programs import DEADLINE
 
 STATE = "the-state-of-this-sign-in"
-ROUNDS = 20_000  # of serving that a test waits at most
+ROUNDS = 60_000  # of serving that a test waits at most
+PATIENCE = 600.0  # seconds, instead of the 5 that a busy machine may take for a step
 
 
 class Ahead:
@@ -39,6 +41,11 @@ class Ahead:
 
 
 Listen = Callable[..., Listener]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback, "PATIENCE", PATIENCE)
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ def port_of(listener: Listener) -> int:
 
 
 def connect(listener: Listener, host: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection((host, port_of(listener)), timeout=10)
+    return socket.create_connection((host, port_of(listener)), timeout=DEADLINE)
 
 
 def get(
@@ -127,7 +134,7 @@ def brings_callback(listener: Listener, client: socket.socket, request: bytes | 
 
 def answer(client: socket.socket) -> bytes:
     """Return all that is said until the other end hangs up."""
-    client.settimeout(10)
+    client.settimeout(DEADLINE)
     said = b""
     while got := client.recv(65536):
         said += got
@@ -145,7 +152,7 @@ def still_waits(listener: Listener) -> None:
 
 def refused(port: int, host: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection((host, port), timeout=10).close()
+        socket.create_connection((host, port), timeout=DEADLINE).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -407,7 +414,7 @@ def test_afterwards_nothing_listens_any_more(listener: Listener, end: Callable[[
         end(listener)
         assert answer(browser)
         assert refused(port_of(listener))
-        silent.settimeout(10)
+        silent.settimeout(DEADLINE)
         with contextlib.suppress(ConnectionResetError):
             assert silent.recv(1) == b""
     end(listener)
@@ -437,7 +444,7 @@ def test_a_real_client_gets_its_page(listener: Listener) -> None:
 
     def browse() -> None:
         for path in ("/favicon.ico", f"/callback?code=c0de&state={STATE}"):
-            connection = http.client.HTTPConnection("127.0.0.1", port_of(listener), timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", port_of(listener), timeout=DEADLINE)
             connection.request("GET", path)
             got = connection.getresponse()
             pages.append((got.status, got.read()))
@@ -445,7 +452,7 @@ def test_a_real_client_gets_its_page(listener: Listener) -> None:
 
     browser = threading.Thread(target=browse)
     browser.start()
-    assert listener.wait(30)
+    assert listener.wait(DEADLINE)
     listener.finish(True)
     browser.join()
     assert [status for status, _ in pages] == [404, 200]
@@ -624,7 +631,7 @@ def test_who_is_not_done_in_time_is_hung_up_on(listen: Listen, sent: bytes) -> N
     with connect(listener) as slow:
         slow.sendall(sent)
         listener.wait(0.05)
-        time_passes.seconds = PATIENCE - 2
+        time_passes.seconds = PATIENCE / 2
         listener.wait(0.0)
         assert not hung_up(slow)
         time_passes.seconds = PATIENCE
@@ -656,7 +663,7 @@ def test_who_does_not_hang_up_after_a_404_is_hung_up_on(listen: Listen) -> None:
         assert stays.recv(65536).startswith(b"HTTP/1.1 404 ")
         time_passes.seconds = PATIENCE
         listener.wait(0.0)
-        stays.settimeout(10)
+        stays.settimeout(DEADLINE)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(100):
                 stays.sendall(b"x" * 1000)

@@ -15,6 +15,7 @@ import pytest
 from credential_helper.errors import ConfigurationError
 from credential_helper.oauth.grants.loopback import Listener
 from integration.servers.tls import Authority, server_tls
+from tests.helpers.programs import DEADLINE
 
 STATE = "the-state-of-this-sign-in"
 
@@ -45,7 +46,7 @@ class Browser:
         self.trouble: list[str] = []
 
         def visit() -> None:
-            connection = http.client.HTTPSConnection(host, port_of(listener), context=trusted, timeout=20)
+            connection = http.client.HTTPSConnection(host, port_of(listener), context=trusted, timeout=DEADLINE)
             try:
                 connection.request("GET", f"/callback?{query}")
                 answer = connection.getresponse()
@@ -60,7 +61,7 @@ class Browser:
 
 
 def until(listener: Listener, done: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(6000):
         if done():
             return
         listener.wait(0.01)
@@ -74,7 +75,7 @@ def test_a_callback_over_tls_gets_the_page_that_says_how_it_ended(listener: List
     until(listener, lambda: bool(listener.parameters))
     assert listener.parameters == {"code": "c0de", "state": STATE}
     listener.finish(True)
-    browser.thread.join(20)
+    browser.thread.join(DEADLINE)
     [(status, page)] = browser.said
     assert status == 200
     assert "Signed in" in page
@@ -94,14 +95,14 @@ def test_who_does_not_trust_the_certificate_ends_nothing(listener: Listener, aut
 def test_who_speaks_no_tls_or_stays_silent_is_in_nobody_s_way(
     listener: Listener, authority: Authority, words: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", port_of(listener)), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port_of(listener)), timeout=DEADLINE) as client:
         client.sendall(words)
         assert not listener.wait(0.05)
         trusted = ssl.create_default_context(cafile=str(authority.ca_file))
         browser = Browser(listener, f"error=access_denied&state={STATE}", trusted)
         until(listener, lambda: bool(listener.parameters))
         listener.close()
-        browser.thread.join(20)
+        browser.thread.join(DEADLINE)
     assert "did not work" in browser.said[0][1]
 
 
