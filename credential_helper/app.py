@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from credential_helper.terminal.terminal import Terminal
     from credential_helper.tools import Tool
 
-_AHEAD_DEADLINE = 8.0  # seconds of an exchange that nobody waits for: logout waits 10 s for the lock
+# Seconds of a machine's exchange that nobody waits for: logout waits 10 s for the lock. A person's has the time of
+# every other: its answer may be the only copy of a refresh token.
+_AHEAD_DEADLINE = 8.0
 _KEYRING_DEADLINE = 3.0  # seconds
 _KEYRING_DEADLINE_PERSON = 15.0  # where a person can be asked to unlock it
 
@@ -300,7 +302,7 @@ class App:
             self.note(f"{came_from(chosen.profile)}, sign-in {grant_id(chosen.profile)[:8]}…")
         left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
         if self._ahead:
-            left = _AHEAD_DEADLINE
+            left = _AHEAD_DEADLINE if chosen.profile.session_kind == "client" else None
         with self._subjects.under_way(chosen.profile.name, request):
             obtained = obtain(errand, self.means(chosen.profile, deadline=left, warns=manners.warns))
         if self.verbose:

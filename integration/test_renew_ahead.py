@@ -94,7 +94,7 @@ def test_nobody_waits_for_it_whatever_is_inherited(
     """stdout, stderr, a lock on descriptor 9 and the pipe of a shell that waits for its end: none is held."""
     begin(run, oidc, home)
     old = due(run, home)
-    oidc.fail_next("refresh_token", delay=5.0)
+    oidc.fail_next("refresh_token", delay=9.0)  # a machine would have given up after 8 s
     lock = tmp_path / "lock"
     script = f'( flock 9; "$0" token prod ) 9>{lock} 2>&1 | cat; flock --nonblock {lock} echo free; jobs'
     done = launch.start([need("bash"), "-c", script, str(run.executable)], env=NOBODY).finish()

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from credential_helper import places
 from credential_helper.errors import ConfigurationError
@@ -204,6 +204,8 @@ def _follow(process: subprocess.Popen[bytes], output: bytearray, deadline: float
         reader.join(SLICE)
     if process.returncode is not None:
         reader.join(GRACE)
+        while reader.is_alive() and _unread(process.stdout) and time.monotonic() < ends:  # a machine that is busy
+            reader.join(GRACE)
     if len(output) > limit:
         return False
     import subprocess
@@ -213,6 +215,17 @@ def _follow(process: subprocess.Popen[bytes], output: bytearray, deadline: float
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def _unread(pipe: IO[bytes]) -> bool:
+    """Say whether a pipe has something to read, or its end; where that cannot be asked, no."""
+    if sys.platform == "win32":
+        return False
+    import select
+
+    with suppress(ValueError, OSError):  # closed meanwhile: all has been read
+        return bool(select.select([pipe], [], [], 0)[0])
+    return False
 
 
 def _drain(pipe: BinaryIO, output: bytearray, limit: int) -> None:

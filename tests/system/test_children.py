@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -199,6 +201,23 @@ def test_past_the_deadline_the_whole_group_is_killed(script: Script, environ: En
     assert os.read(reader, 100) == b"grandchild\n"
     assert os.read(reader, 100) == b""
     os.close(reader)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a pipe cannot be asked")
+def test_a_machine_that_is_busy_cuts_nothing_off(
+    script: Script, environ: Environ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads the pipe gets no time until long after the child's end."""
+
+    def late(pipe: BinaryIO, output: bytearray, limit: int) -> None:
+        time.sleep(1)
+        drain(pipe, output, limit)
+
+    drain = children._drain
+    monkeypatch.setattr(children, "_drain", late)
+    monkeypatch.setattr(children, "GRACE", 0.01)
+    script("quick", "echo secret")
+    assert children.run(["quick"], environ=environ) == b"secret\n"
 
 
 def test_a_child_that_closes_stdout_and_stays_is_killed_too(script: Script, environ: Environ) -> None:
