@@ -14,7 +14,7 @@ UNUSED = {"filelock", "charset_normalizer.api", "charset_normalizer.md", "charde
 UNUSED |= {"certifi.core", "csv", "idna.core", "locale", "mimetypes", "random", "stringprep", "urllib.error", "zipfile"}
 KEYRING = {"keyring", "secretstorage", "jeepney"}
 ID_TOKEN = {"jwt", "cryptography"}
-BROUGHT_BY_PYJWT = {"locale", "random", "urllib.error"}
+ID_TOKEN_UNUSED = {"cryptography.x509", "cryptography.hazmat.primitives.ciphers", "dataclasses", "inspect"}
 
 
 def loaded(observed: Runner, *argv: str) -> set[str]:
@@ -35,7 +35,7 @@ def test_a_persons(
     face.reset_counts()
     modules = loaded(observed, "refresh", "prod")
     assert "requests" in modules
-    assert modules & (UNUSED | KEYRING) <= (BROUGHT_BY_PYJWT if token == "id" else set())
+    assert modules & (UNUSED | ID_TOKEN_UNUSED | KEYRING) == set()
     assert bool(modules & ID_TOKEN) == (token == "id")
     assert ("ssl" in modules, "credential_helper.transport.early" in modules) == (True, tls)
     assert ("truststore" in modules) == (not read_roots(None, {}, lambda _: None).provisional)

@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launcher": {"__init__", "places", "replies", "system", "tools"},
     "light": set(),
     "model": {"flows", "light", "workloads"},
-    "oauth": {"flows", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
+    "oauth": {"flows", "lean", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
     "places": {"light"},
     "profiles": {"__init__", "flows", "places", "proof", "providers", "system", "tools", "urls", "workloads"},
     "proof": set(),

@@ -1,6 +1,6 @@
 """How a client proves that it has its secret without sending it: an HMAC under its assertion (OIDC Core §9).
 
-PyJWT is not needed for it: an HMAC of Python's own takes 75 ms less, and takes a secret that looks like a key for what
+PyJWT is not needed for it: an HMAC of Python's own takes 25 ms less, and takes a secret that looks like a key for what
 it is.
 """
 

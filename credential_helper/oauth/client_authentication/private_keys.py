@@ -20,6 +20,7 @@ import msgspec
 
 from credential_helper.errors import ConfigurationError
 from credential_helper.model import PrivateKey, Secret
+from credential_helper.oauth.loading import load_jwt
 from credential_helper.system import files
 from credential_helper.text import foreign
 
@@ -55,7 +56,8 @@ class Signer(msgspec.Struct, frozen=True):
         """Return a JWT of exactly these claims (RFC 7515 §3.1)."""
         import json
 
-        import jwt  # 75 ms
+        load_jwt()
+        import jwt
 
         signer = jwt.PyJWS()
         for name in _ALGORITHMS.keys() - set(signer.get_algorithms()):  # PyJWT 2.15 has EdDSA by that name only
@@ -123,7 +125,8 @@ def _loaded(written: str | dict[str, Any]) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm  # 75 ms
+        load_jwt()
+        from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
         for algorithm in (RSAAlgorithm(RSAAlgorithm.SHA256), ECAlgorithm(ECAlgorithm.SHA256), OKPAlgorithm()):
             with contextlib.suppress(Exception):
