@@ -13,7 +13,6 @@ from credential_helper.broker.errand import Errand, Means, Mode, Obtained
 from credential_helper.broker.obtain import obtain
 from credential_helper.errors import ConfigurationError, InteractionRequired, StoreError
 from credential_helper.model import Profile, Request, Secret, Source
-from credential_helper.profiles.hints import came_from, login_command
 from credential_helper.proof import UNKNOWN, Proof, sources
 from credential_helper.replies.flights import Flight
 from credential_helper.session import grant_id
@@ -299,6 +298,8 @@ class App:
                 raise InteractionRequired("nobody wants this profile renewed ahead")
         errand = self.errand(chosen, request, mode=mode)
         if self.verbose:
+            from credential_helper.profiles.hints import came_from
+
             self.note(f"{came_from(chosen.profile)}, sign-in {grant_id(chosen.profile)[:8]}…")
         left = None if manners.deadline is None else max(1.0, manners.deadline - self._flight.waited)  # seconds
         if self._ahead:
@@ -313,11 +314,17 @@ class App:
 
     def errand(self, chosen: Chosen, request: Request, *, mode: Mode = "any") -> Errand:
         """Return what is to be had for a chosen profile."""
+
+        def command() -> str:
+            from credential_helper.profiles.hints import login_command  # for what goes wrong
+
+            return login_command(chosen.profile)
+
         return Errand(
             profile=chosen.profile,
             request=request,
             mode=mode,
-            command=lambda: login_command(chosen.profile),
+            command=command,
             config_changed_at=max((file.changed_at for file in chosen.files), default=0.0),
         )
 

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"flows", "light", "workloads"},
     "oauth": {"flows", "lean", "places", "proof", "providers", "system", "transport", "urls", "workloads"},
     "places": {"light"},
-    "profiles": {"__init__", "flows", "places", "proof", "providers", "system", "tools", "urls", "workloads"},
+    "profiles": {"__init__", "flows", "lean", "places", "proof", "providers", "system", "tools", "urls", "workloads"},
     "proof": set(),
     "providers": {"flows", "urls"},
     "session": {"model"},
@@ -287,7 +287,10 @@ def test_a_tool_is_pure_and_the_table_is_all_that_profiles_see_of_it() -> None:
 
 
 TOOLS_MAY_IMPORT = {
-    *(f"{PACKAGE}.{name}" for name in ("model", "errors", "text", "tools", "tools.wire", "tools.contract")),
+    *(
+        f"{PACKAGE}.{name}"
+        for name in ("model", "errors", "text", "tools", "tools.wire", "tools.wishes", "tools.contract")
+    ),
 }
 
 

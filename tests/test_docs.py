@@ -24,7 +24,7 @@ from credential_helper.profiles.configuration import load
 from credential_helper.profiles.elsewhere import TOP_LEVEL
 from credential_helper.profiles.written import Origin, Written
 from credential_helper.terminal.words import prompt_lines
-from credential_helper.tools import kubectl, own_json, wire
+from credential_helper.tools import kubectl, own_json, wishes
 from credential_helper.tools.contract import Asked, Exchange
 from integration.servers.providers import made
 from tests.helpers.programs import CHECKOUT
@@ -480,7 +480,7 @@ def test_the_request_and_the_answer_of_get_are_told() -> None:
     text = page("tools/scripts")
     told = re.search(r"The request may hold (.*?) \(the SHA-256", text, re.DOTALL)
     assert told
-    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(wire.KEYS)
+    assert [key for key in re.findall(r"`(\w+)`", told[1]) if key not in ("access", "id")] == list(wishes.KEYS)
     [answer] = re.findall(r'`(\{"version":1,"token_type".*?\})`', text)
     credential = model.Credential(
         profile="prod",

@@ -11,19 +11,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from credential_helper import PROGRAM, __version__, urls
 from credential_helper.answers import plain
 from credential_helper.answers.call import Call
-from credential_helper.answers.docker_list import answer_list
-from credential_helper.answers.stored_passwords import DOCKER, another_profile, docker_passwords
 from credential_helper.app import App, write
 from credential_helper.errors import ConfigurationError, CredentialHelperError, StoreError
 from credential_helper.model import Credential, Listed, Profile, Secret
 from credential_helper.profiles.chosen import Chosen
-from credential_helper.stores.passwords import INDEX, Passwords
 from credential_helper.text import foreign
 from credential_helper.tools import TOOLS, Tool, docker
+
+if TYPE_CHECKING:
+    from credential_helper.stores.passwords import Passwords  # a server of ours has none
 
 Action = Callable[[Call], int]
 
@@ -92,6 +93,9 @@ def _get(call: Call) -> int:
 
 def _get_stored(call: Call, data: bytes, server: str) -> int:
     """Answer a stored password. What goes wrong is told, and docker goes on without: the server is not ours."""
+    from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
+    from credential_helper.stores.passwords import INDEX
+
     files: list[tuple[str, str]] | None = []  # that "not found" stands on; None: it is not to be repeated
     found = None
     try:
@@ -114,6 +118,8 @@ def _get_stored(call: Call, data: bytes, server: str) -> int:
 
 
 def _store(call: Call) -> int:
+    from credential_helper.answers.stored_passwords import DOCKER, another_profile, docker_passwords
+
     given = docker.read_store(call.read(docker.LARGEST))
     app = call.app
     found = _profile_of(app, given.server)
@@ -135,6 +141,8 @@ def _store(call: Call) -> int:
 
 
 def _erase(call: Call) -> int:
+    from credential_helper.answers.stored_passwords import DOCKER, docker_passwords
+
     server = docker.read_server(call.read())
     app = call.app
     found = _profile_of(app, server)
@@ -147,7 +155,13 @@ def _erase(call: Call) -> int:
     return 0
 
 
-ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "list": answer_list}
+def _list(call: Call) -> int:
+    from credential_helper.answers.docker_list import answer_list
+
+    return answer_list(call)
+
+
+ACTIONS: dict[str, Action] = {"get": _get, "store": _store, "erase": _erase, "list": _list}
 
 
 # --- servers that a profile lists -------------------------------------------------------------------------------------
@@ -187,5 +201,7 @@ def _stored_keys(passwords: Passwords, server: str) -> list[str]:
     """Return the keys under which a server may be stored, the exact one first; the Hub has several names."""
     if not docker.hub(server):
         return [server]
+    from credential_helper.answers.stored_passwords import DOCKER
+
     others = [record["server"] for record in passwords.listing(DOCKER) if docker.hub(record.get("server", ""))]
     return [server, *(other for other in others if other != server)]

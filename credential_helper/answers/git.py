@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from credential_helper import errors, replies
+from credential_helper import errors, replies, urls
 from credential_helper.answers import calling_git, plain
 from credential_helper.answers.call import Call
-from credential_helper.answers.stored_passwords import GIT, git_passwords, url_of
 from credential_helper.app import App, write
 from credential_helper.broker import freshness
 from credential_helper.broker.errand import Obtained
@@ -27,8 +27,10 @@ from credential_helper.errors import CredentialHelperError, LockTimeout, StoreEr
 from credential_helper.model import Listed
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.settings import Given
-from credential_helper.stores.passwords import INDEX, expired
 from credential_helper.tools import TOOLS, Tool, git, wire
+
+if TYPE_CHECKING:
+    from credential_helper.stores.passwords import Passwords  # a host of ours has none
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +118,19 @@ def _choose(app: App, given: Mapping[str, object], message: git.Message) -> tupl
     return app.owners(given).choose(TOOLS["git"], url_of(message), git.request(message))
 
 
+def url_of(message: git.Message) -> urls.Url | None:
+    """Return what git asks for as one address; None: that is no http or https one."""
+    origin = urls.parse_host(message.protocol, message.host)
+    return None if origin is None else msgspec.structs.replace(origin, path=message.path or "")
+
+
+def _passwords(app: App, given: Mapping[str, object], message: git.Message) -> Passwords | None:
+    """Return the store for a host that no profile lists; None: nothing is kept for this one."""
+    from credential_helper.answers.stored_passwords import git_passwords
+
+    return git_passwords(app, given, url_of(message)) if message.named else None
+
+
 def _state(message: git.Message, obtained: Obtained, now: float) -> str | None:
     """Name the token that is answered, where git can come again with it and another one may then be had.
 
@@ -149,9 +164,12 @@ def store(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     attributes = git.to_keep(message)
     if attributes is None:
         return SILENCE
-    passwords = None if _choose(app, given, message) else git_passwords(app, given, message)
+    passwords = None if _choose(app, given, message) else _passwords(app, given, message)
     if passwords is None:
         return SILENCE_AGAIN
+    from credential_helper.answers.stored_passwords import GIT
+    from credential_helper.stores.passwords import expired
+
     if not expired(attributes, app.clock.now()):
         passwords.store(GIT, attributes)
     return SILENCE
@@ -162,8 +180,10 @@ def erase(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     found = _choose(app, given, message)
     if found is not None:
         return _drop_rejected(app, found[0], message)
-    passwords = git_passwords(app, given, message)
+    passwords = _passwords(app, given, message)
     if passwords is not None:
+        from credential_helper.answers.stored_passwords import GIT
+
         passwords.erase(GIT, git.pattern(message, secrets=True))
     return SILENCE
 
@@ -192,9 +212,12 @@ def _drop_rejected(app: App, chosen: Chosen, message: git.Message) -> Reply:
 def _get_stored(app: App, given: Mapping[str, object], message: git.Message) -> Reply:
     """Answer a stored password. What goes wrong is told, and git asks on: the host is not ours."""
     try:
-        passwords = git_passwords(app, given, message)
+        passwords = _passwords(app, given, message)
         if passwords is None:
             return SILENCE_AGAIN
+        from credential_helper.answers.stored_passwords import GIT
+        from credential_helper.stores.passwords import INDEX
+
         attributes = passwords.get(GIT, git.pattern(message))
         if attributes is None:
             kept = passwords.holds(GIT, git.pattern(message))

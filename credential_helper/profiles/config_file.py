@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from credential_helper import places
+from credential_helper import lean, places
 from credential_helper.errors import ConfigurationError
 from credential_helper.profiles.written import SINGLE_QUOTES, FileKind
 from credential_helper.system import files
@@ -84,7 +84,8 @@ def read(place: FileKind, path: str, environ: Mapping[str, str]) -> Found | None
 
 def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
     """Decode TOML; return it as text, too. Raises ConfigurationError with the file's name as ``shown``."""
-    import tomllib  # 11 ms, and only the slow path reads a config
+    _load_tomllib()
+    import tomllib  # only the slow path reads a config
 
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
         raise ConfigurationError(f"{shown}: found UTF-16, expected UTF-8", hint="save it as UTF-8")
@@ -101,6 +102,13 @@ def decode(data: bytes, shown: str) -> tuple[str, dict[str, Any]]:
         raise ConfigurationError(f"{shown}: is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError is one; int() has a limit of its own
         raise _syntax_error(str(error), document, shown) from None
+
+
+def _load_tomllib() -> None:
+    """Import it without string, whose templates it does not use, but some letters of which."""
+    letters, digits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
+    string = {"ascii_letters": letters, "digits": digits, "hexdigits": f"{digits}abcdefABCDEF"}
+    lean.load("tomllib", later={}, instead={"string": string}, absent=())
 
 
 def _syntax_error(said: str, document: str, shown: str) -> ConfigurationError:

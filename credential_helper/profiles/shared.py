@@ -25,8 +25,8 @@ _EXPECTED = (
     "expected rediss://[USER@]HOST[:PORT][/DATABASE], redis:// on loopback, or unix://[USER@]/PATH[?db=DATABASE]"
 )
 _PORTS = {"rediss": 6379, "redis": 6379}
-_USER = re.compile(r"[A-Za-z0-9._~-]{1,100}")  # what Redis takes, and no URL has to escape
-_DATABASE = re.compile(r"[0-9]{1,5}")
+_USER = r"[A-Za-z0-9._~-]{1,100}"  # what Redis takes, and no URL has to escape
+_DATABASE = r"[0-9]{1,5}"
 
 
 def address(written: Written) -> SharedCache:
@@ -38,13 +38,13 @@ def address(written: Written) -> SharedCache:
     if scheme == "unix":
         path, question, query = rest.partition("?")
         database = query.removeprefix("db=") if question else "0"
-        if not path.startswith("/") or not _DATABASE.fullmatch(database):
+        if not path.startswith("/") or not re.fullmatch(_DATABASE, database):
             raise written.malformed(_EXPECTED)
         return SharedCache(scheme="unix", path=path, database=int(database), user=user)
     authority, _, database = rest.partition("/")
     # A host is a host: the scheme only says which port is left out.
     found = urls.parse_host("https", authority)
-    if found is None or not _DATABASE.fullmatch(database or "0"):
+    if found is None or not re.fullmatch(_DATABASE, database or "0"):
         raise written.malformed(_EXPECTED)
     if scheme == "redis" and not found.loopback:
         raise written.impossible(f"redis:// is for loopback ({', '.join(urls.LOOPBACK)}) only; expected rediss://")
@@ -65,7 +65,7 @@ def _user(written: Written, scheme: str, rest: str) -> tuple[str | None, str]:
         return None, rest
     if ":" in before:
         raise written.impossible("has a password in it", hint=parse.write_instead("shared_cache_password"))
-    if not _USER.fullmatch(before):
+    if not re.fullmatch(_USER, before):
         raise written.malformed("has a user name with other characters than letters, digits, -, _, . and ~")
     return before, after + rest[slash:]
 

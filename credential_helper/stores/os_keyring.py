@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from credential_helper.errors import StoreError
 from credential_helper.model import Secret
-from credential_helper.stores.which_keyring import USE_A_FILE, Store, choose, dialogs, listing, require_collection
 from credential_helper.text import Note, foreign
 
 if TYPE_CHECKING:
     import threading
 
     from keyring.backend import KeyringBackend
+
+    from credential_helper.stores.which_keyring import Store
 
 _T = TypeVar("_T")
 
@@ -118,6 +119,8 @@ class Keyring:
 
     def records(self) -> list[tuple[str, str]] | None:
         """Return name and user name of every record of ours; None: this keyring does not tell. StoreError: not now."""
+        from credential_helper.stores.which_keyring import listing
+
         found = self._call("be searched", lambda backend, _person: listing(backend, f"{SERVICE}/"))
         return None if found is None else [(service.removeprefix(f"{SERVICE}/"), user) for service, user in found]
 
@@ -154,6 +157,8 @@ class Keyring:
         """Run in the thread: importing keyring (70 ms) and asking plugins are under the deadline, too."""
         import warnings
 
+        from credential_helper.stores.which_keyring import choose, dialogs
+
         store = self._store
         try:
             with warnings.catch_warnings():
@@ -184,6 +189,8 @@ def _require_open(backend: KeyringBackend, *, person: bool) -> None:
     """
     from keyring.backends.SecretService import Keyring as SecretService
 
+    from credential_helper.stores.which_keyring import require_collection
+
     for member in getattr(backend, "backends", [backend]):  # a chainer asks several
         if isinstance(member, SecretService) and require_collection(member) and not person:
             raise StoreError("the keyring is locked", hint=_UNLOCK)
@@ -195,6 +202,8 @@ def _get(backend: KeyringBackend, person: bool, name: str, username: str) -> str
 
 
 def _set(backend: KeyringBackend, person: bool, name: str, username: str, secret: Secret) -> None:
+    from credential_helper.stores.which_keyring import USE_A_FILE
+
     size = len(secret.reveal().encode("utf-16-le"))
     if type(backend).__name__ == "WinVaultKeyring" and size > WINDOWS_LARGEST:
         raise StoreError(
@@ -227,6 +236,8 @@ def _explained(error: BaseException, what: str, backend: KeyringBackend | None) 
     secret (a plugin that runs a program with it, for one).
     """
     from keyring.errors import KeyringError, KeyringLocked, NoKeyringError
+
+    from credential_helper.stores.which_keyring import USE_A_FILE
 
     if isinstance(error, KeyringLocked) or type(error).__name__ == "LockedException":
         return StoreError("the keyring is locked", hint=_UNLOCK)

@@ -19,7 +19,6 @@ The other side is git's credential.c; the words are those of gitcredentials(7) a
 
 from __future__ import annotations
 
-import binascii
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -94,7 +93,8 @@ class Message:
     @property
     def offered_bearer(self) -> bool:
         """Say whether the server offers Bearer (RFC 9110 §11.6.1); one header may hold several challenges."""
-        return any(_BEARER.search(_unquoted(header)) for header in self.lists.get("wwwauth", ()))
+        headers = self.lists.get("wwwauth", ())
+        return any("bearer" in header.lower() and re.search(_BEARER, _unquoted(header), _FLAGS) for header in headers)
 
     @property
     def rejected(self) -> Secret | None:
@@ -105,6 +105,8 @@ class Message:
             return Secret(password) if password else None
         if self.fields.get("authtype", "").lower() != "basic":
             return Secret(credential) if credential else None
+        import binascii
+
         try:
             pair = binascii.a2b_base64(credential, strict_mode=True).decode()
         except (binascii.Error, ValueError):
@@ -112,7 +114,7 @@ class Message:
         return Secret(pair.partition(":")[2]) if pair.partition(":")[2] else None
 
 
-_BEARER = re.compile(r"(?:^|,)[ \t]*bearer(?=[ \t,]|$)", re.IGNORECASE | re.ASCII)
+_BEARER, _FLAGS = r"(?:^|,)[ \t]*bearer(?=[ \t,]|$)", re.IGNORECASE | re.ASCII
 
 
 def _unquoted(header: str) -> str:
@@ -243,6 +245,8 @@ def render(credential: Credential, *, form: Form, username: str, state: str | No
     elif form == "bearer":
         lines += [("authtype", "Bearer"), ("credential", token), ("ephemeral", "1")]
     else:
+        import binascii
+
         pair = binascii.b2a_base64(f"{username}:{token}".encode(), newline=False).decode("ascii")
         lines += [("authtype", "Basic"), ("credential", pair), ("ephemeral", "1")]
     if credential.expires_at is not None and math.isfinite(credential.expires_at):

@@ -28,7 +28,7 @@ from credential_helper.errors import CredentialHelperError, ProtocolError, Usage
 from credential_helper.model import Credential, Manners, Request
 from credential_helper.text import foreign, rfc3339
 from credential_helper.tools.contract import Asked, Exchange
-from credential_helper.tools.wire import json_object, read_keys, token_text
+from credential_helper.tools.wire import json_object, token_text
 
 GROUP = "client.authentication.k8s.io"
 V1 = f"{GROUP}/v1"
@@ -87,6 +87,8 @@ def _extension(config: object) -> tuple[dict[str, Any], tuple[str, ...]]:
         return {}, (f"{extension} is no object, so it is not for us: ignored",)
     # In Kubernetes' own objects null is what is not set.
     theirs = [name for name, value in config.items() if value is None or (name not in CONFIG_KEYS and not _near(name))]
+    from credential_helper.tools.wishes import read_keys  # few clusters say anything
+
     wishes = read_keys({name: value for name, value in config.items() if name not in theirs}, CONFIG_KEYS, extension)
     names = foreign(", ".join(theirs), 200)
     return wishes, (f"{extension}: {names} is not for us: ignored",) if theirs else ()

@@ -16,7 +16,8 @@ import msgspec
 from credential_helper.model import Credential, Request
 from credential_helper.text import rfc3339
 from credential_helper.tools.contract import Asked, Exchange
-from credential_helper.tools.wire import KEYS, json_object, read_keys, token_text, token_type
+from credential_helper.tools.wire import json_object, token_text, token_type
+from credential_helper.tools.wishes import KEYS, read_keys
 
 VERSION = 1
 

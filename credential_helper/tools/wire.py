@@ -1,19 +1,12 @@
 """What the tools' formats share: one strict JSON object, a token fit for a header, a user name.
 
-Reading is strict: a key that is not known, a key twice, null, NaN or a value of another type is refused with the key's
-name, what was found and what was expected, and never with the value, which may be a token.
+Reading is strict: a key twice or NaN is refused with the key's name, and never with the value, which may be a token.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal, NoReturn
-
-import msgspec
-from msgspec import Meta
+from typing import NoReturn
 
 from credential_helper.errors import ConfigurationError, ProtocolError, TokenResponseError
 from credential_helper.model import Credential, Identity
@@ -23,89 +16,8 @@ LIMIT = 1 << 20  # bytes of a request; whoever reads stdin stops one byte later
 
 BOM = b"\xef\xbb\xbf"
 
-_Text = Annotated[str, Meta(min_length=1)]
 
-
-class _Key(msgspec.Struct, frozen=True):
-    """What a key may hold: as a type, in words, and what is made of it."""
-
-    type: Any
-    expected: str
-    make: Callable[[Any], object]  # raises ValueError
-    kinds: tuple[type, ...] = (str,)  # a value of these, where it does not fit, is "another" one
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable():  # also refuses half a surrogate pair, which cannot be encoded
-        raise ValueError
-    return value
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _scopes(value: str | list[str]) -> tuple[str, ...]:
-    words = tuple(value.split(" ")) if isinstance(value, str) else tuple(value)
-    if any(" " in _printable(word) for word in words):
-        raise ValueError
-    return tuple(word for word in words if word)
-
-
-def _resources(value: str | list[str]) -> tuple[str, ...]:
-    resources = (value,) if isinstance(value, str) else tuple(value)
-    for resource in resources:
-        scheme, colon, rest = _printable(resource).partition(":")
-        if not (scheme[:1].isalpha() and colon and rest) or "#" in resource or " " in resource:
-            raise ValueError
-    return resources
-
-
-KEYS: Mapping[str, _Key] = {
-    "version": _Key(Literal[1], "1", int, (int, float)),
-    "profile": _Key(_Text, "a profile's name", _printable),
-    "audience": _Key(_Text, "a string of printable characters", _printable),
-    # RFC 8707 §2
-    "resource": _Key(
-        _Text | list[_Text], "an absolute URI without a fragment, or a list of them", _resources, (str, list)
-    ),
-    # RFC 6749 §3.3
-    "scope": _Key(str | list[_Text], "scopes with a space between them, or a list of them", _scopes, (str, list)),
-    "token": _Key(Literal["access", "id"], '"access" or "id"', str),
-    "minimum_validity": _Key(
-        Annotated[float, Meta(ge=0)], "a number of seconds, 0 or more", _finite, kinds=(int, float)
-    ),
-    "refused": _Key(
-        Annotated[str, Meta(pattern=r"\A[0-9A-Fa-f]{64}\Z")], "the SHA-256 of a token as 64 hex digits", str.lower
-    ),
-}
-
-
-def read_keys(found: Mapping[str, object], allowed: Iterable[str], where: str) -> dict[str, Any]:
-    """Return fields of a ``Request`` from the keys of a JSON object; ``where`` begins each sentence.
-
-    Raises ProtocolError when a key is not allowed here, or when its value does not fit.
-    """
-    allowed = tuple(allowed)
-    fields: dict[str, Any] = {}
-    for name, value in found.items():
-        if name not in allowed:
-            raise ProtocolError(
-                f'{where}: unknown key "{foreign(name, 60)}"', hint=f"the keys are {', '.join(allowed)}"
-            )
-        key = KEYS[name]
-        try:
-            fields[name] = key.make(msgspec.convert(value, key.type))
-        except (msgspec.ValidationError, ValueError):
-            raise ProtocolError(
-                f'{where}: "{name}" should be {key.expected}; found {_found(value, key.kinds)}'
-            ) from None
-    return fields
-
-
-def _found(value: object, expected: tuple[type, ...] = ()) -> str:
+def described(value: object, expected: tuple[type, ...] = ()) -> str:
     """Name a JSON value's type, and nothing of the value; "another" where the type alone would have been right."""
     if value is None:
         return "null (leave the key out instead)" if expected else "null"
@@ -135,6 +47,8 @@ def json_object(data: bytes, what: str) -> dict[str, object]:
 
     Raises ProtocolError with one sentence that quotes none of the bytes, a repeated key's name apart.
     """
+    import json  # git's lines need none
+
     if len(data) > LIMIT:
         raise ProtocolError(f"{what} is larger than {LIMIT >> 20} MiB")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -157,7 +71,7 @@ def json_object(data: bytes, what: str) -> dict[str, object]:
     except RecursionError:
         raise ProtocolError(f"{what} is nested too deeply") from None
     if not isinstance(value, dict):
-        raise ProtocolError(f"{what} should be one JSON object; found {_found(value)}")
+        raise ProtocolError(f"{what} should be one JSON object; found {described(value)}")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from credential_helper import urls
-from credential_helper.answers.stored_passwords import url_of
+from credential_helper.answers.git import url_of
 from credential_helper.model import Listed, Request
 from credential_helper.profiles.chosen import Chosen
 from credential_helper.profiles.entries import parser_of
