@@ -2,10 +2,10 @@
 
 A hundred processes that load all that a refresh needs, to wait for a lock, take a gigabyte. So on a miss, before
 anything else is loaded, each tries to lock one of 61 files, by its request. Whoever has the lock goes on, and holds it
-to its end. The others look for the reply every 20 ms. They go on by themselves, without the lock, where it is free
-again and there is no reply (a failure is not waited for by one after the other), where a person is being asked (who
-asks says so in the file: they show the prompt, too), where the file is locked for another request, and after some
-seconds.
+to its end. The others look for a reply every 20 ms, later every 50, and less often whether to wait on. They go on by
+themselves, without the lock, where it is free again and there is no reply (a failure is not waited for by one after the
+other), where a person is being asked (who asks says so in the file: they show the prompt, too), where the file is
+locked for another request, and after some seconds.
 
 The files stay: a second file of the same name would be a second lock.
 """
@@ -23,6 +23,7 @@ _FILES = 61  # a prime: of 64, the last six bits would choose, and they are the 
 LONGEST = 8.0  # seconds
 _QUICK = 0.02  # between two looks, for a second
 _SLOW = 0.05
+_BETWEEN = 0.2  # seconds between two looks at whether to wait on
 _ASKS = b"?"
 _STOPPED = (b"T", b"t", b"Z", b"X")  # states of a process that does not go on: proc(5)
 
@@ -87,12 +88,18 @@ def _wait(
     fcntl: "object", descriptor: int, name: bytes, request: bytes, environ: "Mapping[str, str]", longest: float
 ) -> "replies.Reply | Flight":
     parent = system.getppid()
+    path = replies.path_of(request, environ)
+    stamp: str | None = ""
     began = time.monotonic()
-    waited = 0.0
+    waited = looked = 0.0
     while waited < longest:
         time.sleep(_QUICK if waited < 1 else _SLOW)
         waited = time.monotonic() - began
         free = _locked(fcntl, descriptor)
+        before, stamp = stamp, None if path is None else replies.stamp_now(path)
+        if not free and stamp == before and waited < looked + _BETWEEN:
+            continue  # of a hundred that wait, each takes two calls of the system, and not twelve
+        looked = waited
         reply = replies.find(request, environ)
         if reply is not None:
             return reply
