@@ -59,6 +59,7 @@ class Lane:
     def settle(self) -> None:
         """Wait until the provider has done what a dead process asked of it."""
         time.sleep(self.pause)
+        self.face.catch_up()
         while any(one.status == 0 for one in self.requests()):
             time.sleep(0.01)
 

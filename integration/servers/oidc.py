@@ -243,6 +243,14 @@ class Face:
 
     # --- what clients did ---
 
+    def catch_up(self) -> None:
+        """Wait until the provider has begun with all that has reached it: later connections are accepted later."""
+        verify: str | bool = True if self.ca_file is None else self.ca_file
+        with requests.Session() as session:
+            session.trust_env = False
+            for _ in range(2):
+                session.get(self.url("jwks"), headers={"Connection": "close"}, verify=verify, timeout=60)
+
     def counts(self) -> dict[str, int]:
         """Return how many requests each endpoint and grant had; an endpoint nobody asked is absent."""
         return self._control("counts", dict[str, int])
