@@ -14,7 +14,7 @@ UNUSED = {"filelock", "charset_normalizer.api", "charset_normalizer.md", "charde
 UNUSED |= {"certifi.core", "csv", "idna.core", "locale", "mimetypes", "random", "stringprep", "urllib.error", "zipfile"}
 KEYRING = {"keyring", "secretstorage", "jeepney"}
 ID_TOKEN = {"jwt", "cryptography"}
-ID_TOKEN_UNUSED = {"cryptography.x509", "cryptography.hazmat.primitives.ciphers", "dataclasses", "inspect"}
+ID_TOKEN_UNUSED = {"cryptography.x509", "cryptography.hazmat.primitives.ciphers", "dataclasses"}
 
 
 def loaded(observed: Runner, *argv: str) -> set[str]:
