@@ -50,7 +50,7 @@ def load(
         with _leaving_out(later, instead, absent):
             __import__(library)  # as the statement does, and -X importtime lists it
     except (ImportError, AttributeError, TypeError):
-        for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        for name in [name for name in list(sys.modules) if name.partition(".")[0] == library]:
             del sys.modules[name]
         __import__(library)
 
