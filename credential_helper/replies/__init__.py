@@ -100,12 +100,6 @@ def checksum(request: bytes) -> int:
     return int.from_bytes(request, "little") % _PRIME
 
 
-def path_of(request: bytes, environ: "Mapping[str, str]") -> str | None:
-    """Return where the reply to a request stands, if there is one; None: none is kept."""
-    state = places.state_directory(environ)
-    return None if state is None else join(join(state, "replies"), name_of(request))
-
-
 def stamp_now(path: str) -> str | None:
     """Return the stamp of a file as it is now; None: it cannot be told. Nothing is read, so nothing is opened."""
     try:

@@ -88,7 +88,8 @@ def _wait(
     fcntl: "object", descriptor: int, name: bytes, request: bytes, environ: "Mapping[str, str]", longest: float
 ) -> "replies.Reply | Flight":
     parent = system.getppid()
-    path = replies.path_of(request, environ)
+    state = places.state_directory(environ)
+    path = None if state is None else join(join(state, "replies"), replies.name_of(request))
     stamp: str | None = ""
     began = time.monotonic()
     waited = looked = 0.0
