@@ -1,9 +1,9 @@
 """Renew ahead: the call that was just answered is answered once more, for nobody, and so is every other kept one.
 
 This is a process that has left its caller (``replies.ahead``). It renews the session under its lock, if nobody else
-does; asks no person, opens no keyring, remembers no failure and says nothing. A save removes the kept answers that
-stand on the session, so their requests are read before, and answered anew after it: whoever calls next waits for
-nothing. A request is complete: the words, the variables of ours, the input.
+does; asks no person, opens no keyring and says nothing. Of what goes wrong it remembers only a pause that the provider
+asks for. A save removes the kept answers that stand on the session, so their requests are read before, and answered
+anew after it: whoever calls next waits for nothing. A request is complete: the words, the variables of ours, the input.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def load(
     try:
         with _leaving_out(later, instead, absent):
             __import__(library)  # as the statement does, and -X importtime lists it
-    except (ImportError, AttributeError, TypeError):
+    except Exception:
         for name in [name for name in list(sys.modules) if name.partition(".")[0] == library]:
             del sys.modules[name]
         __import__(library)
@@ -72,7 +72,7 @@ def _leaving_out(
     finally:
         for name, module in standing.items():
             if name in sys.modules and sys.modules[name] is module:
-                del sys.modules[name]
+                sys.modules.pop(name, None)
                 package, _, last = name.rpartition(".")
                 if module is not None and package in sys.modules:
                     setattr(sys.modules[package], last, module)  # where `import urllib.request` looks for it

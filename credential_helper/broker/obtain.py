@@ -91,7 +91,7 @@ def _by_what_is_there(errand: Errand, session: CachedSession, means: Means, atte
     """Verify and renew what has been saved; None: only a sign-in helps."""
     if session.stored is None:
         return None
-    if session.stored.session.refreshable:
+    if session.stored.session.refreshable and errand.mode != "sign-in":
         means.provider(errand.profile).expect_token_request()
     from credential_helper.broker import deriving, renewal, verification
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from credential_helper.transport.dialling import Addresses
     from credential_helper.urls import Url
 
-KEPT = 2.0  # seconds after its handshake at which a connection is still taken: a server may close an idle one
+KEPT = 2.0  # seconds for which what became of it counts: a server may close an idle one, a network may come up
 
 _SWITCHING = 0.0005  # seconds; by Python's own 5 ms each return from OpenSSL waits as long for whoever imports
 _USUAL = sys.getswitchinterval()
@@ -37,6 +37,7 @@ class Early(threading.Thread):
         self.done = threading.Event()
         self.step: Literal["connect", "handshake"] = "connect"
         self.error: OSError | None = None
+        self._failed_at = 0.0
         self._peer = url.host.strip("[]"), url.port
         self._settings = context
         self._addresses = addresses
@@ -59,12 +60,16 @@ class Early(threading.Thread):
                     self._made = made, self._clock.monotonic()
         except OSError as error:
             error.__traceback__ = None  # its frames keep the socket open
-            self.error = error
+            self.error, self._failed_at = error, self._clock.monotonic()
+        except Exception:  # noqa: S110 - one is opened for the exchange, which tells
+            pass
         finally:
             sys.setswitchinterval(_USUAL)
             self.done.set()
 
     def _connect(self) -> ssl.SSLSocket:
+        import ssl
+
         host, port = self._peer
         connected = dial(host, port, seconds=self._seconds, addresses=self._addresses)
         try:
@@ -75,7 +80,9 @@ class Early(threading.Thread):
             self.step = "handshake"
             connected.settimeout(self._seconds)
             self._settings.set_alpn_protocols(["http/1.1"])  # as urllib3 does
-            return self._settings.wrap_socket(connected, server_hostname=spelled(host.rstrip(".")))
+            name = host.rstrip(".")
+            named = spelled(name) if type(self._settings) is ssl.SSLContext else name  # truststore takes a str
+            return self._settings.wrap_socket(connected, server_hostname=named)
         except BaseException:
             connected.close()
             raise
@@ -93,7 +100,8 @@ class Early(threading.Thread):
         if made is not None and self._is_good(*made):
             return made[0]
         self.end()
-        if self.error is not None and not isinstance(self.error, ssl.SSLError):
+        recent = self._clock.monotonic() - self._failed_at <= KEPT  # else the way there may be open by now
+        if self.error is not None and recent and not isinstance(self.error, ssl.SSLError):
             raise self.error
         return None
 

@@ -93,8 +93,8 @@ def _preferred(value: str) -> float:
     from datetime import UTC, datetime
 
     _, day, month, year, time, zone = value[:100].strip().split(" ")
-    if zone != "GMT":
-        raise ValueError(zone)
+    if zone != "GMT" or len(year) != 4:
+        raise ValueError(value)
     hour, minute, second = map(int, time.split(":"))
     return datetime(int(year), _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC).timestamp()
 

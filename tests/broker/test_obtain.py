@@ -31,6 +31,7 @@ from credential_helper.session import Session
 from credential_helper.stores import lock
 from credential_helper.stores.private_files import State
 from credential_helper.system.caller import Abandoned
+from credential_helper.transport.client import Transport
 from integration.servers.hostile_provider import (
     HostileProvider,
     answer,
@@ -81,6 +82,23 @@ def test_a_fresh_session_answers_without_a_request_a_lock_or_a_word(world: World
     assert world.requests() == []
     assert world.person.prompts == []
     assert not file_in(world, "lock").exists()
+
+
+def test_a_connection_is_begun_where_a_refresh_token_is_about_to_be_spent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(Transport, "expect", lambda _, address: begun.append(address))
+    world.signed_in()
+    world.token()
+    assert begun == []
+    world.approves()
+    world.obtain("sign-in")  # a person may take minutes, and the token is not spent
+    assert begun == []
+    world.clock.advance(10_000)
+    world.provider.script(TOKEN, answer(world.tokens()))
+    world.token()
+    assert begun == [world.provider.url + "/token"]
 
 
 def test_nobody_to_ask_is_66_with_the_command_that_signs_in(world: World) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import pytest
 
@@ -298,6 +298,47 @@ def test_one_that_the_server_has_closed_is_not_taken(good: HostileProvider, cloc
     while held.recv(65536):  # what came before the end: tickets
         pass
     assert early.take() is None
+
+
+def test_what_failed_long_ago_is_tried_again(clock: FakeClock) -> None:
+    """A laptop wakes, a VPN comes up; between the two a person may have signed in."""
+    context = read_roots(None, {}, lambda _: None).context
+    with closed_port() as port:
+        early = Early(parse_url(f"https://127.0.0.1:{port}/x"), context, Addresses(None, clock), DEADLINE, clock)
+        early.start()
+        with pytest.raises(ConnectionRefusedError):
+            early.take()
+    clock.sleep(KEPT + 1)
+    assert early.take() is None
+
+
+class Particular(ssl.SSLContext):
+    """As truststore's on macOS and Windows, which encodes the name itself."""
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        options["server_hostname"].encode("ascii")
+        return super().wrap_socket(sock, *args, **options)
+
+
+class Broken(ssl.SSLContext):
+    def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+        raise ValueError(sock, args, options)
+
+
+@pytest.mark.parametrize(("kind", "opened"), [(Particular, True), (Broken, False)])
+def test_another_s_tls_settings_get_what_they_know_and_what_they_raise_is_told_later(
+    good: HostileProvider, clock: FakeClock, kind: type[ssl.SSLContext], opened: bool
+) -> None:
+    context = kind(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=good.ca_file)
+    early = Early(parse_url(good.url), context, Addresses(None, clock), DEADLINE, clock)
+    early.start()
+    connection = early.take()
+    assert (connection is not None) == opened
+    if connection is not None:
+        connection.close()
+    early.end()
+    early.join(DEADLINE)  # pytest makes an error of what a thread does not catch
 
 
 def test_one_that_is_ended_is_not_opened_any_more(good: HostileProvider, clock: FakeClock) -> None:

@@ -111,6 +111,7 @@ def test_retry_after_comes_first_and_nonsense_is_passed_over() -> None:
     [
         ("Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 784111777.0),
+        ("Sun, 06 Nov 94 08:49:37 GMT", 784111777.0),
         ("Sun Nov  6 08:49:37 1994", 784111777.0),
         ("Sun, 06 Nov 1994 09:49:37 +0100", 784111777.0),
         (" Thu, 29 Feb 2024 23:59:59 GMT ", 1709251199.0),

@@ -127,6 +127,7 @@ class Discovery:
         self._metadata: Metadata | None = None
         self._made: float | None = None  # when the document in use was received; None: not by this process
         self.asked = False  # the provider, by this process
+        self._looked = False  # whether a document is kept
 
     def metadata(self, *, fresh: bool = False) -> Metadata:
         """Return the metadata with the profile's endpoints laid over; ``fresh`` renews what is older than 24 h.
@@ -145,8 +146,11 @@ class Discovery:
 
         Raises TokenResponseError.
         """
-        if self._metadata is None:
-            self._metadata = self._judged_kept() if self._missing else self._judge({"issuer": self._issuer.configured})
+        if self._metadata is None and not self._missing:
+            self._metadata = self._judge({"issuer": self._issuer.configured})
+        elif self._metadata is None and not self._looked:
+            self._looked = True
+            self._metadata = self._judged_kept()
         return self._metadata
 
     def renew(self) -> Metadata:
