@@ -69,7 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers": {"flows", "urls"},
     "session": {"model"},
     "replies": {"__init__", "light", "places", "tools"},
-    "stores": {"places", "system"},
+    "stores": {"lean", "places", "system"},
     "system": {"places"},
     "terminal": {"__init__", "system", "urls"},
     "text": set(),

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from credential_helper import places
+from credential_helper import lean, places
 from credential_helper.errors import StoreError
 from credential_helper.text import foreign
 
@@ -39,6 +39,22 @@ _PACKAGE = "dbus-python"  # what keyring's KWallet stands on; it has to be compi
 _INSTALL = f"uv tool install --with {_PACKAGE} credential-helper (pipx inject credential-helper {_PACKAGE})"
 
 
+# What keyring stands on imports for what it is not used for here: archives, folders, programs, plugins.
+_LATER = {
+    "backports.tarfile": (),
+    "configparser": (),
+    "importlib_metadata": (),
+    "inspect": (),
+    "more_itertools": (),
+    "platform": (),
+    "shutil": ("rmtree",),
+    "subprocess": (),
+    "tarfile": (),
+    "tempfile": (),
+    "urllib.request": (),
+}
+
+
 def choose(store: Store, environ: Mapping[str, str]) -> KeyringBackend:
     """Return the keyring that is meant. StoreError: there is none; whatever a plugin raises may come, too."""
     return _choose_auto(environ) if store == "auto" else _choose_any(environ)
@@ -47,15 +63,18 @@ def choose(store: Store, environ: Mapping[str, str]) -> KeyringBackend:
 def _choose_auto(environ: Mapping[str, str]) -> KeyringBackend:
     """Return the system's own keyring; StoreError: it has none. No variable changes the order."""
     if sys.platform == "darwin":
+        _load_keyring()
         from keyring.backends.macOS import Keyring as Keychain
 
         return _viable(Keychain)
     if sys.platform == "win32":
+        _load_keyring()
         from keyring.backends.Windows import WinVaultKeyring
 
         return _viable(WinVaultKeyring)
     if (problem := _bus_problem(environ)) is not None:  # spares servers and containers the import
         raise StoreError(f"there is no keyring here ({problem})", hint=USE_A_FILE)
+    _load_keyring()
     from keyring.backends.SecretService import Keyring as SecretService
 
     try:
@@ -91,6 +110,7 @@ def _viable(kind: type[KeyringBackend]) -> KeyringBackend:
 def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
     """Return what the keyring package is told to use, or finds; StoreError: none, or one that only pretends."""
     _bus_problem(environ)
+    _load_keyring()
     from keyring.backend import by_priority, get_all_keyring
     from keyring.backends import fail, null
     from keyring.core import load_keyring
@@ -113,6 +133,10 @@ def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
     if isinstance(backend, (fail.Keyring, null.Keyring)):
         raise none or StoreError(f"there is no keyring here (keyring chose {backend.name})", hint=USE_A_FILE)
     return backend
+
+
+def _load_keyring() -> None:
+    lean.load("keyring", later=_LATER, instead={}, absent=())
 
 
 def _named_in_file() -> str | None:
