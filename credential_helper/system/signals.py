@@ -9,8 +9,9 @@ from __future__ import annotations
 import _signal as signal  # type: ignore[import-not-found]  # signal itself gives the numbers names, which takes 0.5 ms
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Interrupts:
         self._holding = 0
         self._noted: int | None = None
         self._others = sys.unraisablehook
+        self._deaf = False  # what is raised now would be lost
 
     def install(self) -> None:
         """Take the signals over, but not those that the caller ignores (nohup).
@@ -50,6 +52,9 @@ class Interrupts:
         self._others, sys.unraisablehook = sys.unraisablehook, self._lost
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
+        if self._deaf:
+            _send_again(number)
+            return
         again = number == signal.SIGINT and self._noted == signal.SIGINT
         self._noted = number
         if not self._holding or again:
@@ -57,15 +62,12 @@ class Interrupts:
 
     def _lost(self, unraisable: UnraisableHookArgs) -> None:
         """Send a signal again that came while an object was finalized: nothing can be raised there, Python goes on."""
-        import threading
-
-        if isinstance(unraisable.exc_value, Interrupted):
-            number = unraisable.exc_value.exit_code - 128
-            again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
-            again.daemon = True
-            again.start()
-        else:
+        if not isinstance(unraisable.exc_value, Interrupted):
             self._others(unraisable)
+            return
+        self._deaf = True  # it may come again before this hook is left, where the machine is busy
+        _send_again(unraisable.exc_value.exit_code - 128)
+        self._deaf = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -77,3 +79,15 @@ class Interrupts:
             self._holding -= 1
             if self._noted is not None and not self._holding:
                 raise Interrupted(self._noted)
+
+
+def _send_again(number: int) -> None:
+    """Send a signal to this process a moment later; nothing is waited for, as threading does for a thread's start."""
+    import _thread
+
+    def send() -> None:
+        time.sleep(_MOMENT)
+        os.kill(os.getpid(), number)
+
+    with suppress(RuntimeError):  # no more threads
+        _thread.start_new_thread(send, ())
