@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 # What msgspec asks for: classes that no value of ours is of. typing_extensions, which it prefers to typing where
 # something else has installed it, brings inspect and ast, and most often is absent.
@@ -26,6 +27,8 @@ _DESCRIPTIONS = {
     "msgspec._json_schema": ("schema", "schema_components"),
 }
 
+_NONE: Mapping[str, Any] = {}
+
 
 def load_msgspec() -> None:
     """Import msgspec, before any other module of ours does."""
@@ -35,9 +38,9 @@ def load_msgspec() -> None:
 def load(
     library: str,
     *,
-    later: Mapping[str, Sequence[str]],
-    instead: Mapping[str, Mapping[str, object]],
-    absent: Sequence[str],
+    later: Mapping[str, Sequence[str]] = _NONE,
+    instead: Mapping[str, Mapping[str, object]] = _NONE,
+    absent: Sequence[str] = (),
 ) -> None:
     """Import a library without these modules; one that needs more of them than is said here has them all.
 

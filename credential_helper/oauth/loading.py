@@ -20,4 +20,4 @@ _LATER = {
 
 def load_jwt() -> None:
     """Import it, before anything else of ours does."""
-    lean.load("jwt", later=_LATER, instead={}, absent=())
+    lean.load("jwt", later=_LATER)

@@ -108,7 +108,7 @@ def _load_tomllib() -> None:
     """Import it without string, whose templates it does not use, but some letters of which."""
     letters, digits = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
     string = {"ascii_letters": letters, "digits": digits, "hexdigits": f"{digits}abcdefABCDEF"}
-    lean.load("tomllib", later={}, instead={"string": string}, absent=())
+    lean.load("tomllib", instead={"string": string})
 
 
 def _syntax_error(said: str, document: str, shown: str) -> ConfigurationError:

@@ -136,7 +136,7 @@ def _choose_any(environ: Mapping[str, str]) -> KeyringBackend:
 
 
 def _load_keyring() -> None:
-    lean.load("keyring", later=_LATER, instead={}, absent=())
+    lean.load("keyring", later=_LATER)
 
 
 def _named_in_file() -> str | None:

@@ -80,7 +80,7 @@ class Transport:
         self._deadline = deadline
         self._trusted: Roots | None = None
         self._everything = False  # all of the system's roots are read
-        self._expected: tuple[str, Early] | None = None  # a connection to HOST:PORT that nothing has been sent on
+        self._expected: Early | None = None  # a connection that nothing has been sent on
 
     def get(self, url: str, *, authorization: Secret | None = None) -> Answer:
         """Fetch a document, a public one without ``authorization``: the whole value of that header."""
@@ -109,10 +109,11 @@ class Transport:
 
     def expect(self, address: str) -> None:
         """Begin to connect to a host that is about to be asked; what is wrong with it is told when it is."""
-        with contextlib.suppress(ValueError, ConfigurationError):  # as where it is asked
+        if self._expected is not None:
+            return
+        with contextlib.suppress(ValueError, ConfigurationError):
             url = parse(address)
-            early = self._early(url, self._way(url, None)) if self._expected is None else None
-            self._expected = self._expected if early is None else (url.authority, early)
+            self._expected = self._early(url, self._way(url, None))
 
     def _exchange(
         self,
@@ -181,9 +182,9 @@ class Transport:
         expected, self._expected = self._expected, None
         if expected is None:
             return None
-        if expected[0] == url.authority and url.scheme == "https" and way.certificate is None:
-            return expected[1]
-        expected[1].end()
+        if expected.authority == url.authority and url.scheme == "https" and way.certificate is None:
+            return expected
+        expected.end()
         return None
 
     def _early(self, url: Url, way: Way) -> Early | None:

@@ -34,6 +34,7 @@ class Early(threading.Thread):
     def __init__(self, url: Url, context: ssl.SSLContext, addresses: Addresses, seconds: float, clock: Clock) -> None:
         """``seconds`` may pass for the connection, and again for the handshake."""
         super().__init__(name=f"connection to {url.authority}", daemon=True)
+        self.authority = url.authority
         self.done = threading.Event()
         self.step: Literal["connect", "handshake"] = "connect"
         self.error: OSError | None = None

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 LONGEST = 31 * 86400.0  # seconds; more is nonsense, and a month is the longest quota that is known (Auth0)
 
@@ -66,11 +70,10 @@ def _date(value: str) -> float | None:
     found = http_date(value)
     if found is not None:
         return found
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     try:
-        moment = datetime.fromisoformat(value[:100].strip())
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        return _seconds(datetime.fromisoformat(value[:100].strip()))
     except (ValueError, OverflowError):
         return None
 
@@ -100,11 +103,16 @@ def _preferred(value: str) -> float:
 
 
 def _obsolete(value: str) -> float | None:
-    from datetime import UTC
     from email.utils import parsedate_to_datetime  # 2 ms
 
     try:
-        moment = parsedate_to_datetime(value[:100])
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()  # as C's asctime()
+        return _seconds(parsedate_to_datetime(value[:100]))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def _seconds(moment: datetime) -> float:
+    """Return seconds since the epoch; without a zone, as C's asctime() writes it, it is UTC."""
+    from datetime import UTC
+
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -127,7 +127,7 @@ class Discovery:
         self._metadata: Metadata | None = None
         self._made: float | None = None  # when the document in use was received; None: not by this process
         self.asked = False  # the provider, by this process
-        self._looked = False  # whether a document is kept
+        self._looked = False  # the kept document was judged, by this process
 
     def metadata(self, *, fresh: bool = False) -> Metadata:
         """Return the metadata with the profile's endpoints laid over; ``fresh`` renews what is older than 24 h.
